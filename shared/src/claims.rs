@@ -1,0 +1,159 @@
+//! The claims of a registry token.
+//!
+//! Times are whole seconds and nothing else: a token with `"exp":"…"` or `1e9` does not parse, so no check can be
+//! skipped by type. Which claims are required is the verifier's decision; this type only says how they look.
+//!
+//! *Invariant:* everything that is ours and not of the token specification lives in the one claim `portcullis`,
+//! which is to be read only from an issuer known to be our token server.
+//!
+//! Spec: distribution, "Docker Registry v2 Bearer token specification"; RFC 7519 §4.1.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::access::{Access, ResourceActions};
+use crate::action::Action;
+use crate::scope::{Resource, Scope};
+
+/// The body of a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Issuer: the text configured in both servers.
+    pub iss: String,
+    /// Subject: the user name, empty for anonymous.
+    #[serde(default)]
+    pub sub: String,
+    /// Audience: the service name of the registry.
+    pub aud: Audience,
+    /// Not valid from this second on.
+    pub exp: i64,
+    /// Not valid before this second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
+    /// When it was issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iat: Option<i64>,
+    /// Its own id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
+    /// What it allows.
+    #[serde(default)]
+    pub access: Access,
+    /// What only our own registry understands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub portcullis: Option<PortcullisClaim>,
+}
+
+/// One text or a list of texts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Audience {
+    /// The form we issue, because verifiers of the 2.x line understand no other.
+    One(String),
+    /// The form other issuers may use.
+    Many(Vec<String>),
+}
+
+impl Audience {
+    /// Whether `service` is among the audiences.
+    pub fn contains(&self, service: &str) -> bool {
+        match self {
+            Self::One(one) => one == service,
+            Self::Many(many) => many.iter().any(|one| one == service),
+        }
+    }
+}
+
+/// Our own claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortcullisClaim {
+    /// The stable id of the subject, which survives renames; absent for anonymous.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<Uuid>,
+    /// What was asked for and refused, so that the registry can say so instead of asking for another token.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refusal>,
+}
+
+impl PortcullisClaim {
+    /// The reason for which `action` on `resource` was refused, if it was asked for.
+    pub fn refusal(&self, resource: &Resource, action: Action) -> Option<RefusalReason> {
+        self.refused
+            .iter()
+            .find(|refusal| refusal.scope.resource == *resource && refusal.scope.actions.contains(action))
+            .map(|refusal| refusal.reason)
+    }
+}
+
+/// One refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The part of the request that was not granted.
+    pub scope: Scope,
+    /// Why.
+    pub reason: RefusalReason,
+}
+
+/// Why something was refused; the registry turns it into a sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalReason {
+    /// Nobody logged in, and the right is not given to everyone.
+    Anonymous,
+    /// The subject holds no grant that gives it.
+    NoGrant,
+    /// A reason this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RefusalEntry {
+    #[serde(flatten)]
+    scope: ResourceActions,
+    reason: RefusalReason,
+}
+
+impl Serialize for Refusal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RefusalEntry { scope: ResourceActions::of(&self.scope), reason: self.reason }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Refusal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let entry = RefusalEntry::deserialize(deserializer)?;
+        let scope = entry.scope.into_scope().ok_or_else(|| serde::de::Error::custom("unknown resource"))?;
+        Ok(Self { scope, reason: entry.reason })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_reads_back_as_written() {
+        let json = concat!(
+            r#"{"iss":"i","sub":"alice","aud":"s","exp":60,"nbf":0,"iat":0,"jti":"1","#,
+            r#""access":[{"type":"repository","name":"a/b","actions":["pull"]}],"#,
+            r#""portcullis":{"uid":"00000000-0000-0000-0000-000000000001","#,
+            r#""refused":[{"type":"repository","name":"a/b","actions":["push"],"reason":"no_grant"}]}}"#
+        );
+        let claims: Claims = serde_json::from_str(json).expect("claims");
+        assert_eq!(serde_json::to_string(&claims).expect("plain data"), json);
+        let refusal = claims.portcullis.expect("present");
+        let repository = Resource::Repository("a/b".parse().expect("a name"));
+        assert_eq!(refusal.refusal(&repository, Action::Push), Some(RefusalReason::NoGrant));
+        assert_eq!(refusal.refusal(&repository, Action::Delete), None);
+    }
+
+    #[test]
+    fn times_must_be_integers() {
+        for exp in [r#""60""#, "60.5", "[60]", "null", "9223372036854775808", "true"] {
+            let json = format!(r#"{{"iss":"i","sub":"","aud":"s","exp":{exp}}}"#);
+            assert!(serde_json::from_str::<Claims>(&json).is_err(), "{exp}");
+        }
+        assert!(serde_json::from_str::<Claims>(r#"{"iss":"i","sub":"","aud":"s"}"#).is_err());
+    }
+}

@@ -1,0 +1,1 @@
+//! The process shell both binaries wear.
