@@ -1,6 +1,7 @@
 //! The one shape in which both servers say no on `/v2` and on the token endpoint.
 //!
-//! *Invariant:* `detail` is always a string, because clients print objects as noise or drop them.
+//! *Invariant:* below 500 only the fourteen codes of the specification are used, and `detail` is always a string,
+//! because clients print objects as noise or drop them.
 //!
 //! Spec: distribution-spec, "Error codes".
 
@@ -37,10 +38,6 @@ pub enum ErrorCode {
     Unsupported,
     /// code-14
     TooManyRequests,
-    /// Distribution's code for a chunk that does not follow the previous one.
-    RangeInvalid,
-    /// Distribution's code for a page size that is not a number.
-    PaginationNumberInvalid,
     /// Our side is at fault, without more to say.
     Unknown,
     /// Our side is at fault and may be better soon.
@@ -65,8 +62,6 @@ impl ErrorCode {
             Self::Denied => "DENIED",
             Self::Unsupported => "UNSUPPORTED",
             Self::TooManyRequests => "TOOMANYREQUESTS",
-            Self::RangeInvalid => "RANGE_INVALID",
-            Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
             Self::Unknown => "UNKNOWN",
             Self::Unavailable => "UNAVAILABLE",
         }
@@ -88,8 +83,6 @@ impl ErrorCode {
             Self::Denied => "requested access to the resource is denied",
             Self::Unsupported => "the operation is unsupported",
             Self::TooManyRequests => "too many requests",
-            Self::RangeInvalid => "invalid content range",
-            Self::PaginationNumberInvalid => "invalid number of results requested",
             Self::Unknown => "unknown error",
             Self::Unavailable => "service unavailable",
         }

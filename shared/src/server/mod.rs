@@ -1,1 +1,28 @@
-//! The process shell both binaries wear.
+//! The process shell both binaries wear: how they are configured, listen, log, tell their health and stop.
+//!
+//! Nothing here knows what a registry or a token server does. A server hands over its routes and its readiness
+//! checks, and [`run`](listener::Listener::run) does the rest, so that both behave alike under the same operator.
+//!
+//! Reading order: [`settings`], [`telemetry`], [`listener`] with [`tls`], then what happens around each request
+//! ([`client_address`], [`request_log`], [`fallback`]), [`health`], [`shutdown`]; [`jwt_crypto`] joins the token
+//! library to the one crypto library.
+
+pub mod settings;
+
+pub mod telemetry;
+
+pub mod listener;
+
+pub mod tls;
+
+pub mod client_address;
+
+pub mod request_log;
+
+pub mod fallback;
+
+pub mod health;
+
+pub mod shutdown;
+
+pub mod jwt_crypto;

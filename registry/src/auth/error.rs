@@ -1,0 +1,41 @@
+//! What can be wrong with a token.
+//!
+//! *Invariant:* the kind is for the log; a client learns only that the token is not valid, because telling a forger
+//! which check failed helps nobody else.
+
+use std::sync::Arc;
+
+use super::verifier::VerifiedToken;
+
+/// Why a bearer text is not a valid token.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum TokenError {
+    #[error("the token is longer than {} bytes", super::verifier::MAX_TOKEN_BYTES)]
+    TooLong,
+    #[error("the token is not a signed token: {0}")]
+    Malformed(&'static str),
+    #[error("the token header uses `{0}`, which is not trusted")]
+    ForbiddenHeader(&'static str),
+    #[error("the token algorithm is not accepted here")]
+    Algorithm,
+    #[error("the token is signed with an unknown key")]
+    UnknownKey,
+    #[error("the token signature is wrong")]
+    BadSignature,
+    #[error("the token has no usable `{0}` claim")]
+    Claim(&'static str),
+    #[error("the token is from another issuer")]
+    WrongIssuer,
+    #[error("the token is for another audience")]
+    WrongAudience,
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    #[error("the token lives longer than this registry accepts")]
+    LivesTooLong,
+    /// Everything else about it is right; an upload session may still honour it.
+    #[error("the token has expired")]
+    Expired(Arc<VerifiedToken>),
+    /// No key has been loaded yet, so nothing can be said about any token.
+    #[error("no keys to check tokens with have been loaded yet")]
+    NoKeys,
+}

@@ -1,0 +1,12 @@
+//! What this registry trusts, and nothing more: keys, an issuer, an audience.
+//!
+//! Reading order: [`error`] (what can be wrong with a token), [`trusted_keys`] (whose signatures count),
+//! [`verifier`] (from bearer text to a verified token), [`refresh`] (how the keys stay fresh).
+
+pub(crate) mod error;
+
+pub(crate) mod trusted_keys;
+
+pub(crate) mod verifier;
+
+pub(crate) mod refresh;

@@ -1,0 +1,173 @@
+//! How the trusted keys stay fresh: from a URL with the last good set kept on disk, or from a file.
+//!
+//! *Invariant:* a source that fails takes no key away; an unknown key id causes at most one fetch in
+//! [`UNKNOWN_KEY_INTERVAL`], however many tokens carry it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::key_set::KeySet;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use url::Url;
+
+use super::trusted_keys::TrustedKeys;
+
+/// How often a set is looked at again.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(300);
+
+/// How soon a failed first load is repeated; doubles up to the refresh interval.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+
+/// At most one fetch on behalf of unknown key ids in this time.
+const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A larger document is not a key set.
+const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
+
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where keys come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    /// A document on the network; the last good one is kept at `cache`.
+    Url { url: Url, cache: Option<PathBuf> },
+    /// A document on disk.
+    File(PathBuf),
+}
+
+/// Why a set could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeySourceError {
+    #[error("cannot fetch {url}: {source}")]
+    Fetch { url: Url, source: reqwest::Error },
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{0} is not a set of public keys, or holds none that can be used")]
+    Unusable(String),
+    #[error("{0} is too large for a set of keys")]
+    TooLarge(String),
+}
+
+/// Keeps a set of trusted keys fresh.
+#[derive(Debug)]
+pub(crate) struct KeyRefresher {
+    source: KeySource,
+    client: reqwest::Client,
+    keys: Arc<TrustedKeys>,
+    last_unknown: Mutex<Option<Instant>>,
+}
+
+impl KeyRefresher {
+    pub(crate) fn new(source: KeySource, keys: Arc<TrustedKeys>) -> Result<Self, reqwest::Error> {
+        let client =
+            reqwest::Client::builder().timeout(FETCH_TIMEOUT).redirect(reqwest::redirect::Policy::none()).build()?;
+        Ok(Self { source, client, keys, last_unknown: Mutex::new(None) })
+    }
+
+    /// Loads what is at hand without the network. For a file this is all there is, so its failure is an error.
+    pub(crate) fn load_local(&self) -> Result<(), KeySourceError> {
+        match &self.source {
+            KeySource::File(path) => self.take(&read(path)?, &path.display().to_string()),
+            KeySource::Url { cache: Some(cache), .. } if cache.exists() => {
+                let name = cache.display().to_string();
+                if let Err(error) = read(cache).and_then(|document| self.take(&document, &name)) {
+                    tracing::warn!(%error, "remembered keys not used");
+                }
+                Ok(())
+            }
+            KeySource::Url { .. } => Ok(()),
+        }
+    }
+
+    /// Loads again and again, for as long as it is polled.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut retry = FIRST_RETRY;
+        loop {
+            let pause = match self.refresh().await {
+                Ok(()) => {
+                    retry = FIRST_RETRY;
+                    REFRESH_INTERVAL
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "trusted keys not refreshed");
+                    retry = (retry * 2).min(REFRESH_INTERVAL);
+                    retry
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Called when a token names an unknown key. Returns whether the set changed.
+    pub(crate) async fn refresh_for_unknown_key(&self) -> bool {
+        let generation = self.keys.generation();
+        // Waiting here is the single flight: whoever comes second finds the work done.
+        let mut last = self.last_unknown.lock().await;
+        if last.is_none_or(|last| last.elapsed() >= UNKNOWN_KEY_INTERVAL) {
+            if let Err(error) = self.refresh().await {
+                tracing::warn!(%error, "trusted keys not refreshed for an unknown key id");
+            }
+            *last = Some(Instant::now());
+        }
+        self.keys.generation() != generation
+    }
+
+    async fn refresh(&self) -> Result<(), KeySourceError> {
+        match &self.source {
+            KeySource::File(path) => self.take(&read(path)?, &path.display().to_string()),
+            KeySource::Url { url, cache } => {
+                let document = self.fetch(url).await?;
+                let before = self.keys.generation();
+                self.take(&document, url.as_str())?;
+                if let Some(cache) = cache
+                    && (self.keys.generation() != before || !cache.exists())
+                    && let Err(error) = remember(cache, &document)
+                {
+                    tracing::warn!(%error, file = %cache.display(), "trusted keys not remembered on disk");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn fetch(&self, url: &Url) -> Result<Vec<u8>, KeySourceError> {
+        let failed = |source| KeySourceError::Fetch { url: url.clone(), source };
+        let mut response =
+            self.client.get(url.clone()).send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
+        let mut document = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if document.len() + chunk.len() > MAX_DOCUMENT_BYTES {
+                return Err(KeySourceError::TooLarge(url.to_string()));
+            }
+            document.extend_from_slice(&chunk);
+        }
+        Ok(document)
+    }
+
+    fn take(&self, document: &[u8], name: &str) -> Result<(), KeySourceError> {
+        let set: KeySet =
+            serde_json::from_slice(document).map_err(|_| KeySourceError::Unusable(name.to_owned()))?;
+        if self.keys.replace(set) { Ok(()) } else { Err(KeySourceError::Unusable(name.to_owned())) }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, KeySourceError> {
+    let failed = |source| KeySourceError::Read { path: path.to_owned(), source };
+    let size = std::fs::metadata(path).map_err(failed)?.len();
+    if size > MAX_DOCUMENT_BYTES as u64 {
+        return Err(KeySourceError::TooLarge(path.display().to_string()));
+    }
+    std::fs::read(path).map_err(failed)
+}
+
+/// Replaces the remembered set as a whole; it is only an aid at the next start, so it is not synced.
+fn remember(cache: &Path, document: &[u8]) -> std::io::Result<()> {
+    if let Some(folder) = cache.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let temporary = cache.with_extension("tmp");
+    std::fs::write(&temporary, document)?;
+    std::fs::rename(temporary, cache)
+}

@@ -1,0 +1,233 @@
+//! From bearer text to a verified token.
+//!
+//! The library checks signatures; everything else is decided here, by our own clock. A verified token is remembered
+//! by the digest of its text until it expires, so that a pull of many layers checks one signature.
+//!
+//! *Invariant:* a [`VerifiedToken`] exists only for a text whose signature was made by a trusted key with that key's
+//! own algorithm, for this issuer and this audience. `jwk`, `jku`, `x5u` and `crit` make a token invalid; `x5c` is
+//! not looked at.
+//!
+//! Spec: RFC 7515 §4.1, RFC 7519 §4.1, RFC 8725.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
+use moka::sync::Cache;
+use ring::digest;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use shared::access::Access;
+use shared::claims::{Claims, PortcullisClaim};
+use shared::clock::Clock;
+use uuid::Uuid;
+
+use super::error::TokenError;
+use super::trusted_keys::{TrustedKeys, parse_algorithm};
+
+/// A longer text is refused before it is parsed; a header of this size passes common proxies.
+pub(crate) const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+/// How many verified tokens are remembered; each takes about a kilobyte.
+const REMEMBERED_TOKENS: u64 = 10_000;
+
+/// No token of our own issuer lives longer than an hour.
+const MAX_STRICT_LIFETIME_SECONDS: i64 = 3600;
+
+/// How much is demanded of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// For our own token server: every registered claim, 30 s leeway, bounded lifetime; its own claim is read.
+    Strict,
+    /// For any other issuer: `exp`, `iss` and `aud`, 60 s leeway, as the distribution registry has it.
+    Standard,
+}
+
+impl Profile {
+    const fn leeway_seconds(self) -> i64 {
+        match self {
+            Self::Strict => 30,
+            Self::Standard => 60,
+        }
+    }
+}
+
+/// Whose tokens count.
+#[derive(Clone, Debug)]
+pub(crate) struct Expectations {
+    pub(crate) issuer: String,
+    pub(crate) service: String,
+    pub(crate) algorithms: Vec<Algorithm>,
+    pub(crate) profile: Profile,
+}
+
+/// A token that was verified.
+#[derive(Clone, Debug)]
+pub(crate) struct VerifiedToken {
+    pub(crate) issuer: String,
+    /// User name, empty for anonymous.
+    pub(crate) subject: String,
+    pub(crate) uid: Option<Uuid>,
+    pub(crate) access: Access,
+    /// Present only from our own issuer.
+    pub(crate) portcullis: Option<PortcullisClaim>,
+    pub(crate) expires: i64,
+    not_before: Option<i64>,
+    generation: u64,
+}
+
+impl VerifiedToken {
+    /// The stable identity of the subject: its id where the issuer gives one, its name otherwise.
+    pub(crate) fn identity(&self) -> String {
+        self.uid.map_or_else(|| self.subject.clone(), |uid| uid.to_string())
+    }
+}
+
+/// Verifies tokens.
+pub(crate) struct Verifier {
+    expectations: Expectations,
+    keys: Arc<TrustedKeys>,
+    clock: Arc<dyn Clock>,
+    remembered: Cache<[u8; 32], Arc<VerifiedToken>>,
+}
+
+/// What the header of a token may say. Members that move trust into the token are only noticed.
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    #[serde(default)]
+    kid: Option<String>,
+    #[serde(default)]
+    typ: Option<String>,
+    #[serde(default)]
+    jwk: Option<IgnoredAny>,
+    #[serde(default)]
+    jku: Option<IgnoredAny>,
+    #[serde(default)]
+    x5u: Option<IgnoredAny>,
+    #[serde(default)]
+    crit: Option<IgnoredAny>,
+}
+
+impl Verifier {
+    pub(crate) fn new(expectations: Expectations, keys: Arc<TrustedKeys>, clock: Arc<dyn Clock>) -> Self {
+        Self { expectations, keys, clock, remembered: Cache::new(REMEMBERED_TOKENS) }
+    }
+
+    pub(crate) fn expectations(&self) -> &Expectations {
+        &self.expectations
+    }
+
+    /// Checks everything that can be checked without asking anybody.
+    pub(crate) fn verify(&self, text: &str) -> Result<Arc<VerifiedToken>, TokenError> {
+        if text.len() > MAX_TOKEN_BYTES {
+            return Err(TokenError::TooLong);
+        }
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+        let generation = self.keys.generation();
+        let known = self.remembered.get(&fingerprint).filter(|token| token.generation == generation);
+        let token = match known {
+            Some(token) => token,
+            None => {
+                let token = Arc::new(self.verify_anew(text, generation)?);
+                self.remembered.insert(fingerprint, token.clone());
+                token
+            }
+        };
+        self.check_times(token)
+    }
+
+    fn check_times(&self, token: Arc<VerifiedToken>) -> Result<Arc<VerifiedToken>, TokenError> {
+        let now = self.clock.unix_now();
+        let leeway = self.expectations.profile.leeway_seconds();
+        if token.not_before.is_some_and(|not_before| not_before > now.saturating_add(leeway)) {
+            return Err(TokenError::NotYetValid);
+        }
+        if token.expires <= now.saturating_sub(leeway) {
+            return Err(TokenError::Expired(token));
+        }
+        Ok(token)
+    }
+
+    fn verify_anew(&self, text: &str, generation: u64) -> Result<VerifiedToken, TokenError> {
+        let mut parts = text.split('.');
+        let (Some(header), Some(body), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(TokenError::Malformed("it has not three parts"));
+        };
+        let parsed: Header = decode(header).ok_or(TokenError::Malformed("its header is not JSON"))?;
+        let algorithm = self.check_header(&parsed)?;
+        if self.keys.is_empty() {
+            return Err(TokenError::NoKeys);
+        }
+        let candidates = self.keys.candidates(parsed.kid.as_deref(), algorithm);
+        if candidates.is_empty() {
+            return Err(TokenError::UnknownKey);
+        }
+        let message = &text.as_bytes()[..header.len() + 1 + body.len()];
+        let signed = candidates.iter().any(|candidate| {
+            jsonwebtoken::crypto::verify(signature, message, &candidate.key, algorithm).unwrap_or(false)
+        });
+        if !signed {
+            return Err(TokenError::BadSignature);
+        }
+        let claims: Claims = decode(body).ok_or(TokenError::Malformed("its claims do not parse"))?;
+        self.check_claims(claims, generation)
+    }
+
+    fn check_header(&self, header: &Header) -> Result<Algorithm, TokenError> {
+        let forbidden =
+            [("jwk", &header.jwk), ("jku", &header.jku), ("x5u", &header.x5u), ("crit", &header.crit)];
+        if let Some((name, _)) = forbidden.into_iter().find(|(_, member)| member.is_some()) {
+            return Err(TokenError::ForbiddenHeader(name));
+        }
+        if header.typ.as_deref().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+            return Err(TokenError::ForbiddenHeader("typ"));
+        }
+        if self.expectations.profile == Profile::Strict && header.kid.is_none() {
+            return Err(TokenError::UnknownKey);
+        }
+        parse_algorithm(&header.alg)
+            .filter(|algorithm| self.expectations.algorithms.contains(algorithm))
+            .ok_or(TokenError::Algorithm)
+    }
+
+    fn check_claims(&self, claims: Claims, generation: u64) -> Result<VerifiedToken, TokenError> {
+        let Expectations { issuer, service, profile, .. } = &self.expectations;
+        if claims.iss != *issuer {
+            return Err(TokenError::WrongIssuer);
+        }
+        if !claims.aud.contains(service) {
+            return Err(TokenError::WrongAudience);
+        }
+        if claims.exp <= 0 {
+            return Err(TokenError::Claim("exp"));
+        }
+        if *profile == Profile::Strict {
+            let issued = claims.iat.ok_or(TokenError::Claim("iat"))?;
+            claims.nbf.ok_or(TokenError::Claim("nbf"))?;
+            claims.jti.as_ref().ok_or(TokenError::Claim("jti"))?;
+            if claims.exp.saturating_sub(issued) > MAX_STRICT_LIFETIME_SECONDS {
+                return Err(TokenError::LivesTooLong);
+            }
+        }
+        let portcullis = claims.portcullis.filter(|_| *profile == Profile::Strict);
+        Ok(VerifiedToken {
+            issuer: claims.iss,
+            subject: claims.sub,
+            uid: portcullis.as_ref().and_then(|claim| claim.uid),
+            access: claims.access,
+            portcullis,
+            expires: claims.exp,
+            not_before: claims.nbf,
+            generation,
+        })
+    }
+}
+
+fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Option<T> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}

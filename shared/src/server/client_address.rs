@@ -1,0 +1,193 @@
+//! Who is really asking when proxies stand in between.
+//!
+//! `Forwarded` and `X-Forwarded-*` are claims of whoever sent them. They are believed only from a peer inside the
+//! configured networks, and the address is the last one in the chain that is not itself such a proxy.
+//!
+//! *Invariant:* a client outside the trusted networks cannot choose the address it is known by.
+//!
+//! Spec: RFC 7239.
+
+use std::net::{IpAddr, SocketAddr};
+
+use actix_web::dev::ServiceRequest;
+use actix_web::http::header::{HOST, HeaderMap};
+use actix_web::{HttpMessage as _, HttpRequest};
+use ipnet::IpNet;
+
+use super::settings::SettingsError;
+
+/// The networks proxies may stand in.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    /// Parses addresses and networks such as `10.0.0.0/8`.
+    pub fn parse(networks: &[String]) -> Result<Self, SettingsError> {
+        let parse = |text: &String| {
+            text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+                format!(
+                    "`http.trustedproxies`: `{text}` is neither an address nor a network such as 10.0.0.0/8"
+                )
+            })
+        };
+        let (networks, problems): (Vec<_>, Vec<_>) = networks.iter().map(parse).partition(Result::is_ok);
+        if problems.is_empty() {
+            Ok(Self(networks.into_iter().flatten().collect()))
+        } else {
+            Err(SettingsError::Problems(problems.into_iter().filter_map(Result::err).collect()))
+        }
+    }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// The client as seen through the trusted proxies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its address; absent on a unix socket.
+    pub address: Option<IpAddr>,
+    /// `http` or `https`, as the client typed it.
+    pub scheme: &'static str,
+    /// Host and port as the client typed them.
+    pub host: Option<String>,
+}
+
+impl Client {
+    /// The client of this request.
+    pub fn of(request: &HttpRequest) -> Self {
+        let known = request.extensions().get::<Self>().cloned();
+        known.unwrap_or_else(|| Self { address: None, scheme: "http", host: None })
+    }
+
+    pub(super) fn remember(request: &ServiceRequest, proxies: &TrustedProxies, tls: bool) {
+        let client = Self::derive(request.peer_addr(), request.headers(), proxies, tls);
+        request.extensions_mut().insert(client);
+    }
+
+    fn derive(peer: Option<SocketAddr>, headers: &HeaderMap, proxies: &TrustedProxies, tls: bool) -> Self {
+        let direct = Self {
+            address: peer.map(|peer| peer.ip().to_canonical()),
+            scheme: if tls { "https" } else { "http" },
+            host: header(headers, HOST.as_str()).map(str::to_owned),
+        };
+        match direct.address {
+            Some(address) if proxies.contains(address) => direct.forwarded(headers, proxies),
+            _ => direct,
+        }
+    }
+
+    fn forwarded(self, headers: &HeaderMap, proxies: &TrustedProxies) -> Self {
+        let mut chain = Vec::new();
+        let (mut scheme, mut host) = (None, None);
+        if let Some(forwarded) = header(headers, "forwarded") {
+            for (position, element) in forwarded.split(',').enumerate() {
+                for (name, value) in element.split(';').filter_map(|pair| pair.trim().split_once('=')) {
+                    let value = value.trim_matches('"');
+                    match name.to_ascii_lowercase().as_str() {
+                        "for" => chain.push(value),
+                        "proto" if position == 0 => scheme = Some(value),
+                        "host" if position == 0 => host = Some(value),
+                        _ => {}
+                    }
+                }
+            }
+        } else {
+            chain = header(headers, "x-forwarded-for").into_iter().flat_map(|list| list.split(',')).collect();
+            scheme = header(headers, "x-forwarded-proto").and_then(|list| list.split(',').next());
+            host = header(headers, "x-forwarded-host").and_then(|list| list.split(',').next());
+        }
+        let address = chain.into_iter().rev().map_while(|text| parse_address(text.trim()));
+        let mut seen = self.address;
+        for address in address {
+            seen = Some(address);
+            if !proxies.contains(address) {
+                break;
+            }
+        }
+        let scheme = match scheme.map(str::trim) {
+            Some(text) if text.eq_ignore_ascii_case("https") => "https",
+            Some(text) if text.eq_ignore_ascii_case("http") => "http",
+            _ => self.scheme,
+        };
+        let host = host.map(str::trim).filter(|host| is_host(host)).map(str::to_owned).or(self.host);
+        Self { address: seen, scheme, host }
+    }
+}
+
+/// The characters of a host with port; anything else is not worth repeating in a URL.
+fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 255
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]_".contains(&b))
+}
+
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let address =
+        text.parse::<IpAddr>().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()));
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    address.or_else(bracketed).map(|address| address.to_canonical())
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn derive(peer: &str, headers: &[(&'static str, &str)]) -> Client {
+        let proxies = TrustedProxies::parse(&["10.0.0.0/8".into(), "::1".into()]).expect("networks");
+        let mut request = TestRequest::default().peer_addr(format!("{peer}:1").parse().expect("an address"));
+        for (name, value) in headers {
+            request = request.append_header((*name, *value));
+        }
+        let request = request.to_http_request();
+        Client::derive(request.peer_addr(), request.headers(), &proxies, false)
+    }
+
+    fn address(client: &Client) -> String {
+        client.address.expect("known").to_string()
+    }
+
+    #[test]
+    fn strangers_cannot_choose_their_address() {
+        let client = derive("203.0.113.9", &[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "https")]);
+        assert_eq!((address(&client).as_str(), client.scheme), ("203.0.113.9", "http"));
+    }
+
+    #[test]
+    fn the_last_address_that_is_no_proxy_counts() {
+        let client = derive(
+            "10.0.0.1",
+            &[("x-forwarded-for", "6.6.6.6, 203.0.113.9, 10.0.0.2"), ("x-forwarded-proto", "https")],
+        );
+        assert_eq!((address(&client).as_str(), client.scheme), ("203.0.113.9", "https"));
+        let client = derive("10.0.0.1", &[("x-forwarded-for", "6.6.6.6, garbage, 10.0.0.2")]);
+        assert_eq!(address(&client), "10.0.0.2");
+    }
+
+    #[test]
+    fn the_standard_header_wins_over_the_customary_ones() {
+        let client = derive(
+            "10.0.0.1",
+            &[
+                ("forwarded", r#"for="[2001:db8::1]:80";proto=https;host=r.example"#),
+                ("x-forwarded-for", "6.6.6.6"),
+            ],
+        );
+        assert_eq!(address(&client), "2001:db8::1");
+        assert_eq!(client.host.as_deref(), Some("r.example"));
+    }
+
+    #[test]
+    fn a_forwarded_host_that_is_none_is_ignored() {
+        let client = derive("10.0.0.1", &[("host", "real"), ("x-forwarded-host", "evil/\"path")]);
+        assert_eq!(client.host.as_deref(), Some("real"));
+    }
+}

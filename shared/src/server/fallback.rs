@@ -1,0 +1,45 @@
+//! What is said when no handler speaks: unknown paths, wrong methods, panics.
+//!
+//! *Invariant:* no answer of either server has a body in another shape than its own.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CONTENT_TYPE};
+use actix_web::{HttpResponse, ResponseError, Route, web};
+
+use crate::error_body::{ErrorBody, ErrorCode};
+
+/// An answer in the one shape of errors.
+pub fn error_response(status: StatusCode, body: &ErrorBody) -> HttpResponse {
+    HttpResponse::build(status).insert_header((CONTENT_TYPE, "application/json")).body(body.to_json())
+}
+
+/// The answer to a path that is nowhere.
+pub(super) async fn not_found() -> HttpResponse {
+    let body = ErrorBody::with_message(ErrorCode::Unsupported, "there is nothing at this address");
+    error_response(StatusCode::NOT_FOUND, &body)
+}
+
+/// A route that answers every method with 405 and names the ones that work, such as `"GET, HEAD"`.
+pub fn method_not_allowed(allow: &'static str) -> Route {
+    web::to(move || async move {
+        let body =
+            ErrorBody::with_message(ErrorCode::Unsupported, format!("this address takes {allow} only"));
+        let mut response = error_response(StatusCode::METHOD_NOT_ALLOWED, &body);
+        response.headers_mut().insert(ALLOW, actix_web::http::header::HeaderValue::from_static(allow));
+        response
+    })
+}
+
+/// Our own fault; what exactly stands in the log under the request id.
+#[derive(Debug, thiserror::Error)]
+#[error("internal error in request {request_id}")]
+pub(super) struct InternalError {
+    pub(super) request_id: String,
+}
+
+impl ResponseError for InternalError {
+    fn error_response(&self) -> HttpResponse {
+        let body = ErrorBody::new(ErrorCode::Unknown).detail(format!("request {}", self.request_id));
+        error_response(StatusCode::INTERNAL_SERVER_ERROR, &body)
+    }
+}

@@ -1,0 +1,334 @@
+//! Settings of both servers: a table of keys, one YAML file, and the environment over it.
+//!
+//! Each server has one static [`Schema`]. The table says which keys exist, of which kind, with which default and
+//! what they mean; unknown keys, `check-config`, the example file and the READMEs are all derived from it.
+//! Precedence: default < file < environment. A secret `x` may also come from a file named by `xfile` (or by the
+//! environment variable ending in `_FILE`).
+//!
+//! *Invariant:* loading the same file with the same environment gives the same result, whatever the order in which
+//! variables arrive; values from the environment stay texts until the field they are for gives them a type.
+
+mod environment;
+
+mod report;
+
+mod tree;
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use config::{Config, FileFormat, Map, Source, Value, ValueKind};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use tree::Tree;
+
+/// What a key holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A text, number or boolean.
+    Scalar,
+    /// A text that must not be shown; also readable from a file.
+    Secret,
+    /// A list of texts.
+    List,
+    /// Everything below this key belongs to it.
+    Map,
+    /// A section that may be written as one word: `storage: filesystem` means `storage: {filesystem: {}}`.
+    Selector,
+}
+
+/// One row of the table of keys.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Dotted path; `*` stands for any one name.
+    pub path: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// YAML of the value used when nobody sets it; empty for none.
+    pub default: &'static str,
+    /// One sentence on what it does.
+    pub doc: &'static str,
+}
+
+impl Key {
+    /// A row of the table.
+    pub const fn new(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Self {
+        Self { path, kind, default, doc }
+    }
+}
+
+/// What to do about a key in the file that the table does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownKeys {
+    /// Start, and say so: the file may have been written for another program that accepts more.
+    Warn,
+    /// Refuse to start: a misspelt key may guard something.
+    Refuse,
+}
+
+/// Everything a server can be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Schema {
+    /// Variables that begin with this are looked at, such as `REGISTRY_`.
+    pub env_prefix: &'static str,
+    /// The table of keys.
+    pub keys: &'static [Key],
+    /// How strict the file is read.
+    pub unknown: UnknownKeys,
+}
+
+/// Why settings could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A file that was named cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not YAML.
+    #[error("{} is not valid YAML: {message}", path.display())]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        message: String,
+    },
+    /// Values that cannot be used, all of them at once.
+    #[error("{}", .0.join("\n"))]
+    Problems(Vec<String>),
+}
+
+impl SettingsError {
+    /// One problem, as a sentence that names the key.
+    pub fn problem(sentence: impl Into<String>) -> Self {
+        Self::Problems(vec![sentence.into()])
+    }
+}
+
+/// The environment of this process, in no particular order.
+pub fn process_environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+impl Schema {
+    /// Reads the file (if any) and lays the environment over it.
+    pub fn load(
+        &self,
+        file: Option<&Path>,
+        environment: Vec<(String, String)>,
+    ) -> Result<Loaded, SettingsError> {
+        let mut tree = match file {
+            Some(path) => read_yaml(path)?,
+            None => Tree::default(),
+        };
+        let mut warnings = Vec::new();
+        let mut problems = Vec::new();
+        self.expand_selectors(&mut tree);
+        for path in tree.leaves() {
+            if self.find(&path).is_none() && !self.is_section(&path) {
+                match self.unknown {
+                    UnknownKeys::Warn => warnings.push(self.unknown_key(&path)),
+                    UnknownKeys::Refuse => problems.push(self.unknown_key(&path)),
+                }
+            }
+        }
+        let unknown_in_file = warnings.len();
+        environment::apply(self, &mut tree, environment, &mut warnings, &mut problems);
+        self.read_secret_files(&mut tree, &mut problems);
+        let given = tree.leaves();
+        self.add_defaults(&mut tree);
+        if problems.is_empty() {
+            Ok(Loaded { schema: *self, tree, given, warnings, unknown_in_file })
+        } else {
+            Err(SettingsError::Problems(problems))
+        }
+    }
+
+    /// The row that covers `path`: itself, or a list or map it lies in, or the file variant of a secret.
+    fn find(&self, path: &[String]) -> Option<&'static Key> {
+        self.keys.iter().find(|key| match matched_segments(key.path, path) {
+            Some(rest) => rest.is_empty() || matches!(key.kind, Kind::List | Kind::Map),
+            None => key.kind == Kind::Secret && is_file_variant(key.path, path),
+        })
+    }
+
+    /// Whether keys lie below `path`; an empty section is no unknown key.
+    fn is_section(&self, path: &[String]) -> bool {
+        self.keys.iter().any(|key| {
+            let segments = tree::segments(key.path);
+            segments.len() > path.len() && segments.iter().zip(path).all(|(a, b)| a == "*" || a == b)
+        })
+    }
+
+    fn unknown_key(&self, path: &[String]) -> String {
+        let path = path.join(".");
+        let nearest = self
+            .keys
+            .iter()
+            .map(|key| (strsim::damerau_levenshtein(key.path, &path), key.path))
+            .min()
+            .filter(|(distance, _)| *distance <= 1 + path.len() / 3);
+        match nearest {
+            Some((_, nearest)) => format!("unknown key `{path}`; did you mean `{nearest}`?"),
+            None => format!("unknown key `{path}`"),
+        }
+    }
+
+    fn expand_selectors(&self, tree: &mut Tree) {
+        for key in self.keys.iter().filter(|key| key.kind == Kind::Selector) {
+            let path = tree::segments(key.path);
+            if let Some((word, origin)) = tree.text(&path) {
+                tree.replace_section(&path, &word, &origin);
+            }
+        }
+    }
+
+    fn read_secret_files(&self, tree: &mut Tree, problems: &mut Vec<String>) {
+        for key in self.keys.iter().filter(|key| key.kind == Kind::Secret) {
+            let path = tree::segments(key.path);
+            let mut file_path = path.clone();
+            if let Some(last) = file_path.last_mut() {
+                last.push_str("file");
+            }
+            let Some((file, _)) = tree.text(&file_path) else { continue };
+            tree.remove(&file_path);
+            if tree.text(&path).is_some() {
+                problems.push(format!("`{}` and `{}file` are both set; remove one", key.path, key.path));
+                continue;
+            }
+            match fs::read_to_string(&file) {
+                Ok(text) => {
+                    let text = text.strip_suffix('\n').unwrap_or(&text);
+                    let text = text.strip_suffix('\r').unwrap_or(text);
+                    tree.set(&path, ValueKind::String(text.to_owned()), &format!("file {file}"));
+                }
+                Err(error) => problems.push(format!("`{}file`: cannot read {file}: {error}", key.path)),
+            }
+        }
+    }
+
+    fn add_defaults(&self, tree: &mut Tree) {
+        for key in self.keys.iter().filter(|key| !key.default.is_empty() && !key.path.contains('*')) {
+            let path = tree::segments(key.path);
+            if !tree.contains(&path) {
+                tree.set(&path, tree::parse_yaml(key.default, DEFAULT_ORIGIN).kind, DEFAULT_ORIGIN);
+            }
+        }
+    }
+}
+
+/// What `check-config` calls the source of a value nobody set.
+const DEFAULT_ORIGIN: &str = "default";
+
+/// What is left of `path` after the pattern of a key, if the pattern matches its beginning.
+fn matched_segments<'a>(pattern: &str, path: &'a [String]) -> Option<&'a [String]> {
+    let mut rest = path;
+    for segment in pattern.split('.') {
+        let (first, after) = rest.split_first()?;
+        if segment != "*" && segment != first {
+            return None;
+        }
+        rest = after;
+    }
+    Some(rest)
+}
+
+fn is_file_variant(pattern: &str, path: &[String]) -> bool {
+    let mut stripped = path.to_vec();
+    let Some(shortened) = stripped.last().and_then(|last| last.strip_suffix("file")).map(str::to_owned)
+    else {
+        return false;
+    };
+    stripped.pop();
+    stripped.push(shortened);
+    matched_segments(pattern, &stripped).is_some_and(<[String]>::is_empty)
+}
+
+fn read_yaml(path: &Path) -> Result<Tree, SettingsError> {
+    let text = fs::read_to_string(path)
+        .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;
+    let origin = path.display().to_string();
+    let parsed = config::File::from_str(&text, FileFormat::Yaml).collect();
+    let map = parsed
+        .map_err(|error| SettingsError::Syntax { path: path.to_owned(), message: error.to_string() })?;
+    Ok(Tree::new(map, &origin))
+}
+
+/// Settings as they came together, before they get their types.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    schema: Schema,
+    tree: Tree,
+    given: Vec<Vec<String>>,
+    warnings: Vec<String>,
+    unknown_in_file: usize,
+}
+
+impl Loaded {
+    /// Gives the settings their types. The error names every key that does not fit, as far as they can be told
+    /// apart.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, SettingsError> {
+        let built = Config::builder().add_source(self.tree.clone()).build();
+        built.and_then(Config::try_deserialize).map_err(|error| SettingsError::problem(error.to_string()))
+    }
+
+    /// Whether somebody set `path` or something below it, in the file or the environment.
+    pub fn is_given(&self, path: &str) -> bool {
+        let wanted = tree::segments(path);
+        self.given.iter().any(|given| given.starts_with(&wanted))
+    }
+
+    /// Sentences about what was seen and not used.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Whether the file has keys that the table does not know; `check-config` exits with 1 then.
+    pub fn has_unknown_keys(&self) -> bool {
+        self.unknown_in_file > 0
+    }
+}
+
+impl Source for Tree {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        Ok(self.to_map())
+    }
+}
+
+/// A duration with a unit, such as `90s`, `15m` or `168h`; `0` is allowed without one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Duration(pub std::time::Duration);
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "0" {
+            return Ok(Self::default());
+        }
+        humantime::parse_duration(&text).map(Self).map_err(|_| {
+            serde::de::Error::custom(format!(
+                "`{text}` is not a duration; write a number with a unit, such as 90s or 168h"
+            ))
+        })
+    }
+}
+
+impl fmt::Display for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests;

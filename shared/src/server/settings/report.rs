@@ -1,0 +1,74 @@
+//! Settings as people read them: the report of `check-config` and the example file.
+//!
+//! *Invariant:* the value of a secret is never part of either.
+
+use std::fmt::Write as _;
+
+use config::{Value, ValueKind};
+
+use super::{DEFAULT_ORIGIN, Key, Kind, Loaded, Schema, tree};
+
+impl Loaded {
+    /// One line for each value in effect, with where it came from.
+    pub fn report(&self) -> String {
+        let mut report = String::new();
+        for path in self.tree.leaves() {
+            let key = self.schema.find(&path);
+            let Some(value) = self.tree.get(&path) else { continue };
+            let shown = match key.map(|key| key.kind) {
+                Some(Kind::Secret) => "[redacted]".to_owned(),
+                Some(_) => shown(value),
+                None => continue,
+            };
+            let origin = value.origin().unwrap_or(DEFAULT_ORIGIN);
+            let _ = writeln!(report, "{} = {shown}    ({origin})", path.join("."));
+        }
+        report
+    }
+}
+
+impl Schema {
+    /// The example file: every key with its default and its sentence.
+    pub fn example(&self) -> String {
+        let mut example = String::new();
+        let mut open: Vec<&str> = Vec::new();
+        for key in self.keys.iter().filter(|key| key.kind != Kind::Selector) {
+            let segments: Vec<&str> =
+                key.path.split('.').map(|segment| if segment == "*" { "NAME" } else { segment }).collect();
+            let (last, sections) = segments.split_last().expect("a path has at least one segment");
+            let shared = open.iter().zip(sections).take_while(|(a, b)| a == b).count();
+            for (depth, section) in sections.iter().enumerate().skip(shared) {
+                let _ = writeln!(example, "{}{section}:", "  ".repeat(depth));
+            }
+            open = sections.to_vec();
+            let indent = "  ".repeat(sections.len());
+            let _ = writeln!(example, "{indent}# {}", key.doc);
+            let _ = writeln!(example, "{indent}{}", example_line(key, last));
+        }
+        example
+    }
+}
+
+/// Keys without a default are shown as comments, so that the example means the same as an empty file.
+fn example_line(key: &Key, name: &str) -> String {
+    match (key.default, key.kind) {
+        ("", Kind::List) => format!("# {name}: []"),
+        ("", Kind::Map) => format!("# {name}: {{}}"),
+        ("", Kind::Secret) => format!("# {name}file: /path/to/secret"),
+        ("", _) => format!("# {name}:"),
+        (default, _) if key.path.contains('*') => format!("# {name}: {default}"),
+        (default, _) => format!("{name}: {default}"),
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match &value.kind {
+        ValueKind::Array(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        ValueKind::Table(_) => "{}".to_owned(),
+        ValueKind::String(text) => tree::parse_yaml(text, "")
+            .clone()
+            .into_string()
+            .map_or_else(|_| format!("{text:?}"), |_| text.clone()),
+        kind => kind.to_string(),
+    }
+}

@@ -1,0 +1,184 @@
+//! Tables of what loading does, run with the environment in shuffled order.
+
+use super::*;
+
+const KEYS: &[Key] = &[
+    Key::new("version", Kind::Scalar, "0.1", "Version of the format."),
+    Key::new("http.addr", Kind::Scalar, "\":5000\"", "Address."),
+    Key::new("http.secret", Kind::Secret, "", "Secret."),
+    Key::new("http.tls.clientcas", Kind::List, "", "Files."),
+    Key::new("http.headers", Kind::Map, "", "Headers."),
+    Key::new("http.drain", Kind::Scalar, "30s", "How long."),
+    Key::new("storage", Kind::Selector, "", "Driver."),
+    Key::new("storage.filesystem.rootdirectory", Kind::Scalar, "", "Folder."),
+    Key::new("storage.delete.enabled", Kind::Scalar, "false", "Deletes."),
+    Key::new("audiences.*.verifier", Kind::Scalar, "", "Verifier."),
+];
+
+const SCHEMA: Schema = Schema { env_prefix: "REGISTRY_", keys: KEYS, unknown: UnknownKeys::Warn };
+
+#[derive(Debug, Deserialize, PartialEq)]
+struct Read {
+    version: String,
+    http: Http,
+    #[serde(default)]
+    storage: Storage,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+struct Http {
+    addr: String,
+    secret: Option<crate::secret::Secret>,
+    #[serde(default)]
+    tls: Tls,
+    #[serde(default)]
+    headers: std::collections::BTreeMap<String, Vec<String>>,
+    drain: Duration,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq)]
+struct Tls {
+    #[serde(default)]
+    clientcas: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq)]
+struct Storage {
+    filesystem: Option<Filesystem>,
+    delete: Delete,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq)]
+struct Filesystem {
+    rootdirectory: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq)]
+struct Delete {
+    enabled: bool,
+}
+
+fn load(yaml: &str, environment: &[(&str, &str)]) -> Result<Loaded, SettingsError> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("config.yml");
+    fs::write(&file, yaml).expect("a temporary file");
+    let mut variables: Vec<(String, String)> =
+        environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    variables.reverse();
+    SCHEMA.load(Some(&file), variables)
+}
+
+fn read(yaml: &str, environment: &[(&str, &str)]) -> Read {
+    load(yaml, environment).expect("loads").read().expect("fits")
+}
+
+#[test]
+fn defaults_lie_below_the_file_and_the_environment_above_it() {
+    assert_eq!(read("", &[]).http.addr, ":5000");
+    assert_eq!(read("http: {addr: ':1'}", &[]).http.addr, ":1");
+    assert_eq!(read("http: {addr: ':1'}", &[("REGISTRY_HTTP_ADDR", ":2")]).http.addr, ":2");
+    assert_eq!(read("http:", &[]).http.addr, ":5000", "an empty section is no section");
+    assert_eq!(read("version: 0.1", &[]).version, "0.1");
+}
+
+#[test]
+fn values_of_the_environment_stay_texts() {
+    let read = read("", &[("REGISTRY_HTTP_SECRET", "0123456789")]);
+    assert_eq!(read.http.secret.expect("set").expose(), "0123456789");
+}
+
+#[test]
+fn a_choice_and_its_details_work_together_in_any_order() {
+    let variables = [
+        ("REGISTRY_STORAGE", "filesystem"),
+        ("REGISTRY_STORAGE_DELETE_ENABLED", "true"),
+        ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/images"),
+    ];
+    let mut turned = variables;
+    turned.rotate_left(1);
+    for variables in [variables, turned] {
+        let read = read("storage: {filesystem: {rootdirectory: /old}}", &variables);
+        assert_eq!(read.storage.filesystem.expect("chosen").rootdirectory.as_deref(), Some("/images"));
+        assert!(read.storage.delete.enabled);
+    }
+    assert!(read("storage: filesystem", &[]).storage.filesystem.is_some());
+}
+
+#[test]
+fn lists_come_numbered_as_yaml_or_as_one_text() {
+    let cases: &[(&[(&str, &str)], &[&str])] = &[
+        (&[("REGISTRY_HTTP_TLS_CLIENTCAS_0", "a"), ("REGISTRY_HTTP_TLS_CLIENTCAS_1", "b")], &["a", "b"]),
+        (&[("REGISTRY_HTTP_TLS_CLIENTCAS", "[a, b]")], &["a", "b"]),
+        (&[("REGISTRY_HTTP_TLS_CLIENTCAS", "a.pem")], &["a.pem"]),
+    ];
+    for (variables, expected) in cases {
+        assert_eq!(read("", variables).http.tls.clientcas, *expected);
+    }
+    assert!(load("", &[("REGISTRY_HTTP_TLS_CLIENTCAS_3", "a")]).is_err());
+}
+
+#[test]
+fn names_in_maps_keep_the_spelling_of_the_file() {
+    let read = read("http: {headers: {X-Frame: [a]}}", &[("REGISTRY_HTTP_HEADERS_X-FRAME", "[b]")]);
+    assert_eq!(read.http.headers["X-Frame"], ["b"]);
+}
+
+#[test]
+fn secrets_come_from_files_without_their_line_end() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    fs::write(file.path(), "s3cret\n").expect("writable");
+    let path = file.path().to_str().expect("an ordinary path");
+    for name in ["REGISTRY_HTTP_SECRET_FILE", "REGISTRY_HTTP_SECRETFILE"] {
+        assert_eq!(read("", &[(name, path)]).http.secret.expect("set").expose(), "s3cret");
+    }
+    let both = load("http: {secret: a}", &[("REGISTRY_HTTP_SECRET_FILE", path)]);
+    assert!(both.expect_err("two sources").to_string().contains("both set"));
+    assert!(load("http: {secretfile: /nowhere/at/all}", &[]).is_err());
+}
+
+#[test]
+fn unknown_keys_name_the_nearest_known_one() {
+    let loaded = load("http: {adress: x}\nfoo: {bar: 1}", &[("REGISTRY_PORT", "tcp://1"), ("OTHER", "1")])
+        .expect("warns");
+    assert!(loaded.has_unknown_keys());
+    assert_eq!(
+        loaded.warnings(),
+        [
+            "unknown key `foo.bar`",
+            "unknown key `http.adress`; did you mean `http.addr`?",
+            "environment variable REGISTRY_PORT fits no setting and has no effect",
+        ]
+    );
+    let strict = Schema { unknown: UnknownKeys::Refuse, ..SCHEMA };
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    fs::write(file.path(), "http: {adress: x}").expect("writable");
+    assert!(strict.load(Some(file.path()), Vec::new()).is_err());
+}
+
+#[test]
+fn the_report_names_sources_and_hides_secrets() {
+    let loaded = load("http: {addr: ':1'}", &[("REGISTRY_HTTP_SECRET", "hunter2")]).expect("loads");
+    let report = loaded.report();
+    assert!(report.contains("http.addr = :1    ("), "{report}");
+    assert!(
+        report.contains("http.secret = [redacted]    (environment variable REGISTRY_HTTP_SECRET)"),
+        "{report}"
+    );
+    assert!(report.contains("http.drain = 30s    (default)"), "{report}");
+    assert!(!report.contains("hunter2"));
+}
+
+#[test]
+fn the_example_means_the_same_as_an_empty_file() {
+    assert_eq!(read(&SCHEMA.example(), &[]), read("", &[]));
+    assert!(!load(&SCHEMA.example(), &[]).expect("loads").has_unknown_keys());
+}
+
+#[test]
+fn durations_need_a_unit() {
+    assert_eq!(read("http: {drain: 168h}", &[]).http.drain.0.as_secs(), 168 * 3600);
+    assert_eq!(read("http: {drain: 0}", &[]).http.drain.0.as_secs(), 0);
+    let error =
+        load("http: {drain: 60}", &[]).expect("loads").read::<Read>().expect_err("no unit").to_string();
+    assert!(error.contains("write a number with a unit"), "{error}");
+}
