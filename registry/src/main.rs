@@ -1,2 +1,8 @@
-//! Placeholder.
-fn main() {}
+//! The `registry` binary; see the library for everything it does.
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    registry::cli::run().await
+}

@@ -132,6 +132,11 @@ impl ErrorBody {
         self
     }
 
+    /// The code of the first entry, which also decides the status.
+    pub fn code(&self) -> &'static str {
+        self.errors.first().map_or(ErrorCode::Unknown.as_str(), |entry| entry.code)
+    }
+
     /// The text to send.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings always serialise")

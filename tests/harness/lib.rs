@@ -1,1 +1,48 @@
-//! Placeholder.
+//! Everything the system tests stand on: both servers, a real database, real clients, and images made on the spot.
+//!
+//! Only time, randomness and other people's bad behaviour are made up here; the database, the sockets, the Docker
+//! engine and the distribution registry are the real ones, started privately and stopped with the test run.
+//!
+//! *Invariant:* a test that cannot run fails with a sentence that says what is missing; nothing is ever skipped.
+//!
+//! Reading order: what ends with the run ([`watchdog`]), other programs ([`program`]), the database, the two
+//! servers ([`settings`], [`server`], [`stack`]), who speaks to them ([`client`], [`actors`], [`forge`]), what is
+//! pushed ([`tar`], [`images`], [`layout`]), the real clients and the real peer, and how answers are compared.
+
+pub mod watchdog;
+
+pub mod program;
+
+pub mod database;
+
+pub mod settings;
+
+pub mod server;
+
+pub mod stack;
+
+pub mod client;
+
+pub mod answer;
+
+pub mod actors;
+
+pub mod forge;
+
+pub mod tar;
+
+pub mod images;
+
+pub mod layout;
+
+pub mod docker_engine;
+
+pub mod containers;
+
+pub mod containerd;
+
+pub mod peer;
+
+pub mod heavy;
+
+pub mod snapshot;

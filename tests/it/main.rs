@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The one system-test binary: whatever users, operators and attackers do, over real sockets.
+//!
+//! *Invariant:* each test makes its own servers, database and folders, so all of them can run at the same time.
+//!
+//! Reading order: the rules of the code itself, then the promises of the token endpoint and the registry, then the
+//! real clients and the real peer, then what happens when things go wrong.
+
+mod tidy;
+
+mod dependencies;
+
+mod shell;
+
+mod recorded_queries;
+

@@ -1,1 +1,5 @@
-//! Placeholder.
+//! The token server.
+
+pub mod db;
+
+pub mod domain;

@@ -14,10 +14,13 @@ use url::Url;
 
 use super::trusted_keys::TrustedKeys;
 
-/// How often a set is looked at again.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(300);
+/// How often a URL is asked again.
+const URL_INTERVAL: Duration = Duration::from_secs(300);
 
-/// How soon a failed first load is repeated; doubles up to the refresh interval.
+/// How often a file is looked at again.
+const FILE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How soon a failed first load is repeated; doubles up to the ordinary interval.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 
 /// At most one fetch on behalf of unknown key ids in this time.
@@ -61,8 +64,10 @@ pub(crate) struct KeyRefresher {
 
 impl KeyRefresher {
     pub(crate) fn new(source: KeySource, keys: Arc<TrustedKeys>) -> Result<Self, reqwest::Error> {
-        let client =
-            reqwest::Client::builder().timeout(FETCH_TIMEOUT).redirect(reqwest::redirect::Policy::none()).build()?;
+        let client = reqwest::Client::builder()
+            .timeout(FETCH_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
         Ok(Self { source, client, keys, last_unknown: Mutex::new(None) })
     }
 
@@ -83,16 +88,20 @@ impl KeyRefresher {
 
     /// Loads again and again, for as long as it is polled.
     pub(crate) async fn run(self: Arc<Self>) {
+        let interval = match self.source {
+            KeySource::Url { .. } => URL_INTERVAL,
+            KeySource::File(_) => FILE_INTERVAL,
+        };
         let mut retry = FIRST_RETRY;
         loop {
             let pause = match self.refresh().await {
                 Ok(()) => {
                     retry = FIRST_RETRY;
-                    REFRESH_INTERVAL
+                    interval
                 }
                 Err(error) => {
                     tracing::warn!(%error, "trusted keys not refreshed");
-                    retry = (retry * 2).min(REFRESH_INTERVAL);
+                    retry = (retry * 2).min(interval);
                     retry
                 }
             };
@@ -134,8 +143,13 @@ impl KeyRefresher {
 
     async fn fetch(&self, url: &Url) -> Result<Vec<u8>, KeySourceError> {
         let failed = |source| KeySourceError::Fetch { url: url.clone(), source };
-        let mut response =
-            self.client.get(url.clone()).send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
+        let mut response = self
+            .client
+            .get(url.clone())
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status)
+            .map_err(failed)?;
         let mut document = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if document.len() + chunk.len() > MAX_DOCUMENT_BYTES {

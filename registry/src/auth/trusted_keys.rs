@@ -45,7 +45,10 @@ impl TrustedKeys {
         let mut keys = Keys { source: set, ..Keys::default() };
         for jwk in &keys.source.keys {
             let Some(trusted) = usable(jwk) else {
-                tracing::warn!(key.id = jwk.kid.as_deref().unwrap_or_default(), "key not usable and left out");
+                tracing::warn!(
+                    key.id = jwk.kid.as_deref().unwrap_or_default(),
+                    "key not usable and left out"
+                );
                 continue;
             };
             match &jwk.kid {
@@ -129,7 +132,12 @@ pub(crate) fn parse_algorithm(word: &str) -> Option<Algorithm> {
 fn is_rsa(algorithm: Algorithm) -> bool {
     matches!(
         algorithm,
-        Algorithm::RS256 | Algorithm::RS384 | Algorithm::RS512 | Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512
+        Algorithm::RS256
+            | Algorithm::RS384
+            | Algorithm::RS512
+            | Algorithm::PS256
+            | Algorithm::PS384
+            | Algorithm::PS512
     )
 }
 

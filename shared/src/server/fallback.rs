@@ -8,9 +8,25 @@ use actix_web::{HttpResponse, ResponseError, Route, web};
 
 use crate::error_body::{ErrorBody, ErrorCode};
 
+/// What the request's line in the log says of a refusal; it travels with the response and is not sent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ErrorNote {
+    pub(super) code: &'static str,
+    pub(super) cause: String,
+}
+
 /// An answer in the one shape of errors.
 pub fn error_response(status: StatusCode, body: &ErrorBody) -> HttpResponse {
-    HttpResponse::build(status).insert_header((CONTENT_TYPE, "application/json")).body(body.to_json())
+    let mut response =
+        HttpResponse::build(status).insert_header((CONTENT_TYPE, "application/json")).body(body.to_json());
+    note_error(&mut response, body.code(), String::new());
+    response
+}
+
+/// Says in the request's line of the log which error this response is, and what was behind it. The cause is for the
+/// operator; it must hold no secret.
+pub fn note_error(response: &mut HttpResponse, code: &'static str, cause: String) {
+    response.extensions_mut().insert(ErrorNote { code, cause });
 }
 
 /// The answer to a path that is nowhere.

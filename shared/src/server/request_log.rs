@@ -1,7 +1,7 @@
 //! One line for each request, and the request id that joins it to an error.
 //!
 //! Fields are an interface for operators: `request.id`, `http.method`, `http.path`, `http.status`, `duration_ms`,
-//! `client.address`, `user_agent`, `subject`, `error.code`. The query is never part of it.
+//! `client.address`, `user_agent`, `subject`, `error.code`, `error.cause`. The query is never part of it.
 //!
 //! *Invariant:* every request ends in exactly one line, also when its handler panics, and the line holds no header
 //! that can carry a credential.
@@ -19,7 +19,7 @@ use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use super::client_address::{Client, TrustedProxies};
-use super::fallback::InternalError;
+use super::fallback::{ErrorNote, InternalError};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -31,7 +31,6 @@ const MAX_USER_AGENT: usize = 200;
 pub struct RequestLog {
     id: String,
     subject: RefCell<Option<String>>,
-    error: RefCell<Option<&'static str>>,
 }
 
 impl RequestLog {
@@ -44,13 +43,6 @@ impl RequestLog {
     pub fn note_subject(request: &HttpRequest, subject: &str) {
         if let Some(log) = request.extensions().get::<Self>() {
             log.subject.replace(Some(subject.to_owned()));
-        }
-    }
-
-    /// Notes the code of the refusal.
-    pub fn note_error(request: &HttpRequest, code: &'static str) {
-        if let Some(log) = request.extensions().get::<Self>() {
-            log.error.replace(Some(code));
         }
     }
 }
@@ -96,21 +88,20 @@ pub(super) async fn around(
         response.headers_mut().insert(REQUEST_ID, value);
     }
     let status = response.status().as_u16();
-    let (subject, error) = {
+    let subject = {
         let extensions = response.request().extensions();
-        let log = extensions.get::<RequestLog>();
-        (log.and_then(|log| log.subject.take()), log.and_then(|log| log.error.take()))
+        extensions.get::<RequestLog>().and_then(|log| log.subject.take()).unwrap_or_default()
     };
-    let (subject, error) = (subject.unwrap_or_default(), error.unwrap_or_default());
+    let ErrorNote { code, cause } = response.response().extensions().get().cloned().unwrap_or_default();
     if status >= 500 {
         tracing::error!(
             request.id = id, http.method = %method, http.path = path, http.status = status, duration_ms,
-            client.address = client, user_agent, subject, error.code = error, "request failed"
+            client.address = client, user_agent, subject, error.code = code, error.cause = cause, "request failed"
         );
     } else {
         tracing::info!(
             request.id = id, http.method = %method, http.path = path, http.status = status, duration_ms,
-            client.address = client, user_agent, subject, error.code = error, "request"
+            client.address = client, user_agent, subject, error.code = code, error.cause = cause, "request"
         );
     }
     Ok(response)

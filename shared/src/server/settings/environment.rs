@@ -81,7 +81,11 @@ fn apply_one(
                 tree.set(path, kind, origin);
                 return Ok(true);
             }
-            (Kind::Map, [_, ..]) => {
+            (Kind::Unused, []) => {
+                tree.set(path, tree::parse_yaml(text, origin).kind, origin);
+                return Ok(true);
+            }
+            (Kind::Map | Kind::Unused, [_, ..]) => {
                 let mut path = path.to_vec();
                 adopt_spelling(tree, &mut path, path_length(key.path));
                 tree.set(&path, tree::parse_yaml(text, origin).kind, origin);

@@ -35,6 +35,8 @@ pub enum Kind {
     List,
     /// Everything below this key belongs to it.
     Map,
+    /// Like a map, but nothing reads it: it is known so that it can be answered with a sentence of its own.
+    Unused,
     /// A section that may be written as one word: `storage: filesystem` means `storage: {filesystem: {}}`.
     Selector,
 }
@@ -154,7 +156,7 @@ impl Schema {
     /// The row that covers `path`: itself, or a list or map it lies in, or the file variant of a secret.
     fn find(&self, path: &[String]) -> Option<&'static Key> {
         self.keys.iter().find(|key| match matched_segments(key.path, path) {
-            Some(rest) => rest.is_empty() || matches!(key.kind, Kind::List | Kind::Map),
+            Some(rest) => rest.is_empty() || matches!(key.kind, Kind::List | Kind::Map | Kind::Unused),
             None => key.kind == Kind::Secret && is_file_variant(key.path, path),
         })
     }
@@ -283,6 +285,11 @@ impl Loaded {
     pub fn is_given(&self, path: &str) -> bool {
         let wanted = tree::segments(path);
         self.given.iter().any(|given| given.starts_with(&wanted))
+    }
+
+    /// The text of a scalar, where somebody set one.
+    pub fn text(&self, path: &str) -> Option<String> {
+        self.tree.text(&tree::segments(path)).map(|(text, _)| text)
     }
 
     /// Sentences about what was seen and not used.

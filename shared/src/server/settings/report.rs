@@ -32,7 +32,7 @@ impl Schema {
     pub fn example(&self) -> String {
         let mut example = String::new();
         let mut open: Vec<&str> = Vec::new();
-        for key in self.keys.iter().filter(|key| key.kind != Kind::Selector) {
+        for key in self.keys.iter().filter(|key| !matches!(key.kind, Kind::Selector | Kind::Unused)) {
             let segments: Vec<&str> =
                 key.path.split('.').map(|segment| if segment == "*" { "NAME" } else { segment }).collect();
             let (last, sections) = segments.split_last().expect("a path has at least one segment");
@@ -43,21 +43,26 @@ impl Schema {
             open = sections.to_vec();
             let indent = "  ".repeat(sections.len());
             let _ = writeln!(example, "{indent}# {}", key.doc);
-            let _ = writeln!(example, "{indent}{}", example_line(key, last));
+            let _ = writeln!(example, "{indent}{}", self.example_line(key, last));
         }
         example
     }
-}
 
-/// Keys without a default are shown as comments, so that the example means the same as an empty file.
-fn example_line(key: &Key, name: &str) -> String {
-    match (key.default, key.kind) {
-        ("", Kind::List) => format!("# {name}: []"),
-        ("", Kind::Map) => format!("# {name}: {{}}"),
-        ("", Kind::Secret) => format!("# {name}file: /path/to/secret"),
-        ("", _) => format!("# {name}:"),
-        (default, _) if key.path.contains('*') => format!("# {name}: {default}"),
-        (default, _) => format!("{name}: {default}"),
+    /// Keys without a default, and the details of a choice, are shown as comments, so that the example means the
+    /// same as an empty file.
+    fn example_line(&self, key: &Key, name: &str) -> String {
+        let is_detail = self.keys.iter().filter(|key| key.kind == Kind::Selector).any(|selector| {
+            let below = key.path.strip_prefix(selector.path).and_then(|rest| rest.strip_prefix('.'));
+            below.is_some_and(|below| below.contains('.'))
+        });
+        match (key.default, key.kind) {
+            ("", Kind::List) => format!("# {name}: []"),
+            ("", Kind::Map) => format!("# {name}: {{}}"),
+            ("", Kind::Secret) => format!("# {name}file: /path/to/secret"),
+            ("", _) => format!("# {name}:"),
+            (default, _) if is_detail || key.path.contains('*') => format!("# {name}: {default}"),
+            (default, _) => format!("{name}: {default}"),
+        }
     }
 }
 

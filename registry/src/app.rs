@@ -1,0 +1,126 @@
+//! From settings to a serving registry, in two steps, so that a test can ask for the port in between.
+//!
+//! *Invariant:* nothing is scanned at start: a registry with a million tags is ready as soon as an empty one.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix_web::web;
+use anyhow::Context as _;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use shared::clock::Clock;
+use shared::server::health::Health;
+use shared::server::jwt_crypto;
+use shared::server::listener::Listener;
+use shared::server::shutdown::Shutdown;
+
+use crate::auth::refresh::KeyRefresher;
+use crate::auth::trusted_keys::TrustedKeys;
+use crate::auth::verifier::Verifier;
+use crate::domain::Repositories;
+use crate::http::routes;
+use crate::http::state::{Auth, Forward, RegistryState, StateKey, TokenAuth};
+use crate::settings::{AuthSettings, RegistrySettings, TokenSettings};
+use crate::storage::filesystem::Filesystem;
+
+/// A registry that is bound to its address.
+pub struct Registry {
+    listener: Listener,
+    state: RegistryState,
+    keys: Option<(Arc<TrustedKeys>, Arc<KeyRefresher>)>,
+}
+
+impl Registry {
+    /// Binds the address, opens the storage, loads the keys that lie on this machine.
+    pub fn build(settings: RegistrySettings, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        jwt_crypto::install();
+        let random = SystemRandom::new();
+        let storage = Filesystem::open(&settings.storage_root, settings.storage_threads, &random)?;
+        let (auth, keys) = match settings.auth {
+            AuthSettings::Open => (Auth::Open, None),
+            AuthSettings::Token(token) => {
+                let (auth, keys) = token_auth(token, clock.clone())?;
+                (Auth::Token(Box::new(auth)), Some(keys))
+            }
+        };
+        let secret = if settings.secret.is_empty() {
+            random_secret(&random)?
+        } else {
+            settings.secret.expose().as_bytes().to_vec()
+        };
+        let stall_timeout = settings.listener.stall_timeout;
+        let listener = Listener::bind(settings.listener)?;
+        let state = RegistryState {
+            repositories: Repositories::new(Arc::new(storage), clock.clone(), random.clone()),
+            auth,
+            clock,
+            locations: settings.locations,
+            headers: settings.headers,
+            state_key: StateKey::new(&secret),
+            stall_timeout,
+            delete_enabled: settings.delete_enabled,
+            catalog_max_entries: settings.catalog_max_entries,
+            tags_max_entries: settings.tags_max_entries,
+        };
+        Ok(Self { listener, state, keys })
+    }
+
+    /// The address that was bound, with its real port.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// Serves until a stop is requested.
+    pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let repositories = self.state.repositories.clone();
+        let mut health = Health::default().with("storage", move || {
+            let repositories = repositories.clone();
+            async move { repositories.storage().check().await.map_err(|error| error.to_string()) }
+        });
+        let mut refreshing = None;
+        if let Some((keys, refresher)) = self.keys {
+            refreshing = Some(tokio::spawn(refresher.run()));
+            health = health.with("trusted keys", move || {
+                let loaded = !keys.is_empty();
+                async move {
+                    if loaded {
+                        Ok(())
+                    } else {
+                        Err("no keys to check tokens with have been loaded yet".into())
+                    }
+                }
+            });
+        }
+        let state = web::Data::new(self.state);
+        let outcome =
+            self.listener.run(health, shutdown, move |config| routes::configure(config, &state)).await;
+        if let Some(task) = refreshing {
+            task.abort();
+        }
+        outcome.context("the HTTP server failed")
+    }
+}
+
+type Keys = (Arc<TrustedKeys>, Arc<KeyRefresher>);
+
+fn token_auth(settings: TokenSettings, clock: Arc<dyn Clock>) -> anyhow::Result<(TokenAuth, Keys)> {
+    let keys = Arc::new(TrustedKeys::default());
+    let refresher =
+        Arc::new(KeyRefresher::new(settings.keys, keys.clone()).context("no HTTP client can be made")?);
+    refresher.load_local()?;
+    let forward = settings.forward.map(Forward::new).transpose().context("no HTTP client can be made")?;
+    let auth = TokenAuth {
+        verifier: Verifier::new(settings.expectations, keys.clone(), clock),
+        refresher: refresher.clone(),
+        realm: settings.realm,
+        forward,
+    };
+    Ok((auth, (keys, refresher)))
+}
+
+/// Good for one process: upload URLs of another replica are then refused, which a warning at start says.
+fn random_secret(random: &SystemRandom) -> anyhow::Result<Vec<u8>> {
+    let mut secret = vec![0; 32];
+    random.fill(&mut secret).ok().context("the system gives no random numbers")?;
+    Ok(secret)
+}

@@ -1,0 +1,110 @@
+//! The command line.
+//!
+//! *Invariant:* `serve` starts exactly what `check-config` has shown.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use shared::clock::SystemClock;
+use shared::server::settings::process_environment;
+use shared::server::shutdown::Shutdown;
+use shared::server::telemetry;
+
+use crate::app::Registry;
+use crate::settings::{self, RegistrySettings, keys};
+
+/// The variable that names the settings file when the command line does not.
+const CONFIG_VARIABLE: &str = "REGISTRY_CONFIGURATION_PATH";
+
+/// A container registry: stores images and verifies tokens.
+///
+/// Settings come from a YAML file with the keys of the distribution registry, and from REGISTRY_* variables over it.
+///
+/// Exit codes: 0 done; 1 the settings or the start failed, or check-config found something to mend; 2 the command
+/// line was not understood.
+#[derive(Debug, Parser)]
+#[command(name = "registry", version, about, long_about, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve images until SIGTERM or Ctrl-C; a second signal does not wait for open requests.
+    Serve {
+        /// Settings file; without one, REGISTRY_CONFIGURATION_PATH, and without that the defaults.
+        config: Option<PathBuf>,
+    },
+    /// Show the settings in effect and where each came from; exit with 1 if something is wrong or unknown.
+    CheckConfig {
+        /// Settings file, as for serve.
+        config: Option<PathBuf>,
+    },
+    /// Print a settings file with every key, its default and what it does.
+    ExampleConfig,
+}
+
+/// Runs the command line of this process.
+pub async fn run() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Serve { config } => serve(config).await,
+        Command::CheckConfig { config } => check_config(config),
+        Command::ExampleConfig => Ok(print(&keys::SCHEMA.example())),
+    };
+    outcome.unwrap_or_else(|error| {
+        complain(&format!("registry: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn config_file(argument: Option<PathBuf>, environment: &mut Vec<(String, String)>) -> Option<PathBuf> {
+    let named = environment.iter().position(|(name, _)| name == CONFIG_VARIABLE);
+    let named = named.map(|position| PathBuf::from(environment.swap_remove(position).1));
+    argument.or(named)
+}
+
+async fn serve(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    let mut environment = process_environment();
+    let file = config_file(config, &mut environment);
+    let (settings, _, warnings) = settings::load(file.as_deref(), environment)?;
+    telemetry::start(settings.log());
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    start(settings).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn start(settings: RegistrySettings) -> anyhow::Result<()> {
+    let registry = Registry::build(settings, Arc::new(SystemClock))?;
+    tracing::info!(address = %registry.address(), version = env!("CARGO_PKG_VERSION"), "registry is listening");
+    let shutdown = Shutdown::default();
+    shutdown.on_signals().context("signals cannot be caught")?;
+    registry.run(shutdown).await
+}
+
+fn check_config(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    let mut environment = process_environment();
+    let file = config_file(config, &mut environment);
+    let (_, loaded, warnings) = settings::load(file.as_deref(), environment)?;
+    print(&loaded.report());
+    for warning in &warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    Ok(if loaded.has_unknown_keys() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a command belongs on standard output")]
+fn print(text: &str) -> ExitCode {
+    print!("{text}");
+    ExitCode::SUCCESS
+}
+
+#[expect(clippy::print_stderr, reason = "what went wrong with a command belongs on standard error")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}

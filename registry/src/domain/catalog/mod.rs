@@ -1,0 +1,102 @@
+//! Listing the repositories.
+//!
+//! *Invariant:* names come in byte order of the whole name, strictly after the one asked for, and the walk looks only
+//! into folders that can still hold such a name; so a page costs about as much as it shows.
+//!
+//! Walking folder by folder does not give that order, because `-` and `.` sort before `/`: `a`, `a-b`, `a/c`. So each
+//! folder stands in the queue twice: as `a`, for itself, and as `a/`, for everything below it.
+
+use std::collections::BTreeMap;
+
+use shared::repository_name::RepositoryName;
+
+use super::Repositories;
+use super::error::RegistryError;
+use crate::storage::error::StorageError;
+use crate::storage::layout::{self, Key};
+use crate::storage::{Entry, EntryKind};
+
+/// A part of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogPage {
+    /// In byte order.
+    pub repositories: Vec<RepositoryName>,
+    /// Whether there are repositories behind the last one; never after an empty page that was asked for.
+    pub more: bool,
+}
+
+/// What is still to be looked at, by its place in the order.
+type Queue = BTreeMap<String, Visit>;
+
+enum Visit {
+    /// The key is the path of a folder that may be a repository.
+    Itself,
+    /// The key is such a path and a slash; these are the names below it.
+    Below(Vec<String>),
+}
+
+impl Repositories {
+    /// Lists at most `limit` repositories strictly after `after`, which need not exist.
+    pub async fn list_repositories(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<CatalogPage, RegistryError> {
+        let after = after.unwrap_or_default();
+        let mut page = CatalogPage { repositories: Vec::new(), more: false };
+        if limit == 0 {
+            return Ok(page);
+        }
+        let (_, top) = self.look_into(&layout::repositories()).await?;
+        let mut queue = Queue::new();
+        enqueue(&mut queue, "", top, after);
+        while let Some((place, visit)) = queue.pop_first() {
+            if let Visit::Below(names) = visit {
+                enqueue(&mut queue, &place, names, after);
+                continue;
+            }
+            let (is_repository, names) = self.look_into(&layout::repository_folder(&place)).await?;
+            if is_repository && place.as_str() > after {
+                // A folder made by hand can have a name no client can ask for.
+                if let Ok(name) = RepositoryName::parse(&place) {
+                    if page.repositories.len() == limit {
+                        page.more = true;
+                        return Ok(page);
+                    }
+                    page.repositories.push(name);
+                }
+            }
+            if !names.is_empty() {
+                queue.insert(place + "/", Visit::Below(names));
+            }
+        }
+        Ok(page)
+    }
+
+    /// Whether a folder is a repository, and what may be repositories below it.
+    async fn look_into(&self, folder: &Key) -> Result<(bool, Vec<String>), StorageError> {
+        let entries = self.storage.list(folder).await?.unwrap_or_default();
+        let folders = |entry: Entry| (entry.kind == EntryKind::Folder).then_some(entry.name);
+        let (own, names): (Vec<String>, _) =
+            entries.into_iter().filter_map(folders).partition(|name| name.starts_with('_'));
+        // Old registries know a repository by its layers, newer ones by its manifests.
+        let is_repository = own.iter().any(|name| name == layout::MANIFESTS || name == layout::LAYERS);
+        Ok((is_repository, names))
+    }
+}
+
+/// Queues those of the folders `prefix` + name that are after `after` or can hold something that is.
+fn enqueue(queue: &mut Queue, prefix: &str, names: Vec<String>, after: &str) {
+    for name in names {
+        let path = format!("{prefix}{name}");
+        // What is below a folder begins with its path and a slash, so it is as a whole before or behind any name that
+        // does not begin so.
+        let below = format!("{path}/");
+        if path.as_str() > after || below.as_str() > after || after.starts_with(&below) {
+            queue.insert(path, Visit::Itself);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

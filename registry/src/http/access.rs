@@ -1,0 +1,326 @@
+//! Who may do what: from a request to a proof that it was allowed.
+//!
+//! A right that was asked for and refused by our own token server is answered 403 with the reason: another token
+//! would not help. Everything else that is missing is answered 401 with the scope to ask for, because that is how
+//! clients learn to widen a token. The answer never depends on whether the repository exists.
+//!
+//! *Invariant:* an [`Authorized`] has no constructor outside this folder's access modules, so a handler that has one
+//! was allowed its action on exactly that repository.
+//!
+//! Spec: RFC 6750 §3.1; distribution, "Token Authentication Specification".
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::future::LocalBoxFuture;
+use shared::action::Action;
+use shared::challenge::{BearerChallenge, ChallengeError};
+use shared::claims::RefusalReason;
+use shared::repository_name::RepositoryName;
+use shared::scope::{Resource, Scope, ScopeList};
+use shared::server::request_log::RequestLog;
+
+use super::error::ApiError;
+use super::location;
+use super::state::{Auth, RegistryState, TokenAuth};
+use crate::auth::error::TokenError;
+use crate::auth::verifier::VerifiedToken;
+use crate::settings::Realm;
+
+/// A kind of right on a repository.
+pub(crate) trait Right: 'static {
+    /// What the token must carry.
+    const ACTION: Action;
+    /// What a client is told to ask for.
+    const ASK: &'static [Action];
+}
+
+/// Reading.
+pub(crate) struct Pull;
+
+/// Writing. Clients expect to be told to ask for both.
+pub(crate) struct Push;
+
+/// Deleting.
+pub(crate) struct Delete;
+
+impl Right for Pull {
+    const ACTION: Action = Action::Pull;
+    const ASK: &'static [Action] = &[Action::Pull];
+}
+
+impl Right for Push {
+    const ACTION: Action = Action::Push;
+    const ASK: &'static [Action] = &[Action::Pull, Action::Push];
+}
+
+impl Right for Delete {
+    const ACTION: Action = Action::Delete;
+    const ASK: &'static [Action] = &[Action::Delete];
+}
+
+/// Proof that the caller may do `R` on one repository.
+pub(crate) struct Authorized<R> {
+    name: RepositoryName,
+    token: Option<Arc<VerifiedToken>>,
+    right: PhantomData<R>,
+}
+
+impl<R: Right> Authorized<R> {
+    pub(super) fn new(name: RepositoryName, token: Option<Arc<VerifiedToken>>) -> Self {
+        Self { name, token, right: PhantomData }
+    }
+
+    /// The repository.
+    pub(crate) fn name(&self) -> &RepositoryName {
+        &self.name
+    }
+
+    /// The token that allowed it; nothing in an open registry.
+    pub(super) fn token(&self) -> Option<&VerifiedToken> {
+        self.token.as_deref()
+    }
+}
+
+impl<R: Right> FromRequest for Authorized<R> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let name = repository_name(&request)?;
+            let scope = Scope::repository(name.clone(), R::ASK);
+            let token = authorize(&request, &scope, R::ACTION).await?;
+            Ok(Self::new(name, token))
+        })
+    }
+}
+
+/// Proof that the caller brought a valid token, whatever it allows.
+pub(crate) struct Authenticated;
+
+impl FromRequest for Authenticated {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            if let Auth::Token(auth) = &state(&request).auth {
+                valid_token(&request, auth, &ScopeList::default()).await?;
+            }
+            Ok(Self)
+        })
+    }
+}
+
+/// Proof that the caller may list all repositories.
+pub(crate) struct AuthorizedCatalog;
+
+impl FromRequest for AuthorizedCatalog {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move { authorize(&request, &Scope::catalog(), Action::All).await.map(|_| Self) })
+    }
+}
+
+/// What a token says about reading the source of a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SourceAccess {
+    Allowed,
+    /// It was asked for and refused; asking again would not help.
+    Refused,
+}
+
+impl Authorized<Push> {
+    /// Whether the caller may also read `source`. A token that was never asked for it is challenged once, for both.
+    pub(crate) fn source_access(
+        &self,
+        request: &HttpRequest,
+        source: &RepositoryName,
+    ) -> Result<SourceAccess, ApiError> {
+        let (Auth::Token(auth), Some(token)) = (&state(request).auth, &self.token) else {
+            return Ok(SourceAccess::Allowed);
+        };
+        let resource = Resource::Repository(source.clone());
+        if token.access.allows(&resource, Action::Pull) {
+            return Ok(SourceAccess::Allowed);
+        }
+        if refusal(token, &resource, Action::Pull).is_some() {
+            return Ok(SourceAccess::Refused);
+        }
+        let both =
+            [Scope::repository(self.name.clone(), Push::ASK), Scope::repository(source.clone(), Pull::ASK)];
+        Err(challenge(request, auth, &both.into_iter().collect(), Some(ChallengeError::InsufficientScope)))
+    }
+}
+
+pub(super) fn state(request: &HttpRequest) -> &web::Data<RegistryState> {
+    request.app_data::<web::Data<RegistryState>>().expect("the state is registered with the routes")
+}
+
+pub(super) fn repository_name(request: &HttpRequest) -> Result<RepositoryName, ApiError> {
+    RepositoryName::parse(request.match_info().query("name")).map_err(ApiError::NameInvalid)
+}
+
+async fn authorize(
+    request: &HttpRequest,
+    scope: &Scope,
+    action: Action,
+) -> Result<Option<Arc<VerifiedToken>>, ApiError> {
+    let Auth::Token(auth) = &state(request).auth else { return Ok(None) };
+    let scopes = ScopeList::from_iter([scope.clone()]);
+    let token = valid_token(request, auth, &scopes).await?;
+    require(request, auth, &token, scope, action)?;
+    Ok(Some(token))
+}
+
+/// Whether the token carries `action` on the resource of `scope`.
+pub(super) fn require(
+    request: &HttpRequest,
+    auth: &TokenAuth,
+    token: &VerifiedToken,
+    scope: &Scope,
+    action: Action,
+) -> Result<(), ApiError> {
+    if token.access.allows(&scope.resource, action) {
+        return Ok(());
+    }
+    match refusal(token, &scope.resource, action) {
+        Some(reason) => Err(ApiError::Denied(denial(token, &scope.resource, action, reason))),
+        None => {
+            let scopes = ScopeList::from_iter([scope.clone()]);
+            Err(challenge(request, auth, &scopes, Some(ChallengeError::InsufficientScope)))
+        }
+    }
+}
+
+fn refusal(token: &VerifiedToken, resource: &Resource, action: Action) -> Option<RefusalReason> {
+    token.portcullis.as_ref().and_then(|claim| claim.refusal(resource, action))
+}
+
+/// The sentence for the person at the terminal.
+fn denial(token: &VerifiedToken, resource: &Resource, action: Action, reason: RefusalReason) -> String {
+    let what = match (resource, action) {
+        (Resource::Catalog, _) => "list all repositories".to_owned(),
+        (Resource::Repository(name), Action::Pull) => format!("pull from {name}"),
+        (Resource::Repository(name), Action::Push) => format!("push to {name}"),
+        (Resource::Repository(name), Action::Delete | Action::All) => format!("delete from {name}"),
+    };
+    match reason {
+        RefusalReason::Anonymous => format!("you are not logged in, and only users with a grant may {what}"),
+        RefusalReason::NoGrant => {
+            format!(
+                "{} may not {what}: no grant allows it; ask an administrator of this registry",
+                token.subject
+            )
+        }
+        RefusalReason::Other => format!("{} may not {what}", token.subject),
+    }
+}
+
+/// A token that came with a request.
+pub(super) enum Presented {
+    Valid(Arc<VerifiedToken>),
+    /// Right in everything but its age.
+    Expired(Arc<VerifiedToken>),
+}
+
+async fn valid_token(
+    request: &HttpRequest,
+    auth: &TokenAuth,
+    scopes: &ScopeList,
+) -> Result<Arc<VerifiedToken>, ApiError> {
+    match presented_token(request, auth, scopes).await? {
+        Presented::Valid(token) => Ok(token),
+        Presented::Expired(_) => Err(challenge(request, auth, scopes, Some(ChallengeError::InvalidToken))),
+    }
+}
+
+/// Reads and verifies the token of a request.
+pub(super) async fn presented_token(
+    request: &HttpRequest,
+    auth: &TokenAuth,
+    scopes: &ScopeList,
+) -> Result<Presented, ApiError> {
+    let text = match bearer(request) {
+        Bearer::None => return Err(challenge(request, auth, scopes, None)),
+        Bearer::Unreadable => {
+            return Err(challenge(request, auth, scopes, Some(ChallengeError::InvalidToken)));
+        }
+        Bearer::Text(text) => text,
+    };
+    let mut outcome = auth.verifier.verify(text);
+    if matches!(outcome, Err(TokenError::UnknownKey | TokenError::NoKeys))
+        && auth.refresher.refresh_for_unknown_key().await
+    {
+        outcome = auth.verifier.verify(text);
+    }
+    match outcome {
+        Ok(token) => {
+            RequestLog::note_subject(request, &token.subject);
+            Ok(Presented::Valid(token))
+        }
+        Err(TokenError::Expired(token)) => {
+            RequestLog::note_subject(request, &token.subject);
+            Ok(Presented::Expired(token))
+        }
+        Err(TokenError::NoKeys) => Err(ApiError::KeysUnavailable),
+        Err(error) => {
+            tracing::info!(request.id = RequestLog::id(request), %error, "token refused");
+            Err(challenge(request, auth, scopes, Some(ChallengeError::InvalidToken)))
+        }
+    }
+}
+
+enum Bearer<'a> {
+    /// No credentials, or of another scheme.
+    None,
+    /// Several headers, or bytes that are no text.
+    Unreadable,
+    Text(&'a str),
+}
+
+fn bearer(request: &HttpRequest) -> Bearer<'_> {
+    let mut values = request.headers().get_all(AUTHORIZATION);
+    let Some(value) = values.next() else { return Bearer::None };
+    if values.next().is_some() {
+        return Bearer::Unreadable;
+    }
+    let Ok(value) = value.to_str() else { return Bearer::Unreadable };
+    match value.split_once(' ') {
+        Some((scheme, text)) if scheme.eq_ignore_ascii_case("bearer") && !text.trim().is_empty() => {
+            Bearer::Text(text.trim())
+        }
+        _ => Bearer::None,
+    }
+}
+
+pub(super) fn challenge(
+    request: &HttpRequest,
+    auth: &TokenAuth,
+    scopes: &ScopeList,
+    error: Option<ChallengeError>,
+) -> ApiError {
+    let realm = match &auth.realm {
+        Realm::Fixed(url) => url.clone(),
+        Realm::SameOrigin { path } => {
+            let origin = location::origin(&state(request).locations, request).unwrap_or_default();
+            format!("{origin}{path}")
+        }
+    };
+    ApiError::Unauthorized(Box::new(BearerChallenge {
+        realm,
+        service: auth.verifier.expectations().service.clone(),
+        scope: (!scopes.is_empty()).then(|| scopes.to_string()),
+        error,
+        error_description: None,
+    }))
+}

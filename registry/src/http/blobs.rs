@@ -1,0 +1,90 @@
+//! Reading and deleting blobs.
+//!
+//! *Invariant:* what is served is read from the store in bounded pieces; a `HEAD` costs no read of the bytes.
+//!
+//! Spec: end-2, end-10; RFC 9110 §14.
+
+use actix_web::body::SizedStream;
+use actix_web::http::Method;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use futures_util::stream;
+
+use super::access::{Authorized, Delete, Pull};
+use super::conditional::{entity_tag, is_known};
+use super::error::ApiError;
+use super::headers::{CONTENT_DIGEST, OCTET_STREAM};
+use super::range::{RangeRequest, resolve};
+use super::state::RegistryState;
+use crate::domain::blobs::BlobStat;
+use crate::oci::digest::Digest;
+
+/// Content under a digest never changes.
+const CACHE_FOR_A_YEAR: &str = "max-age=31536000";
+
+pub(super) async fn get(
+    caller: Authorized<Pull>,
+    request: HttpRequest,
+    state: web::Data<RegistryState>,
+) -> Result<HttpResponse, ApiError> {
+    let digest = digest(&request)?;
+    if request.method() == Method::HEAD {
+        let stat = state.repositories.stat_blob(caller.name(), &digest).await?;
+        let empty = stream::empty::<Result<web::Bytes, ApiError>>();
+        let size = stat.size;
+        return Ok(describe(StatusCode::OK, &stat).body(SizedStream::new(size, empty)));
+    }
+    let blob = state.repositories.open_blob(caller.name(), &digest).await?;
+    if is_known(&request, &digest) {
+        return Ok(HttpResponse::NotModified()
+            .insert_header((ETAG, entity_tag(&digest)))
+            .insert_header((CONTENT_DIGEST, digest.to_string()))
+            .insert_header((CACHE_CONTROL, CACHE_FOR_A_YEAR))
+            .finish());
+    }
+    let size = blob.stat.size;
+    let wanted = request.headers().get("range").and_then(|value| value.to_str().ok());
+    match resolve(wanted, size) {
+        RangeRequest::Whole => {
+            let mut response = describe(StatusCode::OK, &blob.stat);
+            Ok(response.body(SizedStream::new(size, blob.stream(0..size))))
+        }
+        RangeRequest::Part(range) => {
+            let mut response = describe(StatusCode::PARTIAL_CONTENT, &blob.stat);
+            response.insert_header((CONTENT_RANGE, format!("bytes {}-{}/{size}", range.first, range.last)));
+            Ok(response.body(SizedStream::new(range.len(), blob.stream(range.first..range.last + 1))))
+        }
+        RangeRequest::Unsatisfiable => Err(ApiError::RangeNotSatisfiable { size }),
+    }
+}
+
+pub(super) async fn delete(
+    caller: Authorized<Delete>,
+    request: HttpRequest,
+    state: web::Data<RegistryState>,
+) -> Result<HttpResponse, ApiError> {
+    let digest = digest(&request)?;
+    if !state.delete_enabled {
+        return Err(ApiError::DeleteDisabled);
+    }
+    state.repositories.delete_blob(caller.name(), &digest).await?;
+    Ok(HttpResponse::Accepted().insert_header((CONTENT_LENGTH, "0")).finish())
+}
+
+fn digest(request: &HttpRequest) -> Result<Digest, ApiError> {
+    Ok(Digest::parse(request.match_info().query("digest"))?)
+}
+
+fn describe(status: StatusCode, stat: &BlobStat) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response
+        .insert_header((ACCEPT_RANGES, "bytes"))
+        .insert_header((CACHE_CONTROL, CACHE_FOR_A_YEAR))
+        .insert_header((CONTENT_TYPE, OCTET_STREAM))
+        .insert_header((CONTENT_DIGEST, stat.digest.to_string()))
+        .insert_header((ETAG, entity_tag(&stat.digest)));
+    response
+}

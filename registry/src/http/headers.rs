@@ -1,0 +1,18 @@
+//! Names and values of headers that the protocol uses and the framework does not know.
+//!
+//! *Invariant:* names are lower-case here; header names do not care about case on the wire.
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+
+/// On every answer below `/v2`; old clients refuse a registry without it.
+pub(super) const API_VERSION: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("docker-distribution-api-version"), HeaderValue::from_static("registry/2.0"));
+
+/// The digest of the content that the answer is or names.
+pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// The id of an upload session.
+pub(super) const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+
+/// The type under which blobs are served, whatever they hold.
+pub(super) const OCTET_STREAM: &str = "application/octet-stream";

@@ -1,0 +1,44 @@
+//! The protocol on the wire: parse, call the domain, render; nothing else.
+//!
+//! Reading order: [`routes`] (every operation and its path), [`access`] (who may), then a file for each kind of
+//! resource; [`error`] is the only place where a failure becomes a status.
+//!
+//! *Invariant:* a handler has no repository name but the one its [`access::Authorized`] holds.
+
+pub mod routes;
+
+pub(crate) mod state;
+
+pub(crate) mod access;
+
+pub(crate) mod upload_access;
+
+pub(crate) mod error;
+
+mod base;
+
+mod blobs;
+
+mod uploads;
+
+mod manifests;
+
+mod tags;
+
+mod catalog;
+
+mod token_forward;
+
+mod body;
+
+mod conditional;
+
+mod headers;
+
+mod location;
+
+mod pagination;
+
+mod range;
+
+mod upload_state;

@@ -1,0 +1,191 @@
+//! Every operation of this server, its path, and the right it needs.
+//!
+//! *Invariant:* an operation exists only here; the access matrix of the tests is checked against [`Operation::ALL`],
+//! so one without a row there does not pass. A repository name may contain `blobs`, `manifests` and `uploads`: the
+//! patterns take the longest possible name, and no path of the protocol fits two of them.
+//!
+//! Spec: distribution-spec, "Endpoints".
+
+use actix_web::middleware::DefaultHeaders;
+use actix_web::{Route, guard, web};
+use shared::action::Action;
+use shared::server::fallback::method_not_allowed;
+
+use super::state::RegistryState;
+use super::{base, blobs, catalog, headers, manifests, tags, token_forward, uploads};
+
+/// Everything a client can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// end-1: is this a registry, and does it like my token?
+    Base,
+    /// All repositories.
+    ListCatalog,
+    /// end-8
+    ListTags,
+    /// end-3
+    GetManifest,
+    /// end-7
+    PutManifest,
+    /// end-9
+    DeleteManifest,
+    /// end-2
+    GetBlob,
+    /// end-10
+    DeleteBlob,
+    /// end-4, and end-11 for a mount
+    StartUpload,
+    /// end-13
+    UploadStatus,
+    /// end-5
+    AppendUpload,
+    /// end-6
+    FinishUpload,
+    /// end-14
+    CancelUpload,
+}
+
+/// The right an operation needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Any valid token.
+    Token,
+    /// An action on the repository of the path.
+    Repository(Action),
+    /// The list of all repositories.
+    Catalog,
+}
+
+impl Operation {
+    /// Every operation.
+    pub const ALL: [Self; 13] = [
+        Self::Base,
+        Self::ListCatalog,
+        Self::ListTags,
+        Self::GetManifest,
+        Self::PutManifest,
+        Self::DeleteManifest,
+        Self::GetBlob,
+        Self::DeleteBlob,
+        Self::StartUpload,
+        Self::UploadStatus,
+        Self::AppendUpload,
+        Self::FinishUpload,
+        Self::CancelUpload,
+    ];
+
+    /// Its methods, as they stand in an `Allow` header.
+    pub const fn methods(self) -> &'static [&'static str] {
+        match self {
+            Self::ListCatalog | Self::ListTags => &["GET"],
+            Self::Base | Self::GetManifest | Self::GetBlob | Self::UploadStatus => &["GET", "HEAD"],
+            Self::PutManifest | Self::FinishUpload => &["PUT"],
+            Self::DeleteManifest | Self::DeleteBlob | Self::CancelUpload => &["DELETE"],
+            Self::StartUpload => &["POST"],
+            Self::AppendUpload => &["PATCH"],
+        }
+    }
+
+    /// Its path below `/v2`.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Base => "/",
+            Self::ListCatalog => "/_catalog",
+            Self::ListTags => "/{name:.+}/tags/list",
+            Self::GetManifest | Self::PutManifest | Self::DeleteManifest => {
+                "/{name:.+}/manifests/{reference:[^/]+}"
+            }
+            Self::GetBlob | Self::DeleteBlob => "/{name:.+}/blobs/{digest:[^/]+}",
+            Self::StartUpload => "/{name:.+}/blobs/uploads/",
+            Self::UploadStatus | Self::AppendUpload | Self::FinishUpload | Self::CancelUpload => {
+                "/{name:.+}/blobs/uploads/{id:[^/]+}"
+            }
+        }
+    }
+
+    /// What the caller must hold.
+    pub const fn need(self) -> Need {
+        match self {
+            Self::Base => Need::Token,
+            Self::ListCatalog => Need::Catalog,
+            Self::ListTags | Self::GetManifest | Self::GetBlob => Need::Repository(Action::Pull),
+            // Whoever may push may also look at and give up the upload.
+            Self::PutManifest
+            | Self::StartUpload
+            | Self::UploadStatus
+            | Self::AppendUpload
+            | Self::FinishUpload
+            | Self::CancelUpload => Need::Repository(Action::Push),
+            Self::DeleteManifest | Self::DeleteBlob => Need::Repository(Action::Delete),
+        }
+    }
+
+    fn route(self) -> Route {
+        match self {
+            Self::Base => web::to(base::check),
+            Self::ListCatalog => web::to(catalog::list),
+            Self::ListTags => web::to(tags::list),
+            Self::GetManifest => web::to(manifests::get),
+            Self::PutManifest => web::to(manifests::put),
+            Self::DeleteManifest => web::to(manifests::delete),
+            Self::GetBlob => web::to(blobs::get),
+            Self::DeleteBlob => web::to(blobs::delete),
+            Self::StartUpload => web::to(uploads::start),
+            Self::UploadStatus => web::to(uploads::status),
+            Self::AppendUpload => web::to(uploads::append),
+            Self::FinishUpload => web::to(uploads::finish),
+            Self::CancelUpload => web::to(uploads::cancel),
+        }
+    }
+}
+
+/// Registers every operation.
+pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<RegistryState>) {
+    config.app_data(state.clone());
+    config.route("/", web::get().to(base::root));
+    if let Some(path) = token_forward::path(state) {
+        let endpoint = web::resource(path)
+            .route(web::get().to(token_forward::forward))
+            .route(web::post().to(token_forward::forward))
+            .default_service(method_not_allowed("GET, POST"));
+        config.service(endpoint);
+    }
+    let defaults =
+        state.headers.iter().fold(DefaultHeaders::new().add(headers::API_VERSION), |defaults, header| {
+            defaults.add(header.clone())
+        });
+    let mut scope = web::scope("/v2").wrap(defaults);
+    // Uploads come before blobs, so that `blobs/uploads` without its slash is not taken for a digest.
+    let groups: [(&[&str], &[Operation], &'static str); 7] = [
+        (&["", "/"], &[Operation::Base], "GET, HEAD"),
+        (&["/_catalog"], &[Operation::ListCatalog], "GET"),
+        (&[Operation::ListTags.path()], &[Operation::ListTags], "GET"),
+        (&["/{name:.+}/blobs/uploads/", "/{name:.+}/blobs/uploads"], &[Operation::StartUpload], "POST"),
+        (
+            &[Operation::UploadStatus.path()],
+            &[
+                Operation::UploadStatus,
+                Operation::AppendUpload,
+                Operation::FinishUpload,
+                Operation::CancelUpload,
+            ],
+            "DELETE, GET, HEAD, PATCH, PUT",
+        ),
+        (
+            &[Operation::GetManifest.path()],
+            &[Operation::GetManifest, Operation::PutManifest, Operation::DeleteManifest],
+            "DELETE, GET, HEAD, PUT",
+        ),
+        (&[Operation::GetBlob.path()], &[Operation::GetBlob, Operation::DeleteBlob], "DELETE, GET, HEAD"),
+    ];
+    for (paths, operations, allow) in groups {
+        let mut resource = web::resource(paths.to_vec());
+        for operation in operations {
+            let wanted = operation.methods();
+            let methods = guard::fn_guard(move |context| wanted.contains(&context.head().method.as_str()));
+            resource = resource.route(operation.route().guard(methods));
+        }
+        scope = scope.service(resource.default_service(method_not_allowed(allow)));
+    }
+    config.service(scope);
+}

@@ -1,0 +1,65 @@
+//! What handlers share.
+//!
+//! *Invariant:* everything here is fixed at start; what changes while serving lies behind the storage or the keys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use shared::clock::Clock;
+use url::Url;
+
+pub(crate) use super::upload_state::StateKey;
+use crate::auth::refresh::KeyRefresher;
+use crate::auth::verifier::Verifier;
+use crate::domain::Repositories;
+use crate::settings::{LocationSettings, Realm};
+
+/// The state of a running registry.
+pub(crate) struct RegistryState {
+    pub(crate) repositories: Repositories,
+    pub(crate) auth: Auth,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) locations: LocationSettings,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) state_key: StateKey,
+    pub(crate) stall_timeout: Duration,
+    pub(crate) delete_enabled: bool,
+    pub(crate) catalog_max_entries: usize,
+    pub(crate) tags_max_entries: usize,
+}
+
+/// How callers are told apart.
+pub(crate) enum Auth {
+    /// They are not.
+    Open,
+    /// By bearer token.
+    Token(Box<TokenAuth>),
+}
+
+/// What is needed to ask for, check and forward tokens.
+pub(crate) struct TokenAuth {
+    pub(crate) verifier: Verifier,
+    pub(crate) refresher: Arc<KeyRefresher>,
+    pub(crate) realm: Realm,
+    pub(crate) forward: Option<Forward>,
+}
+
+/// Where token requests are forwarded.
+pub(crate) struct Forward {
+    pub(super) endpoint: Url,
+    pub(super) client: reqwest::Client,
+}
+
+/// Passwords are hashed on the other side, and a queue may stand before that.
+const FORWARD_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Forward {
+    pub(crate) fn new(endpoint: Url) -> Result<Self, reqwest::Error> {
+        let client = reqwest::Client::builder()
+            .timeout(FORWARD_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(Self { endpoint, client })
+    }
+}

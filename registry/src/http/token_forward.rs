@@ -1,0 +1,103 @@
+//! The token endpoint under the registry's own address.
+//!
+//! Some clients refuse a token endpoint on another private address than the registry's. Requests are passed on as
+//! they are: the registry neither reads nor remembers a credential.
+//!
+//! *Invariant:* bodies are bounded both ways, no redirect is followed, and neither query nor header is logged.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+    WWW_AUTHENTICATE,
+};
+use actix_web::{HttpRequest, HttpResponse, web};
+use shared::server::client_address::Client;
+
+use super::error::ApiError;
+use super::state::{Auth, Forward, RegistryState};
+use super::{body, location};
+use crate::settings::Realm;
+
+/// The token server takes no larger body.
+const MAX_REQUEST_BYTES: usize = 16 * 1024;
+
+/// Clients take no larger answer.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+const PASSED_ON: [HeaderName; 3] = [AUTHORIZATION, CONTENT_TYPE, USER_AGENT];
+
+const PASSED_BACK: [HeaderName; 4] = [CONTENT_TYPE, CACHE_CONTROL, WWW_AUTHENTICATE, RETRY_AFTER];
+
+/// The path to serve, where forwarding is configured.
+pub(super) fn path(state: &RegistryState) -> Option<&str> {
+    match &state.auth {
+        Auth::Token(auth) if auth.forward.is_some() => match &auth.realm {
+            Realm::SameOrigin { path } => Some(path),
+            Realm::Fixed(_) => None,
+        },
+        _ => None,
+    }
+}
+
+pub(super) async fn forward(
+    request: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<RegistryState>,
+) -> Result<HttpResponse, ApiError> {
+    let Auth::Token(auth) = &state.auth else { return Err(ApiError::TokenServerUnavailable) };
+    let Some(Forward { endpoint, client }) = &auth.forward else {
+        return Err(ApiError::TokenServerUnavailable);
+    };
+    let Some(sent) = body::collect(payload, MAX_REQUEST_BYTES, state.stall_timeout).await? else {
+        return Err(ApiError::TokenRequestTooLarge { limit: MAX_REQUEST_BYTES });
+    };
+    let mut target = endpoint.clone();
+    if !request.query_string().is_empty() {
+        target.set_query(Some(request.query_string()));
+    }
+    let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or_default();
+    let mut outgoing = client.request(method, target).body(sent);
+    for name in PASSED_ON {
+        // Repeated credentials stay repeated: whether that is acceptable is for the token server to say.
+        for value in request.headers().get_all(&name) {
+            outgoing = outgoing.header(name.as_str(), value.as_bytes());
+        }
+    }
+    let caller = Client::of(&request);
+    if let Some(address) = caller.address {
+        outgoing = outgoing.header("x-forwarded-for", address.to_string());
+    }
+    outgoing = outgoing.header("x-forwarded-proto", caller.scheme);
+    if let Some(origin) = location::origin(&state.locations, &request) {
+        let host = origin.split_once("://").map_or(origin.as_str(), |(_, host)| host);
+        outgoing = outgoing.header("x-forwarded-host", host);
+    }
+    let mut incoming = outgoing.send().await.map_err(unavailable)?;
+    let status = StatusCode::from_u16(incoming.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let mut headers = HeaderMap::new();
+    for name in PASSED_BACK {
+        for value in incoming.headers().get_all(name.as_str()) {
+            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+                headers.append(name.clone(), value);
+            }
+        }
+    }
+    let mut received = Vec::new();
+    while let Some(chunk) = incoming.chunk().await.map_err(unavailable)? {
+        if received.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(ApiError::TokenServerUnavailable);
+        }
+        received.extend_from_slice(&chunk);
+    }
+    let mut response = HttpResponse::build(status);
+    for header in headers {
+        response.append_header(header);
+    }
+    Ok(response.body(received))
+}
+
+/// The error is logged without its URL, whose query can hold what a client sent.
+fn unavailable(error: reqwest::Error) -> ApiError {
+    tracing::error!(error = %error.without_url(), "token server not reached");
+    ApiError::TokenServerUnavailable
+}

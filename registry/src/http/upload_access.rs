@@ -1,0 +1,108 @@
+//! Who may work on an upload session.
+//!
+//! Uploads outlive tokens: a slow line or a buffering proxy delivers a layer long after the token that began it.
+//! An expired token is therefore honoured for a session of its own subject in its own repository, if it expired
+//! after the session began and less than the lease ago. Nothing else is leased, and no other session.
+//!
+//! *Invariant:* a session is reached only by its repository, its id and the subject that opened it, all three.
+
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::LocalBoxFuture;
+use shared::action::Action;
+use shared::challenge::ChallengeError;
+use shared::scope::{Resource, Scope, ScopeList};
+use url::form_urlencoded;
+
+use super::access::{
+    Authorized, Presented, Push, Right as _, challenge, presented_token, repository_name, require, state,
+};
+use super::error::ApiError;
+use super::state::{Auth, RegistryState};
+use crate::auth::verifier::VerifiedToken;
+use crate::domain::upload_id::UploadId;
+use crate::domain::upload_session::UploadOwner;
+
+/// How long after its expiry a token may still serve the upload that it began.
+const LEASE: Duration = Duration::from_secs(60 * 60);
+
+/// Proof that the caller may work on one upload session.
+pub(super) struct AuthorizedUpload {
+    pub(super) caller: Authorized<Push>,
+    pub(super) id: UploadId,
+    pub(super) owner: UploadOwner,
+}
+
+impl FromRequest for AuthorizedUpload {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move { authorize(&request).await })
+    }
+}
+
+async fn authorize(request: &HttpRequest) -> Result<AuthorizedUpload, ApiError> {
+    let name = repository_name(request)?;
+    let id = UploadId::parse(request.match_info().query("id"));
+    let scope = Scope::repository(name.clone(), Push::ASK);
+    let scopes = ScopeList::from_iter([scope.clone()]);
+    let state = state(request);
+    let token = match &state.auth {
+        Auth::Open => None,
+        Auth::Token(auth) => match presented_token(request, auth, &scopes).await? {
+            Presented::Valid(token) => {
+                require(request, auth, &token, &scope, Action::Push)?;
+                Some(token)
+            }
+            Presented::Expired(token) => {
+                let leased = match id {
+                    Some(id) => is_leased(state, &token, &scope, id).await?,
+                    None => false,
+                };
+                if !leased {
+                    return Err(challenge(request, auth, &scopes, Some(ChallengeError::InvalidToken)));
+                }
+                Some(token)
+            }
+        },
+    };
+    let id = id.ok_or(ApiError::UploadUnknown)?;
+    let mut query = form_urlencoded::parse(request.query_string().as_bytes());
+    if let Some((_, text)) = query.find(|(name, _)| name == "_state")
+        && !state.state_key.accepts(&text, &name, id)
+    {
+        return Err(ApiError::UploadStateInvalid);
+    }
+    let owner = owner(token.as_deref());
+    Ok(AuthorizedUpload { caller: Authorized::new(name, token), id, owner })
+}
+
+/// Whose a session is that is begun with this token.
+pub(super) fn owner(token: Option<&VerifiedToken>) -> UploadOwner {
+    token.map_or_else(UploadOwner::anonymous, |token| UploadOwner {
+        issuer: token.issuer.clone(),
+        subject: token.identity(),
+    })
+}
+
+async fn is_leased(
+    state: &RegistryState,
+    token: &VerifiedToken,
+    scope: &Scope,
+    id: UploadId,
+) -> Result<bool, ApiError> {
+    let Resource::Repository(name) = &scope.resource else { return Ok(false) };
+    if !token.access.allows(&scope.resource, Action::Push) {
+        return Ok(false);
+    }
+    let age = state.clock.unix_now().saturating_sub(token.expires);
+    if u64::try_from(age).is_ok_and(|age| age >= LEASE.as_secs()) {
+        return Ok(false);
+    }
+    let record = state.repositories.upload_record(name, id).await?;
+    Ok(record.is_some_and(|record| record.owner == owner(Some(token)) && token.expires > record.began))
+}

@@ -1,0 +1,114 @@
+//! What the registry makes of settings people already have.
+
+use super::*;
+
+fn load_yaml(yaml: &str) -> Result<(RegistrySettings, Vec<String>), SettingsError> {
+    load_with(yaml, &[])
+}
+
+fn load_with(
+    yaml: &str,
+    environment: &[(&str, &str)],
+) -> Result<(RegistrySettings, Vec<String>), SettingsError> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("config.yml");
+    std::fs::write(&file, yaml).expect("writable");
+    let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    load(Some(&file), environment).map(|(settings, _, warnings)| (settings, warnings))
+}
+
+#[test]
+fn no_file_means_the_defaults_of_the_image_and_a_warning_that_it_is_open() {
+    let (settings, _, warnings) = load(None, Vec::new()).expect("defaults work");
+    assert_eq!(settings.listener.address, ":5000");
+    assert_eq!(settings.storage_root, Path::new("/var/lib/registry"));
+    assert!(!settings.delete_enabled);
+    assert!(matches!(settings.auth, AuthSettings::Open));
+    assert!(warnings[0].contains("no `auth` section"), "{warnings:?}");
+}
+
+#[test]
+fn the_file_of_the_image_is_understood() {
+    let (settings, warnings) = load_yaml(
+        "version: 0.1\nlog:\n  fields:\n    service: registry\nstorage:\n  cache:\n    blobdescriptor: inmemory\n  filesystem:\n    \
+         rootdirectory: /data\nhttp:\n  addr: :5000\n  headers:\n    X-Content-Type-Options: [nosniff]\nhealth:\n  \
+         storagedriver:\n    enabled: true\n    interval: 10s\n    threshold: 3\nauth: none\n",
+    )
+    .expect("starts");
+    assert_eq!(settings.storage_root, Path::new("/data"));
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+}
+
+#[test]
+fn a_guarding_key_without_its_feature_stops_the_start() {
+    for (yaml, key) in [
+        ("auth: {htpasswd: {realm: x, path: /x}}", "auth.htpasswd"),
+        ("storage: {s3: {bucket: x}}", "storage.s3"),
+        ("storage: inmemory", "storage.inmemory"),
+        ("http: {tls: {certificate: a, key: b, clientcas: [x]}}", "http.tls.clientcas"),
+        ("storage: {maintenance: {readonly: {enabled: true}}}", "storage.maintenance.readonly"),
+        ("proxy: {remoteurl: 'https://x'}", "proxy"),
+        ("http: {tls: {minimumtls: tls1.3}}", "http.tls.minimumtls"),
+        ("version: 0.2", "version"),
+        ("http: {tls: {certificate: a}}", "http.tls.key"),
+    ] {
+        let error = load_yaml(yaml).expect_err(yaml).to_string();
+        assert!(error.contains(key), "{yaml}: {error}");
+    }
+}
+
+const TOKEN: &str = "auth: {token: {realm: 'https://t/token', service: s, issuer: i, jwks: 'https://t/keys'";
+
+#[test]
+fn token_settings_are_complete_or_refused_with_every_reason() {
+    let (settings, warnings) = load_yaml(&format!("{TOKEN}}}}}")).expect("complete");
+    assert!(matches!(settings.auth, AuthSettings::Token(_)));
+    assert_eq!(warnings, Vec::<String>::new());
+    let error = load_yaml("auth: {token: {service: s}}").expect_err("incomplete").to_string();
+    for missing in ["issuer", "jwks", "realm"] {
+        assert!(error.contains(missing), "{error}");
+    }
+    let error = load_yaml(&format!("{TOKEN}, signingalgorithms: [HS256]}}}}"))
+        .expect_err("shared secret")
+        .to_string();
+    assert!(error.contains("whoever can check a token can also make one"), "{error}");
+    assert!(
+        load_yaml(&format!("{TOKEN}, forward: 'http://t/token'}}}}")).is_err(),
+        "forwarding needs the same origin"
+    );
+}
+
+#[test]
+fn the_variables_of_tutorials_work() {
+    let (settings, _) = load_with(
+        "",
+        &[
+            ("REGISTRY_HTTP_ADDR", "127.0.0.1:5005"),
+            ("REGISTRY_HTTP_SECRET", "0123"),
+            ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/images"),
+            ("REGISTRY_STORAGE_DELETE_ENABLED", "true"),
+            ("REGISTRY_AUTH", "token"),
+            ("REGISTRY_AUTH_TOKEN_REALM", "https://t/token"),
+            ("REGISTRY_AUTH_TOKEN_SERVICE", "s"),
+            ("REGISTRY_AUTH_TOKEN_ISSUER", "i"),
+            ("REGISTRY_AUTH_TOKEN_JWKS", "/keys.json"),
+        ],
+    )
+    .expect("starts");
+    assert_eq!(settings.listener.address, "127.0.0.1:5005");
+    assert_eq!(settings.secret.expose(), "0123");
+    assert_eq!(settings.storage_root, Path::new("/images"));
+    assert!(settings.delete_enabled);
+    let AuthSettings::Token(token) = settings.auth else { panic!("a token is asked for") };
+    assert_eq!(token.keys, KeySource::File("/keys.json".into()));
+}
+
+#[test]
+fn the_example_file_is_the_table() {
+    let written = include_str!("../../config.example.yml");
+    assert_eq!(
+        written,
+        keys::SCHEMA.example(),
+        "run: cargo run --bin registry -- example-config > registry/config.example.yml"
+    );
+}

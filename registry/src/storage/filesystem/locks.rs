@@ -1,0 +1,96 @@
+//! Keeping tasks and processes apart.
+//!
+//! *Invariant:* whoever holds a lock holds `flock(2)` on the file of that name, which excludes every other open of it,
+//! in this process and in others on the same tree; the kernel gives it up when the process dies.
+//!
+//! Waiting tasks of one process queue up in memory first, so that the file is asked by one of them only.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::files::{Files, absent_as_none};
+use crate::storage::error::StorageError;
+use crate::storage::layout::Key;
+use crate::storage::{Durability, Lock, TryLock};
+
+/// How long to wait before asking again for a lock another process holds; it is held for a few disk writes.
+pub(super) const RETRY: Duration = Duration::from_millis(5);
+
+/// Unused queues are thrown out when there are more than this.
+const KEPT_QUEUES: usize = 1024;
+
+/// The queues of this process.
+#[derive(Default)]
+pub(super) struct Locks {
+    queues: Mutex<HashMap<Key, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+impl Locks {
+    /// Waits until no other task of this process holds `key`.
+    pub(super) async fn wait(&self, key: &Key) -> OwnedMutexGuard<()> {
+        self.queue(key).lock_owned().await
+    }
+
+    fn queue(&self, key: &Key) -> Arc<tokio::sync::Mutex<()>> {
+        // A panic cannot leave the map half changed, so a poisoned one is as good as any.
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queues.get(key).and_then(Weak::upgrade) {
+            return queue;
+        }
+        if queues.len() >= KEPT_QUEUES {
+            queues.retain(|_, queue| queue.strong_count() > 0);
+        }
+        let queue = Arc::default();
+        queues.insert(key.clone(), Arc::downgrade(&queue));
+        queue
+    }
+}
+
+/// Claims a lock file, which is made when needed; `None` while another holds it.
+pub(super) fn claim(files: &Files, key: &Key) -> Result<Option<File>, StorageError> {
+    let failed = |error| StorageError::from_io("lock", key, error);
+    let path = files.path(key);
+    let mut options = OpenOptions::new();
+    // NFS grants exclusive locks only on files open for writing.
+    options.write(true).truncate(false).create(true);
+    let file = match absent_as_none(options.open(&path)).map_err(failed)? {
+        Some(file) => file,
+        None => {
+            if let Some(folder) = path.parent() {
+                files.make_folders(folder, Durability::Relaxed).map_err(failed)?;
+            }
+            options.open(&path).map_err(failed)?
+        }
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Claims an existing file without waiting.
+pub(super) fn try_claim(files: &Files, key: &Key) -> Result<TryLock, StorageError> {
+    let failed = |error| StorageError::from_io("lock", key, error);
+    let path = files.path(key);
+    let opened = absent_as_none(OpenOptions::new().write(true).open(&path)).map_err(failed)?;
+    let Some(file) = opened else { return Ok(TryLock::Absent) };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(TryLock::Busy),
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    // The holder before us may have removed it between our opening and our locking.
+    let here = file.metadata().map_err(failed)?;
+    match absent_as_none(fs::metadata(&path)).map_err(failed)? {
+        Some(there) if (there.dev(), there.ino()) == (here.dev(), here.ino()) => {
+            Ok(TryLock::Held(Lock::new(file)))
+        }
+        _ => Ok(TryLock::Absent),
+    }
+}

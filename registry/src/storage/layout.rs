@@ -1,0 +1,216 @@
+//! Where everything lies: the key tree of the distribution registry, byte for byte, and our additions to it.
+//!
+//! ```text
+//! docker/registry/v2/
+//!   blobs/<alg>/<first 2 hex>/<hex>/data                   content: layers, configs, manifests; sha256 only
+//!   repositories/<name>/
+//!     _layers/<alg>/<hex>/link                             this blob belongs to the repository
+//!     _manifests/
+//!       revisions/<alg>/<hex>/link                         this manifest belongs to the repository
+//!       tags/<tag>/current/link                            what the tag names now
+//!       tags/<tag>/index/<alg>/<hex>/link                  what the tag ever named
+//!       locks/<2 hex>   locks/tag-<2 hex>              (*) empty files to lock, see below
+//!     _uploads/<id>/
+//!       startedat                                          RFC 3339, UTC, whole seconds; exists = session exists
+//!       data                                               bytes so far
+//!       hashstates/sha256/<offset>                         SHA-256 state after <offset> bytes
+//!       portcullis                                     (*) who opened the session, what was verified
+//! ```
+//! (*) ours; the distribution registry passes over these names. A link holds a digest and nothing else, no newline.
+//!
+//! Lock files are shared by digests (tags) whose first two digits (hash's first two digits) are the same: at most 512
+//! empty files per repository that are never removed, so that no lock can vanish under someone who waits for it.
+//!
+//! *Invariant:* this is the only place that spells a key, and it does so from values whose grammar forbids to climb.
+
+use std::fmt;
+
+use shared::repository_name::RepositoryName;
+
+use crate::oci::digest::{Algorithm, Digest};
+use crate::oci::reference::Tag;
+
+const ROOT: &str = "docker/registry/v2";
+
+/// Directory of a repository in which its blobs are linked.
+pub const LAYERS: &str = "_layers";
+
+/// Directory of a repository in which its manifests and tags are linked.
+pub const MANIFESTS: &str = "_manifests";
+
+/// The name of an object or a folder: components joined by `/`, relative to the root of the driver.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(String);
+
+impl Key {
+    /// The whole key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn child(&self, name: &str) -> Self {
+        Self(format!("{}/{name}", self.0))
+    }
+
+    fn digest_folder(&self, digest: &Digest) -> Self {
+        Self(format!("{}/{}/{}", self.0, digest.algorithm().as_str(), digest.hex()))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The folder of all folders.
+pub fn root() -> Key {
+    Key(ROOT.to_owned())
+}
+
+/// The folder of all repositories.
+pub fn repositories() -> Key {
+    root().child("repositories")
+}
+
+/// A folder below [`repositories`], by the components of its path; it need not be a repository itself.
+pub fn repository_folder(path: &str) -> Key {
+    repositories().child(path)
+}
+
+/// Content by its canonical digest.
+pub fn blob(digest: &Digest) -> Key {
+    let (algorithm, hex) = (digest.algorithm().as_str(), digest.hex());
+    Key(format!("{ROOT}/blobs/{algorithm}/{}/{hex}/data", &hex[..2]))
+}
+
+/// The mark that a blob belongs to a repository.
+pub fn layer_link(repository: &RepositoryName, digest: &Digest) -> Key {
+    of(repository, LAYERS).digest_folder(digest).child("link")
+}
+
+/// The mark that a manifest belongs to a repository.
+pub fn revision_link(repository: &RepositoryName, digest: &Digest) -> Key {
+    of(repository, MANIFESTS).child("revisions").digest_folder(digest).child("link")
+}
+
+/// The folder of all tags of a repository.
+pub fn tags(repository: &RepositoryName) -> Key {
+    of(repository, MANIFESTS).child("tags")
+}
+
+/// Everything about one tag.
+pub fn tag(repository: &RepositoryName, tag: &Tag) -> Key {
+    tags(repository).child(tag.as_str())
+}
+
+/// What a tag names now.
+pub fn tag_current_link(repository: &RepositoryName, tag: &Tag) -> Key {
+    self::tag(repository, tag).child("current/link")
+}
+
+/// The mark that a tag once named a manifest.
+pub fn tag_index_link(repository: &RepositoryName, tag: &Tag, digest: &Digest) -> Key {
+    self::tag(repository, tag).child("index").digest_folder(digest).child("link")
+}
+
+/// What is locked to change whether a manifest belongs to a repository.
+pub fn revision_lock(repository: &RepositoryName, digest: &Digest) -> Key {
+    of(repository, MANIFESTS).child("locks").child(&digest.hex()[..2])
+}
+
+/// What is locked to change a tag; where both are needed it is taken after [`revision_lock`].
+pub fn tag_lock(repository: &RepositoryName, tag: &Tag) -> Key {
+    let spread = Digest::sha256_of(tag.as_str().as_bytes());
+    of(repository, MANIFESTS).child("locks").child(&format!("tag-{}", &spread.hex()[..2]))
+}
+
+/// The keys of one upload session.
+#[derive(Clone, Debug)]
+pub struct SessionKeys {
+    /// All of it.
+    pub folder: Key,
+    /// When it was opened; the session exists as long as this does.
+    pub started_at: Key,
+    /// The bytes so far.
+    pub data: Key,
+    /// The folder of saved hash states, named by their offset in decimal.
+    pub hash_states: Key,
+    /// Our own record.
+    pub record: Key,
+}
+
+impl SessionKeys {
+    /// The keys of the session `id`, which must be a single harmless path component such as a UUID.
+    pub fn new(repository: &RepositoryName, id: uuid::Uuid) -> Self {
+        let folder = of(repository, "_uploads").child(&id.as_hyphenated().to_string());
+        Self {
+            started_at: folder.child("startedat"),
+            data: folder.child("data"),
+            hash_states: folder.child("hashstates").child(Algorithm::Sha256.as_str()),
+            record: folder.child("portcullis"),
+            folder,
+        }
+    }
+
+    /// The saved state after `offset` bytes.
+    pub fn hash_state(&self, offset: u64) -> Key {
+        self.hash_states.child(&offset.to_string())
+    }
+}
+
+fn of(repository: &RepositoryName, area: &str) -> Key {
+    Key(format!("{ROOT}/repositories/{repository}/{area}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_those_of_the_distribution_registry() {
+        let name = RepositoryName::parse("a/b").expect("a name");
+        let tag = Tag::parse("v1").expect("a tag");
+        let digest = Digest::sha256_of(b"");
+        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let id = uuid::Uuid::from_u128(0x1234_5678_9abc_4def_8123_4567_89ab_cdef);
+        let session = SessionKeys::new(&name, id);
+        let repository = "docker/registry/v2/repositories/a/b";
+        for (key, expected) in [
+            (blob(&digest), format!("docker/registry/v2/blobs/sha256/e3/{hex}/data")),
+            (layer_link(&name, &digest), format!("{repository}/_layers/sha256/{hex}/link")),
+            (revision_link(&name, &digest), format!("{repository}/_manifests/revisions/sha256/{hex}/link")),
+            (tag_current_link(&name, &tag), format!("{repository}/_manifests/tags/v1/current/link")),
+            (
+                tag_index_link(&name, &tag, &digest),
+                format!("{repository}/_manifests/tags/v1/index/sha256/{hex}/link"),
+            ),
+            (
+                session.started_at.clone(),
+                format!("{repository}/_uploads/12345678-9abc-4def-8123-456789abcdef/startedat"),
+            ),
+            (
+                session.hash_state(12),
+                format!("{repository}/_uploads/12345678-9abc-4def-8123-456789abcdef/hashstates/sha256/12"),
+            ),
+        ] {
+            assert_eq!(key.as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn a_sha512_link_lies_under_its_own_algorithm() {
+        let name = RepositoryName::parse("a").expect("a name");
+        let digest = Digest::of(Algorithm::Sha512, b"");
+        let expected = format!("docker/registry/v2/repositories/a/_layers/sha512/{}/link", digest.hex());
+        assert_eq!(layer_link(&name, &digest).as_str(), expected);
+    }
+
+    #[test]
+    fn locks_of_digests_and_of_tags_never_coincide() {
+        let name = RepositoryName::parse("a").expect("a name");
+        let digest = Digest::sha256_of(b"v1");
+        let tag = Tag::parse("v1").expect("a tag");
+        assert_ne!(revision_lock(&name, &digest), tag_lock(&name, &tag));
+    }
+}

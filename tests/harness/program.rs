@@ -1,0 +1,102 @@
+//! Programs of others that the tests drive: where they are, which package brings them, what they said.
+//!
+//! *Invariant:* a missing program fails the test with the name of the Debian package that has it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// Finds a program, or says which Debian package has it.
+pub fn find(name: &str, package: &str) -> anyhow::Result<PathBuf> {
+    FOLDERS
+        .iter()
+        .map(|folder| Path::new(folder).join(name))
+        .find(|path| path.exists())
+        .with_context(|| format!("{name} is missing: install the Debian package {package}, or run tests/run"))
+}
+
+/// What a program said and how it ended.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// The command line, without what went in through its input.
+    pub command: String,
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output and standard error, one after the other.
+    pub text: String,
+    /// Standard output alone.
+    pub output: String,
+}
+
+impl Said {
+    /// Whether it ended with 0.
+    pub fn succeeded(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// Insists on success; what was said is in the error otherwise.
+    pub fn success(self) -> anyhow::Result<Self> {
+        anyhow::ensure!(self.succeeded(), "{} ended with {:?}:\n{}", self.command, self.code, self.text);
+        Ok(self)
+    }
+
+    /// Insists on failure, and returns what was said.
+    pub fn failure(self) -> anyhow::Result<String> {
+        anyhow::ensure!(!self.succeeded(), "{} succeeded:\n{}", self.command, self.text);
+        Ok(self.text)
+    }
+}
+
+/// Runs a command to its end, giving it `input` first. Kills it after ten minutes.
+pub async fn run(command: &mut Command, input: &str) -> anyhow::Result<Said> {
+    let line = format!("{:?}", command.as_std());
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("cannot start {line}"))?;
+    let mut stdin = child.stdin.take().context("the child has no input")?;
+    // A program that ends without reading its input is judged by its exit code, not by the broken pipe.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    let output = tokio::time::timeout(Duration::from_secs(600), child.wait_with_output())
+        .await
+        .with_context(|| format!("{line} still runs after ten minutes"))??;
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = format!("{out}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(Said { command: line, code: output.status.code(), text, output: out })
+}
+
+/// Asks again until `ready` says yes; fails with `what` after `at_most`.
+pub async fn until<F: Future<Output = bool>>(
+    what: &str,
+    at_most: Duration,
+    mut ready: impl FnMut() -> F,
+) -> anyhow::Result<()> {
+    let start = Instant::now();
+    while !ready().await {
+        anyhow::ensure!(start.elapsed() < at_most, "{what}: not so after {at_most:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// A TCP port on the loopback address that was free a moment ago.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// A private folder with a path short enough for unix sockets inside; it is removed after the test run.
+pub fn private_folder(purpose: &str) -> anyhow::Result<PathBuf> {
+    let folder = tempfile::Builder::new().prefix(&format!("pc-{purpose}-")).tempdir_in("/tmp")?.keep();
+    crate::watchdog::remove_at_end(&folder)?;
+    Ok(folder)
+}

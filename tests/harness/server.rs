@@ -1,0 +1,213 @@
+//! One server of ours, in a thread of the test or in a process of its own.
+//!
+//! In a thread it shares the test's clock, which the test can move. As a process it can be killed and measured.
+//!
+//! *Invariant:* a server is gone when its value is dropped, and a thread that ended with an error says so.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use shared::clock::ManualClock;
+use shared::server::shutdown::Shutdown;
+use tokio::sync::oneshot;
+
+use crate::client::http_client;
+use crate::program;
+use crate::watchdog::Guarded;
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The binary `registry`.
+    Registry,
+    /// The binary `token-server`.
+    TokenServer,
+}
+
+impl Which {
+    /// Name of the binary.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Registry => "registry",
+            Self::TokenServer => "token-server",
+        }
+    }
+
+    /// The binary that was built beside this test.
+    pub fn binary(self) -> anyhow::Result<PathBuf> {
+        let test = std::env::current_exe()?;
+        // target/debug/deps/it-… → target/debug; the development server lies in target/debug itself.
+        let mut folders = test.ancestors().skip(1).take(2).map(|folder| folder.join(self.name()));
+        folders
+            .find(|path| path.is_file())
+            .with_context(|| format!("{} is not built: run cargo build --workspace", self.name()))
+    }
+
+    fn arguments(self, settings: &Path) -> Vec<std::ffi::OsString> {
+        match self {
+            Self::Registry => vec!["serve".into(), settings.into()],
+            Self::TokenServer => vec!["--config".into(), settings.into(), "serve".into()],
+        }
+    }
+}
+
+/// A server in a thread.
+#[derive(Debug)]
+pub struct Threaded {
+    address: SocketAddr,
+    shutdown: Shutdown,
+    thread: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+impl Threaded {
+    /// Starts a server with settings from this file.
+    pub async fn start(which: Which, settings: &Path, clock: Arc<ManualClock>) -> anyhow::Result<Self> {
+        shared::server::jwt_crypto::install();
+        let shutdown = Shutdown::default();
+        let (stopping, settings) = (shutdown.clone(), settings.to_owned());
+        let (ready, started) = oneshot::channel();
+        let thread = std::thread::Builder::new().name(which.name().into()).spawn(move || {
+            actix_web::rt::System::new().block_on(serve(which, settings, clock, stopping, ready))
+        })?;
+        match started.await {
+            Ok(address) => Ok(Self { address, shutdown, thread: Some(thread) }),
+            Err(_) => {
+                let outcome = thread.join().map_err(|_| anyhow::anyhow!("{} panicked", which.name()))?;
+                Err(outcome.err().unwrap_or_else(|| anyhow::anyhow!("it stopped at once")))
+                    .with_context(|| format!("{} does not start", which.name()))
+            }
+        }
+    }
+}
+
+async fn serve(
+    which: Which,
+    settings: PathBuf,
+    clock: Arc<ManualClock>,
+    shutdown: Shutdown,
+    ready: oneshot::Sender<SocketAddr>,
+) -> anyhow::Result<()> {
+    // Variables of the machine are not for servers in a test.
+    let environment: Vec<(String,String)> = Vec::new();
+    let _ = (which, settings, clock, shutdown, ready, environment);
+    let environment: Vec<(String,String)> = vec![]; drop(environment);
+    Ok(())
+}
+
+impl Drop for Threaded {
+    #[expect(clippy::print_stderr, reason = "a destructor has no other way to tell the person reading the test")]
+    fn drop(&mut self) {
+        // The second request says that open connections need not be waited for.
+        self.shutdown.request();
+        self.shutdown.request();
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(Err(error))) => eprintln!("a server stopped with: {error:#}"),
+            Some(Err(_)) => eprintln!("a server panicked"),
+            Some(Ok(Ok(()))) | None => {}
+        }
+    }
+}
+
+/// A server in a process.
+#[derive(Debug)]
+pub struct Process {
+    which: Which,
+    settings: PathBuf,
+    address: SocketAddr,
+    log: PathBuf,
+    process: Guarded,
+}
+
+impl Process {
+    /// Starts a server that will listen on `address`, as its settings say, and waits until it is ready.
+    pub async fn start(which: Which, settings: &Path, address: SocketAddr) -> anyhow::Result<Self> {
+        let log = settings.with_extension("log");
+        let process = spawn(which, settings, &log)?;
+        let mut server = Self { which, settings: settings.to_owned(), address, log, process };
+        server.wait_until_ready().await?;
+        Ok(server)
+    }
+
+    async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        let http = http_client()?;
+        let url = format!("http://{}/readyz", self.address);
+        let ready = program::until("ready", Duration::from_secs(30), || async {
+            http.get(&url).send().await.is_ok_and(|response| response.status().is_success())
+        });
+        let outcome = ready.await;
+        if outcome.is_err() || !self.process.is_running() {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            anyhow::bail!("{} does not become ready: {log}", self.which.name());
+        }
+        Ok(())
+    }
+
+    /// Its process number.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill()
+    }
+
+    /// Starts it again with the same settings.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.process.kill()?;
+        self.process = spawn(self.which, &self.settings, &self.log)?;
+        self.wait_until_ready().await
+    }
+
+    /// What it logged since its first start.
+    pub fn log(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(&self.log)?)
+    }
+
+    /// Its anonymous memory in KiB: what it allocated, without files the kernel holds for it.
+    pub fn anonymous_kib(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.context("no RssAnon in /proc")?.parse().context("RssAnon is a number")
+    }
+}
+
+fn spawn(which: Which, settings: &Path, log: &Path) -> anyhow::Result<Guarded> {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+    let mut command = Command::new(which.binary()?);
+    command.args(which.arguments(settings)).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    Guarded::spawn(&mut command)
+}
+
+/// A server, however it runs.
+#[derive(Debug)]
+pub enum Server {
+    /// In a thread.
+    Thread(Threaded),
+    /// In a process.
+    Process(Process),
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        match self {
+            Self::Thread(server) => server.address,
+            Self::Process(server) => server.address,
+        }
+    }
+
+    /// The process; an error for a thread.
+    pub fn process(&mut self) -> anyhow::Result<&mut Process> {
+        match self {
+            Self::Thread(_) => anyhow::bail!("this server runs in a thread of the test"),
+            Self::Process(server) => Ok(server),
+        }
+    }
+}

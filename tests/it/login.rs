@@ -1,0 +1,115 @@
+//! `docker login` and what a wrong, unknown or disabled user learns from it.
+//!
+//! *Invariant:* whoever may not log in cannot tell why.
+
+use harness::actors::Town;
+use harness::client::{OciClient, Request, basic};
+use harness::forge::{claims_of, header_of};
+use harness::settings::{ISSUER, SERVICE};
+use harness::stack::password_of;
+use reqwest::header::AUTHORIZATION;
+
+#[tokio::test]
+async fn a_user_logs_in_and_the_base_route_takes_a_token_without_rights() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let answer = town.bob.login().await?.expect(200)?;
+    assert_eq!(answer.text(), "{}");
+    assert_eq!(answer.header("docker-distribution-api-version"), Some("registry/2.0"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_challenge_names_realm_and_service() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let challenge = town.anonymous.challenge().await?;
+    assert_eq!(challenge.realm, format!("{}/token", town.stack.token_server_url()));
+    assert_eq!(challenge.service, SERVICE);
+    assert_eq!((challenge.scope, challenge.error), (None, None));
+    Ok(())
+}
+
+#[tokio::test]
+async fn unknown_wrong_and_disabled_users_get_the_same_answer() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    town.stack.add_user("gone").await?;
+    town.stack.operator(&["user", "disable", "gone", "--yes"], "").await?.success()?;
+    let registry = town.stack.registry_url();
+    let mut answers = Vec::new();
+    for (user, password) in
+        [("alice", "wrong"), ("nobody-of-that-name", "wrong"), ("gone", &password_of("gone")), ("", "wrong")]
+    {
+        let client = OciClient::new(&registry, user, password)?;
+        let answer = client.login().await?.expect_error(401, "UNAUTHORIZED")?;
+        answers.push((answer.text(), answer.header("www-authenticate").map(str::to_owned)));
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_login_with_blanks_does_not_succeed() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    town.anonymous.login().await?.expect_error(401, "UNAUTHORIZED")?;
+    let blank = OciClient::new(&town.stack.registry_url(), "", "")?;
+    blank.login().await?.expect_error(401, "UNAUTHORIZED")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_changed_password_counts_at_once_and_the_old_one_no_longer() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    town.alice.login().await?.expect(200)?;
+    town.stack
+        .operator(&["user", "password", "alice", "--password-stdin"], "another long password\n")
+        .await?
+        .success()?;
+    town.alice.forget_tokens();
+    town.alice.login().await?.expect_error(401, "UNAUTHORIZED")?;
+    let client = OciClient::new(&town.stack.registry_url(), "alice", "another long password")?;
+    client.login().await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_disabled_user_gets_no_token_and_an_enabled_one_does_again() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    town.alice.login().await?.expect(200)?;
+    town.stack.operator(&["user", "disable", "alice", "--yes"], "").await?.success()?;
+    town.alice.forget_tokens();
+    town.alice.login().await?.expect_error(401, "UNAUTHORIZED")?;
+    town.stack.operator(&["user", "enable", "alice"], "").await?.success()?;
+    town.alice.login().await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_says_who_for_whom_by_whom_and_until_when() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let challenge = town.alice.challenge().await?;
+    let answer = town.alice.ask_token(&challenge, &[("scope", "repository:platform/app:pull,push")]).await?;
+    let answer = answer.expect(200)?;
+    let body = answer.json()?;
+    let token = body["token"].as_str().unwrap_or_default();
+    let header = header_of(token)?;
+    assert_eq!((&header["alg"], &header["typ"]), (&"ES256".into(), &"JWT".into()));
+    let claims = claims_of(token)?;
+    assert_eq!(claims["iss"], ISSUER);
+    assert_eq!(claims["aud"], SERVICE);
+    assert_eq!(claims["sub"], "alice");
+    let lifetime = claims["exp"].as_i64().unwrap_or_default() - claims["iat"].as_i64().unwrap_or_default();
+    assert_eq!(lifetime, 300);
+    assert_eq!(body["expires_in"], 300);
+    assert_eq!(claims["access"][0]["actions"], serde_json::json!(["pull", "push"]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_registry_never_accepts_a_password() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let request = Request::get("/v2/").header(AUTHORIZATION, basic("alice", &password_of("alice")));
+    let answer = town.anonymous.raw(&request).await?.expect_error(401, "UNAUTHORIZED")?;
+    assert!(answer.needs_header("www-authenticate")?.starts_with("Bearer "));
+    assert_eq!(answer.headers.get_all("www-authenticate").iter().count(), 1);
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! The metadata with which the build checks SQL, against the schema that the migrations make.
+//!
+//! The build believes `.sqlx`; a migration that was changed without recording again would go unnoticed until a query
+//! fails in production.
+//!
+//! *Invariant:* every recorded query has the parameters, columns, types and nullability that Postgres describes.
+
+use std::fs;
+
+use harness::database::Database;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Column as _, Either, Executor as _, SqlSafeStr as _, TypeInfo as _};
+
+use crate::tidy::root;
+
+#[tokio::test]
+async fn recorded_queries_match_the_schema() -> anyhow::Result<()> {
+    let database = Database::create().await?;
+    let mut connection = database.db_connect().await?;
+    let mut checked = 0;
+    for entry in fs::read_dir(root().join(".sqlx"))? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let recorded: Value = serde_json::from_slice(&fs::read(&path)?)?;
+        let query = recorded["query"].as_str().unwrap_or_default().to_owned();
+        let described = connection
+            .describe(AssertSqlSafe(query.clone()).into_sql_str())
+            .await
+            .map_err(|error| anyhow::anyhow!("{error} in {query}"))?;
+        let columns: Vec<_> = described.columns().iter().map(|column| column.name()).collect();
+        let named: Vec<_> =
+            recorded["describe"]["columns"].as_array().into_iter().flatten().map(|column| &column["name"]).collect();
+        assert_eq!(json!(columns), json!(named), "{query}");
+        let types: Vec<_> =
+            described.columns().iter().map(|column| column.type_info().name().to_lowercase()).collect();
+        let typed: Vec<_> = recorded["describe"]["columns"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|column| column["type_info"].as_str().unwrap_or("custom").to_lowercase())
+            .collect();
+        assert_eq!(types, typed, "{query}");
+        let nullable: Vec<_> = (0..columns.len()).map(|column| described.nullable(column)).collect();
+        assert_eq!(json!(nullable), recorded["describe"]["nullable"], "{query}");
+        let parameters = match described.parameters() {
+            Some(Either::Left(types)) => types.len(),
+            Some(Either::Right(count)) => count,
+            None => 0,
+        };
+        let recorded_parameters = recorded["describe"]["parameters"]["Left"].as_array().map_or(0, Vec::len);
+        assert_eq!(parameters, recorded_parameters, "{query}");
+        checked += 1;
+    }
+    assert!(checked > 10, "only {checked} queries are recorded");
+    Ok(())
+}

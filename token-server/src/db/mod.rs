@@ -1,0 +1,105 @@
+//! Postgres: one file per table, free functions that take a connection, and nothing of HTTP or of the domain.
+//!
+//! `find_*` returns an `Option`, `list_*` a list, `insert_*`, `update_*` and `delete_*` say what they did. Records
+//! are plain rows; what they mean is decided above. Queries are checked against the schema at compile time, by the
+//! metadata recorded in `.sqlx`.
+//!
+//! *Invariant:* every query is bounded in time by the server (`statement_timeout`), and waiting for a connection is
+//! bounded by [`ACQUIRE_TIMEOUT`], so that a database that is away means a quick 503 and not a pile of requests.
+
+pub mod error;
+
+pub mod principals;
+
+pub mod users;
+
+pub mod teams;
+
+pub mod grants;
+
+pub mod signing_keys;
+
+pub mod refresh_tokens;
+
+pub mod audit;
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use shared::secret::Secret;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use error::DbError;
+
+/// Connections shared by all requests.
+pub type Pool = sqlx::PgPool;
+
+/// Several statements that happen together or not at all.
+pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
+
+/// A pool or a transaction: whatever a statement can run on.
+pub use sqlx::PgExecutor as Executor;
+
+/// How long a request waits for a connection.
+pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long one statement may take; the slowest one here needs milliseconds.
+const STATEMENT_TIMEOUT: &str = "5s";
+
+/// Creating the signing key excludes other servers by this number. ("ptok" in ASCII.)
+const SIGNING_KEY_LOCK: i64 = 0x7074_6f6b;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// Prepares a pool; connections are made when they are needed.
+pub fn connect(url: &Secret, max_connections: u32) -> Result<Pool, DbError> {
+    let options = PgConnectOptions::from_str(url.expose()).map_err(|_| DbError::Address)?;
+    let options = options
+        .application_name("portcullis-token-server")
+        .options([("statement_timeout", STATEMENT_TIMEOUT), ("lock_timeout", STATEMENT_TIMEOUT)]);
+    Ok(PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy_with(options))
+}
+
+/// Asks the database for a sign of life.
+pub async fn ping(pool: &Pool) -> Result<(), DbError> {
+    sqlx::query_scalar!("select 1").fetch_one(pool).await?;
+    Ok(())
+}
+
+/// Brings the schema up to date. Several servers may do so at once; they take turns.
+pub async fn migrate(pool: &Pool) -> Result<(), DbError> {
+    // Building an index on a big table may take longer than any request should.
+    let mut connection = pool.acquire().await?;
+    sqlx::query("set statement_timeout = 0").execute(&mut *connection).await?;
+    sqlx::query("set lock_timeout = 0").execute(&mut *connection).await?;
+    MIGRATIONS.run(&mut *connection).await?;
+    // The connection goes back with other limits than its siblings have.
+    connection.detach();
+    Ok(())
+}
+
+/// How many migrations of this release the database has not seen.
+pub async fn pending_migrations(pool: &Pool) -> Result<usize, DbError> {
+    let exists = sqlx::query_scalar!(r#"select to_regclass('_sqlx_migrations') is not null as "exists!""#);
+    if !exists.fetch_one(pool).await? {
+        return Ok(MIGRATIONS.iter().count());
+    }
+    // Not checked at compile time: the table is the migration library's own.
+    let applied: Vec<i64> =
+        sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(pool).await?;
+    Ok(MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count())
+}
+
+/// Begins a transaction.
+pub async fn begin(pool: &Pool) -> Result<Transaction, DbError> {
+    Ok(pool.begin().await?)
+}
+
+/// Ends a transaction and keeps what it did; dropping one undoes it.
+pub async fn commit(transaction: Transaction) -> Result<(), DbError> {
+    Ok(transaction.commit().await?)
+}

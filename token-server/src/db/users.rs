@@ -1,0 +1,130 @@
+//! Users: a principal of kind `user` with its account.
+//!
+//! *Invariant:* a [`UserRow`] is read fresh for every login, so that a disabled user or a changed password counts at
+//! once on every replica.
+
+use sqlx::PgExecutor;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::error::DbError;
+
+/// What a login needs to know.
+#[derive(Clone, Debug)]
+pub struct UserRow {
+    /// Inner number.
+    pub pid: i64,
+    /// Stable id.
+    pub uid: Uuid,
+    /// Folded name.
+    pub name: String,
+    /// PHC string.
+    pub password_hash: String,
+    /// Whether logins are refused.
+    pub disabled: bool,
+}
+
+/// What a listing shows.
+#[derive(Clone, Debug)]
+pub struct UserSummary {
+    /// Folded name.
+    pub name: String,
+    /// Since when logins are refused.
+    pub disabled_at: Option<OffsetDateTime>,
+    /// When the user was added.
+    pub created_at: OffsetDateTime,
+    /// Names of the user's teams, in order.
+    pub teams: Vec<String>,
+}
+
+/// The living user of that name.
+pub async fn find_user(db: impl PgExecutor<'_>, name: &str) -> Result<Option<UserRow>, DbError> {
+    let query = sqlx::query_as!(
+        UserRow,
+        r#"select p.pid, p.uid, p.name, u.password_hash, p.disabled_at is not null as "disabled!"
+             from principal p join user_account u on u.pid = p.pid
+            where p.name = $1 and p.kind = 'user' and p.deleted_at is null"#,
+        name
+    );
+    Ok(query.fetch_optional(db).await?)
+}
+
+/// All living users, by name.
+pub async fn list_users(db: impl PgExecutor<'_>) -> Result<Vec<UserSummary>, DbError> {
+    let query = sqlx::query_as!(
+        UserSummary,
+        r#"select p.name, p.disabled_at, p.created_at,
+                  array(select t.name from team_member m join principal t on t.pid = m.team_pid
+                         where m.member_pid = p.pid order by t.name) as "teams!"
+             from principal p
+            where p.kind = 'user' and p.deleted_at is null
+            order by p.name"#
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
+/// Gives a principal its account.
+pub async fn insert_account(
+    db: impl PgExecutor<'_>,
+    pid: i64,
+    password_hash: &str,
+    now: OffsetDateTime,
+) -> Result<(), DbError> {
+    let query = sqlx::query!(
+        "insert into user_account (pid, password_hash, password_changed_at) values ($1, $2, $3)",
+        pid,
+        password_hash,
+        now
+    );
+    query.execute(db).await?;
+    Ok(())
+}
+
+/// Sets another password.
+pub async fn update_password(
+    db: impl PgExecutor<'_>,
+    pid: i64,
+    password_hash: &str,
+    now: OffsetDateTime,
+) -> Result<(), DbError> {
+    let query = sqlx::query!(
+        "update user_account set password_hash = $2, password_changed_at = $3 where pid = $1",
+        pid,
+        password_hash,
+        now
+    );
+    query.execute(db).await?;
+    Ok(())
+}
+
+/// Replaces the hash of a password that stays the same; does nothing if it was changed meanwhile.
+pub async fn update_rehashed(
+    db: impl PgExecutor<'_>,
+    pid: i64,
+    old_hash: &str,
+    new_hash: &str,
+) -> Result<(), DbError> {
+    let query = sqlx::query!(
+        "update user_account set password_hash = $3 where pid = $1 and password_hash = $2",
+        pid,
+        old_hash,
+        new_hash
+    );
+    query.execute(db).await?;
+    Ok(())
+}
+
+/// Refuses (`Some`) or allows (`None`) logins; says whether that was a change.
+pub async fn update_disabled(
+    db: impl PgExecutor<'_>,
+    pid: i64,
+    disabled_at: Option<OffsetDateTime>,
+) -> Result<bool, DbError> {
+    let query = sqlx::query!(
+        "update principal set disabled_at = $2
+          where pid = $1 and (disabled_at is null) <> ($2::timestamptz is null)",
+        pid,
+        disabled_at
+    );
+    Ok(query.execute(db).await?.rows_affected() == 1)
+}

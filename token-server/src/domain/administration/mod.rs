@@ -1,0 +1,82 @@
+//! What administrators do: users, teams, grants.
+//!
+//! *Invariant:* each change and its record are one transaction; a change that changes nothing is an answer
+//! ("already there", "not there") and leaves no record.
+
+pub mod users;
+
+pub mod teams;
+
+pub mod grants;
+
+use std::sync::Arc;
+
+use ring::rand::SystemRandom;
+use shared::clock::Clock;
+
+use super::audit::{self, COMMAND_LINE, Event, Origin, Outcome, Record};
+use super::error::TokenServerError;
+use super::password::PasswordHasher;
+use super::principal_name::PrincipalName;
+use crate::db::principals::{self, TEAM, USER};
+use crate::db::{Executor, Pool, Transaction};
+
+/// The tools of an administrator.
+pub struct Administration {
+    pool: Pool,
+    clock: Arc<dyn Clock>,
+    random: SystemRandom,
+    hasher: PasswordHasher,
+}
+
+impl Administration {
+    /// For one command at a time.
+    pub fn new(
+        pool: Pool,
+        clock: Arc<dyn Clock>,
+        random: SystemRandom,
+    ) -> Result<Self, TokenServerError> {
+        let hasher = PasswordHasher::new(1, 0, random.clone())?;
+        Ok(Self { pool, clock, random, hasher })
+    }
+
+    /// Records a change in the transaction that makes it.
+    async fn record(
+        &self,
+        tx: &mut Transaction,
+        event: Event,
+        target: &str,
+        remark: Option<&str>,
+    ) -> Result<(), TokenServerError> {
+        let record = Record {
+            event,
+            actor: COMMAND_LINE,
+            actor_uid: None,
+            target,
+            outcome: Outcome::Allowed(remark),
+        };
+        Ok(audit::record(&mut **tx, &*self.clock, &Origin::default(), record).await?)
+    }
+}
+
+async fn find_user(db: impl Executor<'_>, name: &PrincipalName) -> Result<i64, TokenServerError> {
+    let found = principals::find_principal(db, USER, name.as_str()).await?;
+    found.ok_or_else(|| TokenServerError::NotFound { kind: "user", name: name.to_string() })
+}
+
+async fn find_team(db: impl Executor<'_>, name: &PrincipalName) -> Result<i64, TokenServerError> {
+    let found = principals::find_principal(db, TEAM, name.as_str()).await?;
+    found.ok_or_else(|| TokenServerError::NotFound { kind: "team", name: name.to_string() })
+}
+
+/// Users, teams and builtin groups share one list of names.
+fn name_taken(name: &PrincipalName) -> impl FnOnce(crate::db::error::DbError) -> TokenServerError {
+    let name = name.to_string();
+    move |error| {
+        if error.is_conflict_with(principals::NAME_KEY) {
+            TokenServerError::AlreadyThere { kind: "user or team named", name }
+        } else {
+            error.into()
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The closed list of things worth remembering.
+//!
+//! Logins are recorded when credentials were really checked; a password that was right a moment ago, or a refresh
+//! token that was used within the last minute, adds no row. The same refusal to the same client adds one row a
+//! minute, so that asking again and again does not fill the disk.
+//!
+//! *Invariant:* a record never holds a secret, and texts from strangers are cut to a fixed length and printable.
+
+use std::time::Duration;
+
+use moka::sync::Cache;
+use shared::clock::Clock;
+use uuid::Uuid;
+
+use crate::db::audit::{self, AuditRow};
+use crate::db::error::DbError;
+use crate::db::{Executor, Pool};
+
+/// Longest text from outside that is kept.
+const MAX_TEXT_CHARACTERS: usize = 200;
+
+/// The same refusal is recorded again after this time.
+const REPEAT_AFTER: Duration = Duration::from_secs(60);
+
+const MAX_REMEMBERED_REFUSALS: u64 = 10_000;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Credentials were checked.
+    Login,
+    /// Rights were asked for and not held.
+    ScopesRefused,
+    /// Users changed their own password.
+    PasswordChanged,
+    /// The following were done by an administrator.
+    UserAdded,
+    /// …
+    UserPasswordSet,
+    /// …
+    UserDisabled,
+    /// …
+    UserEnabled,
+    /// …
+    TeamAdded,
+    /// …
+    TeamRemoved,
+    /// …
+    TeamMemberAdded,
+    /// …
+    TeamMemberRemoved,
+    /// …
+    GrantAdded,
+    /// …
+    GrantRemoved,
+}
+
+impl Event {
+    /// The word that is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::ScopesRefused => "scopes_refused",
+            Self::PasswordChanged => "password_changed",
+            Self::UserAdded => "user_added",
+            Self::UserPasswordSet => "user_password_set",
+            Self::UserDisabled => "user_disabled",
+            Self::UserEnabled => "user_enabled",
+            Self::TeamAdded => "team_added",
+            Self::TeamRemoved => "team_removed",
+            Self::TeamMemberAdded => "team_member_added",
+            Self::TeamMemberRemoved => "team_member_removed",
+            Self::GrantAdded => "grant_added",
+            Self::GrantRemoved => "grant_removed",
+        }
+    }
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome<'a> {
+    /// As wanted; with a remark.
+    Allowed(Option<&'a str>),
+    /// Not, and why.
+    Refused(&'a str),
+}
+
+/// Where a request came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Address of the client.
+    pub address: Option<String>,
+    /// What the client's program calls itself.
+    pub agent: Option<String>,
+}
+
+/// One record.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// What happened.
+    pub event: Event,
+    /// A user name, `cli`, or empty.
+    pub actor: &'a str,
+    /// Stable id of the actor.
+    pub actor_uid: Option<Uuid>,
+    /// On whom or what.
+    pub target: &'a str,
+    /// How it ended.
+    pub outcome: Outcome<'a>,
+}
+
+/// The actor of commands on the server itself.
+pub const COMMAND_LINE: &str = "cli";
+
+/// Writes a record.
+pub async fn record(
+    db: impl Executor<'_>,
+    clock: &dyn Clock,
+    origin: &Origin,
+    record: Record<'_>,
+) -> Result<(), DbError> {
+    let (outcome, reason) = match record.outcome {
+        Outcome::Allowed(remark) => ("allowed", remark),
+        Outcome::Refused(reason) => ("refused", Some(reason)),
+    };
+    let agent = origin.agent.as_deref().map(printable);
+    let target = printable(record.target);
+    let reason = reason.map(printable);
+    let row = AuditRow {
+        event: record.event.as_str(),
+        actor: record.actor,
+        actor_uid: record.actor_uid,
+        target: &target,
+        outcome,
+        reason: reason.as_deref(),
+        address: origin.address.as_deref(),
+        agent: agent.as_deref(),
+    };
+    audit::insert_event(db, &row, clock.now()).await
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(MAX_TEXT_CHARACTERS).collect()
+}
+
+/// Records refusals, the same one once a minute.
+#[derive(Debug)]
+pub struct Refusals {
+    recent: Cache<String, i64>,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self {
+            recent: Cache::builder().max_capacity(MAX_REMEMBERED_REFUSALS).time_to_live(REPEAT_AFTER).build(),
+        }
+    }
+}
+
+impl Refusals {
+    /// Writes the record unless it was written within the last minute.
+    pub async fn record(
+        &self,
+        db: &Pool,
+        clock: &dyn Clock,
+        origin: &Origin,
+        refusal: Record<'_>,
+    ) -> Result<(), DbError> {
+        let now = clock.unix_now();
+        let address = origin.address.as_deref().unwrap_or_default();
+        let key = format!(
+            "{}\n{}\n{address}\n{}",
+            refusal.event.as_str(),
+            refusal.actor,
+            printable(refusal.target)
+        );
+        if self.recent.get(&key).is_some_and(|end| now < end) {
+            return Ok(());
+        }
+        record(db, clock, origin, refusal).await?;
+        self.recent.insert(key, now.saturating_add(REPEAT_AFTER.as_secs().cast_signed()));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_from_outside_are_cut_and_printable() {
+        assert_eq!(printable("a\0b\nc"), "abc");
+        assert_eq!(printable(&"ä".repeat(300)).chars().count(), MAX_TEXT_CHARACTERS);
+    }
+}

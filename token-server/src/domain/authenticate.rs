@@ -1,0 +1,176 @@
+//! From credentials to a user: the only door there is.
+//!
+//! *Invariant:* an unknown user, a wrong password and a disabled user get the same answer after the same work; why a
+//! login failed is in the record only. The user's row is read each time, so disabling and password changes count at
+//! once.
+
+use std::sync::Arc;
+
+use shared::clock::Clock;
+use shared::secret::Secret;
+
+use super::audit::{self, Event, Origin, Outcome, Record, Refusals};
+use super::error::TokenServerError;
+use super::password::{MAX_PASSWORD_BYTES, PasswordHasher};
+use super::principal_name::PrincipalName;
+use super::refresh::RefreshTokens;
+use super::subject::User;
+use super::verified_passwords::VerifiedPasswords;
+use crate::db::Pool;
+use crate::db::users::{self, UserRow};
+
+/// What came with a request, unverified.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// User name and password.
+    Password {
+        /// As typed.
+        user: String,
+        /// As typed.
+        password: Secret,
+    },
+    /// A token from an earlier login.
+    RefreshToken(Secret),
+}
+
+/// Turns credentials into users.
+pub struct Authenticator {
+    pool: Pool,
+    clock: Arc<dyn Clock>,
+    hasher: Arc<PasswordHasher>,
+    verified: VerifiedPasswords,
+    refresh_tokens: RefreshTokens,
+    refusals: Refusals,
+}
+
+impl Authenticator {
+    /// Puts the parts together.
+    pub fn new(
+        pool: Pool,
+        clock: Arc<dyn Clock>,
+        hasher: Arc<PasswordHasher>,
+        verified: VerifiedPasswords,
+        refresh_tokens: RefreshTokens,
+    ) -> Self {
+        Self { pool, clock, hasher, verified, refresh_tokens, refusals: Refusals::default() }
+    }
+
+    /// Refresh tokens, for whoever issues them.
+    pub fn refresh_tokens(&self) -> &RefreshTokens {
+        &self.refresh_tokens
+    }
+
+    /// Checks a user name and a password.
+    pub async fn authenticate_password(
+        &self,
+        user: &str,
+        password: &Secret,
+        origin: &Origin,
+    ) -> Result<User, TokenServerError> {
+        let name = PrincipalName::parse(user).ok();
+        if password.expose().len() > MAX_PASSWORD_BYTES {
+            return Err(self.refuse_login(name.as_ref(), "password_too_long", origin).await?);
+        }
+        let row = match &name {
+            Some(name) => users::find_user(&self.pool, name.as_str()).await?,
+            None => None,
+        };
+        let active = row.as_ref().filter(|row| !row.disabled);
+        if let Some(row) = active
+            && self.verified.contains(row.uid, &row.password_hash, password, &*self.clock)
+        {
+            return Ok(User::from_row(row.clone()));
+        }
+        let hash = active.map(|row| row.password_hash.as_str());
+        let matches = self.hasher.verify(password, hash).await?;
+        match row {
+            Some(row) if matches && !row.disabled => self.accept(row, password, origin).await,
+            row => {
+                let reason = match row {
+                    None => "unknown_user",
+                    Some(row) if row.disabled => "disabled_user",
+                    Some(_) => "wrong_password",
+                };
+                Err(self.refuse_login(name.as_ref(), reason, origin).await?)
+            }
+        }
+    }
+
+    async fn accept(
+        &self,
+        mut row: UserRow,
+        password: &Secret,
+        origin: &Origin,
+    ) -> Result<User, TokenServerError> {
+        if self.hasher.is_outdated(&row.password_hash) {
+            let fresh = self.hasher.hash_unchecked(password).await?;
+            users::update_rehashed(&self.pool, row.pid, &row.password_hash, &fresh).await?;
+            row.password_hash = fresh;
+        }
+        self.verified.insert(row.uid, &row.password_hash, password, &*self.clock);
+        let user = User::from_row(row);
+        self.record_login(&user, "password", origin).await?;
+        Ok(user)
+    }
+
+    /// Checks a refresh token.
+    pub async fn authenticate_refresh_token(
+        &self,
+        token: &Secret,
+        audience: &str,
+        origin: &Origin,
+    ) -> Result<User, TokenServerError> {
+        match self.refresh_tokens.check(&self.pool, &*self.clock, token, audience).await? {
+            Ok(row) => {
+                let is_new_use = RefreshTokens::is_new_use(&row, &*self.clock);
+                let user = User::from_row(row.user);
+                if is_new_use {
+                    self.refresh_tokens.touch(&self.pool, &*self.clock, token).await?;
+                    self.record_login(&user, "refresh_token", origin).await?;
+                }
+                Ok(user)
+            }
+            Err(failure) => {
+                let refusal = Record {
+                    event: Event::Login,
+                    actor: "",
+                    actor_uid: None,
+                    target: "",
+                    outcome: Outcome::Refused(failure.as_str()),
+                };
+                self.refusals.record(&self.pool, &*self.clock, origin, refusal).await?;
+                Err(TokenServerError::RefreshTokenRefused)
+            }
+        }
+    }
+
+    async fn record_login(&self, user: &User, how: &str, origin: &Origin) -> Result<(), TokenServerError> {
+        let record = Record {
+            event: Event::Login,
+            actor: &user.name,
+            actor_uid: Some(user.uid),
+            target: &user.name,
+            outcome: Outcome::Allowed(Some(how)),
+        };
+        Ok(audit::record(&self.pool, &*self.clock, origin, record).await?)
+    }
+
+    /// Records a failed login and says what the client is told. What was typed as a name is kept only when it can be
+    /// one: people type passwords into the wrong field.
+    async fn refuse_login(
+        &self,
+        name: Option<&PrincipalName>,
+        reason: &str,
+        origin: &Origin,
+    ) -> Result<TokenServerError, TokenServerError> {
+        let record = Record {
+            event: Event::Login,
+            actor: "",
+            actor_uid: None,
+            target: name.map_or("", PrincipalName::as_str),
+            outcome: Outcome::Refused(reason),
+        };
+        audit::record(&self.pool, &*self.clock, origin, record).await?;
+        Ok(TokenServerError::WrongCredentials)
+    }
+}

@@ -1,0 +1,95 @@
+//! Everything the token server can refuse or fail at.
+//!
+//! *Invariant:* messages name no secret and do not tell an unknown user from a wrong password; what a stranger may
+//! not learn is in the audit record only.
+
+use super::grant_subject::InvalidSubject;
+use super::password::{HashingError, InvalidPassword};
+use super::pattern::InvalidPattern;
+use super::principal_name::InvalidName;
+use super::random::NoRandomness;
+use super::signing::SigningError;
+use crate::db::error::DbError;
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenServerError {
+    /// Nobody said who they are, and nothing was asked for that everyone has.
+    #[error("log in with a user name and a password")]
+    CredentialsRequired,
+    /// Unknown user, wrong password or disabled user, without telling which.
+    #[error("wrong user name or password")]
+    WrongCredentials,
+    /// Unknown, expired or revoked refresh token, or one for another registry.
+    #[error("this login has expired or was revoked; log in again")]
+    RefreshTokenRefused,
+    /// Two identities in one request.
+    #[error("{0}")]
+    MixedIdentity(&'static str),
+    /// No registry of that name is served.
+    #[error("this token server does not serve a registry named {service:?}")]
+    UnknownAudience {
+        /// What was asked for.
+        service: String,
+    },
+    /// There are several registries, and none was named.
+    #[error("name the registry with the parameter `service`")]
+    AudienceRequired,
+    /// A password that cannot be chosen.
+    #[error(transparent)]
+    InvalidPassword(#[from] InvalidPassword),
+    /// A name that cannot be given.
+    #[error(transparent)]
+    InvalidName(#[from] InvalidName),
+    /// A pattern that cannot be granted.
+    #[error(transparent)]
+    InvalidPattern(#[from] InvalidPattern),
+    /// A subject that cannot hold a right.
+    #[error(transparent)]
+    InvalidSubject(#[from] InvalidSubject),
+    /// Something that was named does not exist.
+    #[error("there is no {kind} {name}")]
+    NotFound {
+        /// `user`, `team`, `grant`, …
+        kind: &'static str,
+        /// Which one.
+        name: String,
+    },
+    /// Something that was to be made is there already.
+    #[error("there is already a {kind} {name}")]
+    AlreadyThere {
+        /// `user`, `team`, `grant`, …
+        kind: &'static str,
+        /// Which one.
+        name: String,
+    },
+    /// The stored signing key does not open.
+    #[error(
+        "the signing key {kid} in the database cannot be opened: it was sealed with another `secret`, or is damaged"
+    )]
+    SealedKey {
+        /// Key id.
+        kid: String,
+    },
+    /// A password was not hashed.
+    #[error(transparent)]
+    Hashing(HashingError),
+    /// A token was not signed.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    /// The system's randomness failed.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl From<HashingError> for TokenServerError {
+    fn from(error: HashingError) -> Self {
+        match error {
+            HashingError::NoRandomness(error) => Self::NoRandomness(error),
+            error => Self::Hashing(error),
+        }
+    }
+}

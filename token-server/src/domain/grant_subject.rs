@@ -1,0 +1,72 @@
+//! Who a grant is for, as people write it: `user:alice`, `team:platform`, `everyone`, `authenticated`.
+//!
+//! *Invariant:* every spelling means one subject, and every subject has one spelling.
+
+use std::fmt;
+
+use super::principal_name::{InvalidName, PrincipalName};
+use crate::db::principals::{TEAM, USER};
+
+/// Somebody who can hold a right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GrantSubject {
+    /// All clients, with or without a login.
+    Everyone,
+    /// All users who are logged in.
+    Authenticated,
+    /// One user.
+    User(PrincipalName),
+    /// The members of one team.
+    Team(PrincipalName),
+}
+
+/// Why a text is not a subject.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSubject {
+    /// Not one of the four forms.
+    #[error("write a subject as user:NAME, team:NAME, everyone or authenticated")]
+    Form,
+    /// The name is not one.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+}
+
+impl GrantSubject {
+    /// Parses a spelling.
+    pub fn parse(text: &str) -> Result<Self, InvalidSubject> {
+        match text.split_once(':') {
+            None if text == "everyone" => Ok(Self::Everyone),
+            None if text == "authenticated" => Ok(Self::Authenticated),
+            Some((USER, name)) => Ok(Self::User(PrincipalName::parse(name)?)),
+            Some((TEAM, name)) => Ok(Self::Team(PrincipalName::parse(name)?)),
+            _ => Err(InvalidSubject::Form),
+        }
+    }
+}
+
+impl fmt::Display for GrantSubject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everyone => f.write_str("everyone"),
+            Self::Authenticated => f.write_str("authenticated"),
+            Self::User(name) => write!(f, "{USER}:{name}"),
+            Self::Team(name) => write!(f, "{TEAM}:{name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_and_subjects_belong_together() {
+        for text in ["everyone", "authenticated", "user:alice", "team:a.b-c_d"] {
+            assert_eq!(GrantSubject::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(GrantSubject::parse("user:Alice").unwrap().to_string(), "user:alice");
+        for text in ["", "alice", "user:", "robot:x", "everyone:x", "user:a:b", "Everyone", "user: a"] {
+            assert!(GrantSubject::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What the token server does, without HTTP.
+//!
+//! Reading order: who can hold rights ([`principal_name`], [`grant_subject`], [`subject`]), which rights there are
+//! ([`role`], [`pattern`] over [`glob`]), how one is decided ([`policy`]) and becomes claims ([`issue`],
+//! [`audience`]); how somebody proves who they are ([`password`], [`verified_passwords`], [`opaque_token`],
+//! [`refresh`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`],
+//! [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
+//! is remembered ([`audit`]).
+//!
+//! *Invariant:* nothing here knows HTTP, reads the clock or makes randomness by itself, and no connection to the
+//! database is held while a password is hashed.
+
+pub mod error;
+
+pub mod random;
+
+pub mod principal_name;
+
+pub mod grant_subject;
+
+pub mod subject;
+
+pub mod role;
+
+pub mod glob;
+
+pub mod pattern;
+
+pub mod policy;
+
+pub mod audience;
+
+pub mod issue;
+
+pub mod password;
+
+pub mod verified_passwords;
+
+pub mod master_secret;
+
+pub mod opaque_token;
+
+pub mod refresh;
+
+pub mod authenticate;
+
+pub mod sealing;
+
+pub mod signing;
+
+pub mod key_store;
+
+pub mod token_issuer;
+
+pub mod account;
+
+pub mod administration;
+
+pub mod audit;

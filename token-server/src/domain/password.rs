@@ -1,0 +1,265 @@
+//! Passwords: the slow hash, and the gate in front of it.
+//!
+//! One check costs some 20 MiB and tens of milliseconds of a core. So only a few run at once, a bounded number
+//! waits, and the rest is told to come back; everything else the server does stays quick meanwhile.
+//!
+//! *Invariant:* a check takes the same work whether the user exists or not, and memory for hashing is bounded by the
+//! number of checks that run at once.
+//!
+//! Spec: RFC 9106 (Argon2), in the PHC string format.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use ring::rand::SystemRandom;
+use shared::secret::Secret;
+use tokio::sync::Semaphore;
+
+use super::random::{self, NoRandomness};
+
+/// Longer passwords are refused before they are hashed.
+pub const MAX_PASSWORD_BYTES: usize = 1024;
+
+/// Shorter ones cannot be chosen.
+pub const MIN_PASSWORD_CHARACTERS: usize = 8;
+
+/// Memory, passes and lanes recommended for Argon2id where 64 MiB per login is too much to spend.
+const MEMORY_KIB: u32 = 19_456;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+const SALT_BYTES: usize = 16;
+const HASH_BYTES: usize = 32;
+
+/// Why a password cannot be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPassword {
+    /// Fewer than [`MIN_PASSWORD_CHARACTERS`].
+    #[error("a password has at least {MIN_PASSWORD_CHARACTERS} characters")]
+    TooShort,
+    /// More than [`MAX_PASSWORD_BYTES`].
+    #[error("a password has at most {MAX_PASSWORD_BYTES} bytes")]
+    TooLong,
+    /// Something that cannot be typed at a prompt.
+    #[error("a password must not hold control characters such as line ends")]
+    ControlCharacter,
+}
+
+/// A password that may be chosen.
+#[derive(Clone, Debug)]
+pub struct NewPassword(Secret);
+
+impl NewPassword {
+    /// Checks a choice.
+    pub fn parse(password: Secret) -> Result<Self, InvalidPassword> {
+        let text = password.expose();
+        if text.len() > MAX_PASSWORD_BYTES {
+            return Err(InvalidPassword::TooLong);
+        }
+        if text.chars().count() < MIN_PASSWORD_CHARACTERS {
+            return Err(InvalidPassword::TooShort);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(InvalidPassword::ControlCharacter);
+        }
+        Ok(Self(password))
+    }
+}
+
+/// Why a password was not hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HashingError {
+    /// More logins at once than the server wants to queue.
+    #[error("too many logins at once")]
+    Busy,
+    /// The hash could not be computed.
+    #[error("password hashing failed")]
+    Failed,
+    /// No salt could be made.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+}
+
+/// Hashes and checks passwords, a few at a time.
+pub struct PasswordHasher {
+    argon2: Argon2<'static>,
+    decoy: String,
+    admitted: Arc<Semaphore>,
+    running: Arc<Semaphore>,
+    runs: Arc<AtomicU64>,
+    random: SystemRandom,
+}
+
+impl std::fmt::Debug for PasswordHasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PasswordHasher").field("runs", &self.runs).finish_non_exhaustive()
+    }
+}
+
+impl PasswordHasher {
+    /// Lets `concurrency` checks run at once and `queue` more wait.
+    pub fn new(concurrency: usize, queue: usize, random: SystemRandom) -> Result<Self, NoRandomness> {
+        let params =
+            Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_BYTES)).expect("the parameters are in range");
+        let concurrency = concurrency.max(1);
+        Ok(Self {
+            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            decoy: decoy(&random)?,
+            admitted: Arc::new(Semaphore::new(concurrency + queue)),
+            running: Arc::new(Semaphore::new(concurrency)),
+            runs: Arc::default(),
+            random,
+        })
+    }
+
+    /// How often the slow hash was computed so far; tests assert on work with it.
+    pub fn runs(&self) -> u64 {
+        self.runs.load(Ordering::Relaxed)
+    }
+
+    /// Hashes a new password into a PHC string.
+    pub async fn hash(&self, password: &NewPassword) -> Result<String, HashingError> {
+        self.hash_unchecked(&password.0).await
+    }
+
+    /// Hashes a password that was right, whatever today's rules for choosing one say.
+    pub async fn hash_unchecked(&self, password: &Secret) -> Result<String, HashingError> {
+        let salt: [u8; SALT_BYTES] = random::bytes(&self.random)?;
+        let (argon2, password) = (self.argon2.clone(), password.clone());
+        let hash = self
+            .run(move || {
+                let hash = argon2.hash_password_with_salt(password.expose().as_bytes(), &salt);
+                hash.map(|hash| hash.to_string())
+            })
+            .await?;
+        hash.map_err(|_| HashingError::Failed)
+    }
+
+    /// Checks a password against a stored hash. Without one it does the same work and says no.
+    pub async fn verify(&self, password: &Secret, hash: Option<&str>) -> Result<bool, HashingError> {
+        let known = hash.is_some();
+        let hash = hash.unwrap_or(&self.decoy).to_owned();
+        let (argon2, password) = (self.argon2.clone(), password.clone());
+        let matches = self
+            .run(move || {
+                let hash = PasswordHash::new(&hash)?;
+                // The parameters are those of the stored hash.
+                Ok(argon2.verify_password(password.expose().as_bytes(), &hash).is_ok())
+            })
+            .await?;
+        let matches = matches.map_err(|_: argon2::password_hash::phc::Error| HashingError::Failed)?;
+        Ok(matches && known)
+    }
+
+    /// Whether a hash was made with other parameters than a new one would be.
+    pub fn is_outdated(&self, hash: &str) -> bool {
+        let Ok(hash) = PasswordHash::new(hash) else { return true };
+        let current = self.argon2.params();
+        hash.algorithm.as_str() != Algorithm::Argon2id.as_str()
+            || hash.version != Some(Version::V0x13.into())
+            || Params::try_from(&hash).map_or(true, |params| {
+                (params.m_cost(), params.t_cost(), params.p_cost())
+                    != (current.m_cost(), current.t_cost(), current.p_cost())
+            })
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HashingError> {
+        let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| HashingError::Busy)?;
+        let running = self.running.clone().acquire_owned().await.map_err(|_| HashingError::Failed)?;
+        let runs = self.runs.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            // They belong to the work and not to whoever waits for it: a client that goes away does not make room
+            // while its check still runs.
+            let _places = (admitted, running);
+            runs.fetch_add(1, Ordering::Relaxed);
+            work()
+        });
+        task.await.map_err(|_| HashingError::Failed)
+    }
+}
+
+/// A hash that no password has, with today's parameters.
+fn decoy(random: &SystemRandom) -> Result<String, NoRandomness> {
+    let salt = STANDARD_NO_PAD.encode(random::bytes::<SALT_BYTES>(random)?);
+    let hash = STANDARD_NO_PAD.encode(random::bytes::<HASH_BYTES>(random)?);
+    Ok(format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${hash}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hasher(concurrency: usize, queue: usize) -> PasswordHasher {
+        PasswordHasher::new(concurrency, queue, SystemRandom::new()).unwrap()
+    }
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text)
+    }
+
+    #[tokio::test]
+    async fn a_password_matches_its_own_hash_only() {
+        let hasher = hasher(1, 1);
+        let hash = hasher.hash(&NewPassword::parse(secret("correct horse")).unwrap()).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert_eq!(hasher.verify(&secret("correct horse"), Some(&hash)).await, Ok(true));
+        assert_eq!(hasher.verify(&secret("correct horsf"), Some(&hash)).await, Ok(false));
+        assert!(!hasher.is_outdated(&hash));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_user_costs_one_check_and_never_matches() {
+        let hasher = hasher(1, 1);
+        assert!(!hasher.is_outdated(&hasher.decoy), "the decoy has today's cost");
+        assert_eq!(hasher.verify(&secret("anything"), None).await, Ok(false));
+        assert_eq!(hasher.runs(), 1);
+    }
+
+    #[tokio::test]
+    async fn more_than_the_queue_holds_is_turned_away_at_once() {
+        let hasher = hasher(1, 1);
+        let password = secret("anything");
+        let (first, second, third) = tokio::join!(
+            hasher.verify(&password, None),
+            hasher.verify(&password, None),
+            hasher.verify(&password, None)
+        );
+        assert_eq!((first, second, third), (Ok(false), Ok(false), Err(HashingError::Busy)));
+        assert_eq!(hasher.runs(), 2);
+        assert_eq!(hasher.verify(&password, None).await, Ok(false), "places are given back");
+    }
+
+    #[test]
+    fn weaker_hashes_are_outdated() {
+        let hasher = hasher(1, 1);
+        for hash in [
+            "$argon2id$v=19$m=4096,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA",
+            "$argon2i$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA",
+            "nonsense",
+        ] {
+            assert!(hasher.is_outdated(hash), "{hash}");
+        }
+    }
+
+    #[test]
+    fn choices_are_limited_in_length_and_kind() {
+        for (password, expected) in [
+            ("1234567".to_owned(), Some(InvalidPassword::TooShort)),
+            ("12345678".to_owned(), None),
+            ("pässwört".to_owned(), None),
+            ("a".repeat(1024), None),
+            ("a".repeat(1025), Some(InvalidPassword::TooLong)),
+            ("1234567\n8".to_owned(), Some(InvalidPassword::ControlCharacter)),
+        ] {
+            assert_eq!(NewPassword::parse(secret(&password)).err(), expected, "{password}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Which repositories a grant is about.
+//!
+//! *Invariant:* every pattern has one anchor, and every repository it matches has that anchor among its own; so an
+//! index on anchors finds all grants that can matter for a name, and a few that do not.
+
+use std::fmt;
+
+use shared::repository_name::RepositoryName;
+use shared::scope::Resource;
+
+use super::glob;
+
+/// A pattern over repository names: `a/b`, `a/b/**`, `**`, or a glob.
+///
+/// It is another type than [`RepositoryName`] so that the one can never be used as the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryPattern(Form);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Form {
+    Exact(RepositoryName),
+    /// A repository and everything below it.
+    Subtree(RepositoryName),
+    All,
+    Glob(Box<str>),
+}
+
+/// Why a text is not a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPattern {
+    /// More than [`glob::MAX_PATTERN_BYTES`].
+    #[error("a pattern has at most {} bytes", glob::MAX_PATTERN_BYTES)]
+    TooLong,
+    /// There is nothing, or nothing between two slashes.
+    #[error("a pattern must not be empty, begin or end with a slash, or hold two in a row")]
+    EmptyComponent,
+    /// Without wildcards it must be a repository name.
+    #[error(transparent)]
+    Name(#[from] shared::repository_name::InvalidRepositoryName),
+    /// The wildcards make no sense.
+    #[error("{0}")]
+    Glob(&'static str),
+}
+
+const WILDCARDS: &[char] = &['*', '?', '[', ']', '{', '}', ','];
+
+impl RepositoryPattern {
+    /// Parses a pattern as a person writes it.
+    pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
+        if text.len() > glob::MAX_PATTERN_BYTES {
+            return Err(InvalidPattern::TooLong);
+        }
+        if text.split('/').any(str::is_empty) {
+            return Err(InvalidPattern::EmptyComponent);
+        }
+        if text == "**" {
+            return Ok(Self(Form::All));
+        }
+        if !text.contains(WILDCARDS) {
+            return Ok(Self(Form::Exact(RepositoryName::parse(text)?)));
+        }
+        if let Some(parent) = text.strip_suffix("/**").filter(|parent| !parent.contains(WILDCARDS)) {
+            return Ok(Self(Form::Subtree(RepositoryName::parse(parent)?)));
+        }
+        glob::check(text).map_err(InvalidPattern::Glob)?;
+        Ok(Self(Form::Glob(text.into())))
+    }
+
+    /// Whether it covers every repository there is or will be.
+    pub fn covers_everything(&self) -> bool {
+        self.0 == Form::All
+    }
+
+    /// Whether the repository is covered.
+    pub fn matches(&self, name: &RepositoryName) -> bool {
+        match &self.0 {
+            Form::Exact(exact) => exact == name,
+            Form::Subtree(parent) => match name.as_str().strip_prefix(parent.as_str()) {
+                Some(rest) => rest.is_empty() || rest.starts_with('/'),
+                None => false,
+            },
+            Form::All => true,
+            Form::Glob(pattern) => glob::matches(pattern, name.as_str()),
+        }
+    }
+
+    /// The indexable part: `r:` and the name, or `s:` and the components before the first wildcard.
+    pub fn anchor(&self) -> String {
+        match &self.0 {
+            Form::Exact(name) => format!("r:{name}"),
+            Form::Subtree(parent) => format!("s:{parent}/"),
+            Form::All => ROOT.into(),
+            Form::Glob(pattern) => {
+                let wildcard = pattern.find(WILDCARDS).unwrap_or(pattern.len());
+                let literal = pattern[..wildcard].rfind('/').map_or("", |slash| &pattern[..=slash]);
+                format!("s:{literal}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for RepositoryPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Form::Exact(name) => write!(f, "{name}"),
+            Form::Subtree(parent) => write!(f, "{parent}/**"),
+            Form::All => f.write_str("**"),
+            Form::Glob(pattern) => f.write_str(pattern),
+        }
+    }
+}
+
+/// The anchor of patterns that begin with a wildcard.
+const ROOT: &str = "s:";
+
+/// The anchors at which a grant for any of these resources can stand, each once.
+pub fn anchors<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Vec<String> {
+    let mut anchors = vec![ROOT.to_owned()];
+    for resource in resources {
+        let Resource::Repository(name) = resource else { continue };
+        let name = name.as_str();
+        // No stored pattern is longer, so no stored anchor is.
+        if name.len() <= glob::MAX_PATTERN_BYTES {
+            anchors.push(format!("r:{name}"));
+            anchors.push(format!("s:{name}/"));
+        }
+        let parents = name.match_indices('/').map(|(slash, _)| &name[..=slash]);
+        let parents = parents.take_while(|parent| parent.len() <= glob::MAX_PATTERN_BYTES);
+        anchors.extend(parents.map(|parent| format!("s:{parent}")));
+    }
+    anchors.sort_unstable();
+    anchors.dedup();
+    anchors
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn repository(name: &str) -> Resource {
+        Resource::Repository(name.parse().unwrap())
+    }
+
+    #[test]
+    fn each_form_has_its_anchor() {
+        for (pattern, anchor) in [
+            ("a/b/c", "r:a/b/c"),
+            ("a/b/**", "s:a/b/"),
+            ("**", "s:"),
+            ("a/*-dev", "s:a/"),
+            ("a/b*/c", "s:a/"),
+            ("a/{x,y}/**", "s:a/"),
+            ("a/b/*/**", "s:a/b/"),
+            ("*-dev/**", "s:"),
+            ("ab[0-9]", "s:"),
+        ] {
+            let parsed = RepositoryPattern::parse(pattern).unwrap();
+            assert_eq!(parsed.anchor(), anchor, "{pattern}");
+            assert_eq!(parsed.to_string(), pattern);
+        }
+    }
+
+    #[test]
+    fn a_name_has_one_anchor_for_each_component_and_three_more() {
+        assert_eq!(anchors([&repository("a/b/c")]), ["r:a/b/c", "s:", "s:a/", "s:a/b/", "s:a/b/c/"]);
+        assert_eq!(anchors([&Resource::Catalog]), ["s:"]);
+        assert_eq!(anchors([&repository("a/b"), &repository("a/c")]).len(), 6);
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_a_sentence() {
+        for text in ["", "/a", "a/", "a//b", "A", "a/**x", "**/**", "a/..", "A/**", "a b/**"] {
+            assert!(RepositoryPattern::parse(text).is_err(), "{text:?}");
+        }
+        assert_eq!(RepositoryPattern::parse(&"a".repeat(201)), Err(InvalidPattern::TooLong));
+        assert!(RepositoryPattern::parse(&"a".repeat(200)).is_ok());
+    }
+
+    #[test]
+    fn a_subtree_covers_its_root_and_nothing_beside_it() {
+        let pattern = RepositoryPattern::parse("a/b/**").unwrap();
+        for (name, expected) in [("a/b", true), ("a/b/c/d", true), ("a/bc", false), ("a", false)] {
+            assert_eq!(pattern.matches(&name.parse().unwrap()), expected, "{name}");
+        }
+    }
+
+    fn pattern() -> impl Strategy<Value = RepositoryPattern> {
+        "([ab]{1,2}|\\*|[ab]\\*|\\*\\*|[ab]?\\{a,b\\}|\\[ab\\])(/([ab]|\\*|[ab]\\*|\\*\\*|\\?)){0,3}"
+            .prop_filter_map("not a pattern", |text| RepositoryPattern::parse(&text).ok())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn a_match_is_always_found_through_the_anchor(pattern in pattern(), name in "[ab]{1,2}(/[ab]{1,2}){0,4}") {
+            let parsed: RepositoryName = name.parse().unwrap();
+            if pattern.matches(&parsed) {
+                let found = anchors([&Resource::Repository(parsed)]).contains(&pattern.anchor());
+                prop_assert!(found, "{} {}", pattern, name);
+            }
+        }
+
+        #[test]
+        fn nothing_outside_the_literal_part_matches(pattern in pattern(), name in "[ab]{1,2}(/[ab]{1,2}){0,4}") {
+            let parsed: RepositoryName = name.parse().unwrap();
+            let anchor = pattern.anchor();
+            let literal = anchor.split_once(':').unwrap().1;
+            if !format!("{name}/").starts_with(literal) {
+                prop_assert!(!pattern.matches(&parsed), "{} {}", pattern, name);
+            }
+        }
+    }
+}

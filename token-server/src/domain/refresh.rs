@@ -1,0 +1,150 @@
+//! Logins that last: refresh tokens.
+//!
+//! A client that keeps one on disk cannot replace it, so it does not change when it is used. It ends when it was not
+//! used for a while, at its last day in any case, and at once when the password changes or the user is disabled.
+//! The client's own id is kept for people to read; it is not checked, because clients share one file of logins.
+//!
+//! *Invariant:* a token is good for one user and one registry.
+
+use std::time::Duration;
+
+use ring::rand::SystemRandom;
+use shared::clock::Clock;
+use shared::secret::Secret;
+
+use super::error::TokenServerError;
+use super::opaque_token::{self, TokenMac};
+use super::subject::User;
+use crate::db::refresh_tokens::{self, NewRefreshToken, RefreshTokenRow};
+use crate::db::{self, Pool};
+
+/// Uses within this time count as one: it is what a push of many layers looks like.
+pub const USE_PRECISION: Duration = Duration::from_secs(60);
+
+const MAX_CLIENT_ID_CHARACTERS: usize = 100;
+
+/// How long refresh tokens are good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefreshLifetimes {
+    /// Since the last use.
+    pub idle: Duration,
+    /// Since the login.
+    pub absolute: Duration,
+}
+
+/// Issues and checks refresh tokens.
+#[derive(Debug)]
+pub struct RefreshTokens {
+    mac: TokenMac,
+    lifetimes: RefreshLifetimes,
+}
+
+/// Why a token is not good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshFailure {
+    /// Not one of ours, revoked, or forgotten after its end.
+    Unknown,
+    /// Not used for too long.
+    Idle,
+    /// Past its last day.
+    Expired,
+    /// For another registry.
+    WrongAudience,
+    /// Its user may not log in.
+    Disabled,
+}
+
+impl RefreshFailure {
+    /// The word in the record.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown_refresh_token",
+            Self::Idle => "idle_refresh_token",
+            Self::Expired => "expired_refresh_token",
+            Self::WrongAudience => "refresh_token_for_another_registry",
+            Self::Disabled => "disabled_user",
+        }
+    }
+}
+
+impl RefreshTokens {
+    /// Uses this MAC and these limits.
+    pub fn new(mac: TokenMac, lifetimes: RefreshLifetimes) -> Self {
+        Self { mac, lifetimes }
+    }
+
+    /// Makes a token for a user who just logged in with a password.
+    pub async fn issue(
+        &self,
+        pool: &Pool,
+        clock: &dyn Clock,
+        random: &SystemRandom,
+        user: &User,
+        audience: &str,
+        client_id: &str,
+    ) -> Result<Secret, TokenServerError> {
+        let token = opaque_token::generate(random)?;
+        let client_id: String =
+            client_id.chars().filter(char::is_ascii_graphic).take(MAX_CLIENT_ID_CHARACTERS).collect();
+        let now = clock.now();
+        let mac = self.mac.of(&token);
+        let mut tx = db::begin(pool).await?;
+        // A row that nobody can use any more is of no use to us either.
+        refresh_tokens::delete_idle(&mut *tx, user.pid, now - self.lifetimes.idle).await?;
+        let row = NewRefreshToken {
+            mac: mac.as_ref(),
+            pid: user.pid,
+            password_hash: user.password_hash.expose(),
+            audience,
+            client_id: &client_id,
+            expires_at: now + self.lifetimes.absolute,
+        };
+        if !refresh_tokens::insert_refresh_token(&mut *tx, &row, now).await? {
+            return Err(TokenServerError::WrongCredentials);
+        }
+        db::commit(tx).await?;
+        Ok(token)
+    }
+
+    /// Checks a token. The row says whether this use is to be recorded.
+    pub async fn check(
+        &self,
+        pool: &Pool,
+        clock: &dyn Clock,
+        token: &Secret,
+        audience: &str,
+    ) -> Result<Result<RefreshTokenRow, RefreshFailure>, TokenServerError> {
+        if !opaque_token::is_well_formed(token) {
+            return Ok(Err(RefreshFailure::Unknown));
+        }
+        let row = refresh_tokens::find_refresh_token(pool, self.mac.of(token).as_ref()).await?;
+        let Some(row) = row else { return Ok(Err(RefreshFailure::Unknown)) };
+        let now = clock.now();
+        Ok(if row.user.disabled {
+            Err(RefreshFailure::Disabled)
+        } else if row.audience != audience {
+            Err(RefreshFailure::WrongAudience)
+        } else if now >= row.expires_at {
+            Err(RefreshFailure::Expired)
+        } else if now - row.last_used_at >= self.lifetimes.idle {
+            Err(RefreshFailure::Idle)
+        } else {
+            Ok(row)
+        })
+    }
+
+    /// Whether a use now is far enough from the last one to be recorded.
+    pub fn is_new_use(row: &RefreshTokenRow, clock: &dyn Clock) -> bool {
+        clock.now() - row.last_used_at >= USE_PRECISION
+    }
+
+    /// Records a use.
+    pub async fn touch(
+        &self,
+        pool: &Pool,
+        clock: &dyn Clock,
+        token: &Secret,
+    ) -> Result<(), TokenServerError> {
+        Ok(refresh_tokens::update_last_used(pool, self.mac.of(token).as_ref(), clock.now()).await?)
+    }
+}

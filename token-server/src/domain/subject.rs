@@ -1,0 +1,62 @@
+//! The authenticated party.
+//!
+//! *Invariant:* a [`User`] is made only by a login that succeeded in this request.
+
+use shared::secret::Secret;
+use uuid::Uuid;
+
+use crate::db::users::UserRow;
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Nobody in particular.
+    Anonymous,
+    /// A user who logged in.
+    User(User),
+}
+
+impl Subject {
+    /// The user name, empty for nobody; what the claim `sub` says.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Anonymous => "",
+            Self::User(user) => &user.name,
+        }
+    }
+
+    /// The stable id.
+    pub fn uid(&self) -> Option<Uuid> {
+        match self {
+            Self::Anonymous => None,
+            Self::User(user) => Some(user.uid),
+        }
+    }
+
+    /// The inner number.
+    pub fn pid(&self) -> Option<i64> {
+        match self {
+            Self::Anonymous => None,
+            Self::User(user) => Some(user.pid),
+        }
+    }
+}
+
+/// A user who logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Inner number.
+    pub pid: i64,
+    /// Stable id.
+    pub uid: Uuid,
+    /// Folded name.
+    pub name: String,
+    /// The stored hash at the time of the login.
+    pub(super) password_hash: Secret,
+}
+
+impl User {
+    pub(super) fn from_row(row: UserRow) -> Self {
+        Self { pid: row.pid, uid: row.uid, name: row.name, password_hash: Secret::new(row.password_hash) }
+    }
+}

@@ -1,0 +1,254 @@
+//! One request for a token, from credentials to signature.
+//!
+//! *Invariant:* presented credentials that fail end in an error, never in an anonymous token; nothing is created on
+//! a request but records and the refresh token that was asked for.
+//!
+//! Spec: distribution, "Token Authentication Specification".
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ring::rand::SystemRandom;
+use shared::clock::Clock;
+use shared::scope::{Scope, ScopeList};
+use shared::secret::Secret;
+
+use super::audience::{AudienceRef, Audiences, Verifier};
+use super::audit::{Event, Origin, Outcome, Record, Refusals};
+use super::authenticate::{Authenticator, Credentials};
+use super::error::TokenServerError;
+use super::issue::{self, Decision, TokenFrame};
+use super::pattern::{self, RepositoryPattern};
+use super::policy::Grant;
+use super::random;
+use super::role::Role;
+use super::signing::{CertificateHeader, SigningKey};
+use super::subject::Subject;
+use crate::db::error::DbError;
+use crate::db::grants::{self, GrantRow};
+use crate::db::Pool;
+
+/// Whether the client wants to keep the login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It will ask again with the same credentials.
+    Online,
+    /// It wants a refresh token.
+    Offline,
+}
+
+/// What a client asks for.
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    /// Who it says it is.
+    pub credentials: Option<Credentials>,
+    /// The user name it expects to be; only compared.
+    pub account: Option<String>,
+    /// The registry it wants to talk to.
+    pub service: Option<String>,
+    /// The rights it wants.
+    pub scopes: ScopeList,
+    /// Whether it asked for any rights, understandable or not.
+    pub asked_for_scopes: bool,
+    /// What it calls itself.
+    pub client_id: String,
+    /// Whether it wants to keep the login.
+    pub access: Access,
+}
+
+/// What it gets.
+#[derive(Clone, Debug)]
+pub struct IssuedToken {
+    /// The signed token.
+    pub token: String,
+    /// Its lifetime in whole seconds; at least 60, because clients assume that.
+    pub expires_in: u64,
+    /// What it allows.
+    pub granted: ScopeList,
+    /// The refresh token, when one was asked for and may be had.
+    pub refresh_token: Option<Secret>,
+    /// User name, empty for anonymous.
+    pub subject: String,
+}
+
+/// What an issuer is configured with.
+#[derive(Clone, Debug)]
+pub struct IssuerSettings {
+    /// The claim `iss`.
+    pub issuer: String,
+    /// How long tokens live.
+    pub lifetime: Duration,
+    /// Who they can be for.
+    pub audiences: Audiences,
+}
+
+/// Issues tokens.
+pub struct TokenIssuer {
+    settings: IssuerSettings,
+    pool: Pool,
+    clock: Arc<dyn Clock>,
+    random: SystemRandom,
+    authenticator: Arc<Authenticator>,
+    key: Arc<SigningKey>,
+    refusals: Refusals,
+}
+
+impl TokenIssuer {
+    /// Puts the parts together.
+    pub fn new(
+        settings: IssuerSettings,
+        pool: Pool,
+        clock: Arc<dyn Clock>,
+        random: SystemRandom,
+        authenticator: Arc<Authenticator>,
+        key: Arc<SigningKey>,
+    ) -> Self {
+        Self { settings, pool, clock, random, authenticator, key, refusals: Refusals::default() }
+    }
+
+    /// The text of the claim `iss`.
+    pub fn issuer(&self) -> &str {
+        &self.settings.issuer
+    }
+
+    /// Answers a request.
+    pub async fn issue_token(
+        &self,
+        request: &TokenRequest,
+        origin: &Origin,
+    ) -> Result<IssuedToken, TokenServerError> {
+        let audience = self.settings.audiences.resolve(request.service.as_deref())?;
+        let subject = self.authenticate(request, audience, origin).await?;
+        let decision = self.decide(&subject, &request.scopes).await?;
+        self.record_refusals(&subject, &decision, origin).await?;
+        let refresh_token = self.refresh_token(request, &subject, audience).await?;
+        let frame = TokenFrame {
+            issuer: &self.settings.issuer,
+            audience,
+            now: self.clock.unix_now(),
+            lifetime: self.settings.lifetime,
+            id: random::random_id(&self.random)?,
+        };
+        let (claims, lifetime) = issue::claims(&decision, &subject, &frame);
+        let certificate = match audience.verifier {
+            Verifier::Distribution2 => CertificateHeader::Included,
+            Verifier::Portcullis | Verifier::Distribution3 => CertificateHeader::Omitted,
+        };
+        Ok(IssuedToken {
+            token: self.key.sign(&claims, certificate)?,
+            expires_in: lifetime.as_secs(),
+            granted: decision.granted.into_iter().collect(),
+            refresh_token,
+            subject: subject.name().to_owned(),
+        })
+    }
+
+    async fn authenticate(
+        &self,
+        request: &TokenRequest,
+        audience: AudienceRef<'_>,
+        origin: &Origin,
+    ) -> Result<Subject, TokenServerError> {
+        let account = request.account.as_deref();
+        let user = match &request.credentials {
+            // A login without credentials must not look as if it had succeeded.
+            None if !request.asked_for_scopes || account.is_some() => {
+                return Err(TokenServerError::CredentialsRequired);
+            }
+            None => return Ok(Subject::Anonymous),
+            Some(Credentials::Password { user, password }) => {
+                if account.is_some_and(|account| !account.eq_ignore_ascii_case(user)) {
+                    return Err(ACCOUNT_MISMATCH);
+                }
+                self.authenticator.authenticate_password(user, password, origin).await?
+            }
+            Some(Credentials::RefreshToken(token)) => {
+                self.authenticator.authenticate_refresh_token(token, audience.name, origin).await?
+            }
+        };
+        if account.is_some_and(|account| !account.eq_ignore_ascii_case(&user.name)) {
+            return Err(ACCOUNT_MISMATCH);
+        }
+        Ok(Subject::User(user))
+    }
+
+    async fn decide(&self, subject: &Subject, requested: &ScopeList) -> Result<Decision, TokenServerError> {
+        if requested.is_empty() {
+            return Ok(Decision::default());
+        }
+        let anchors = pattern::anchors(requested.iter().map(|scope| &scope.resource));
+        let rows = grants::list_applicable(&self.pool, subject.pid(), &anchors).await?;
+        let grants = rows.into_iter().map(read_grant).collect::<Result<Vec<_>, _>>()?;
+        Ok(issue::decide(requested, &grants))
+    }
+
+    async fn record_refusals(
+        &self,
+        subject: &Subject,
+        decision: &Decision,
+        origin: &Origin,
+    ) -> Result<(), TokenServerError> {
+        let reason = match subject {
+            Subject::Anonymous => "anonymous",
+            Subject::User(_) => "no_grant",
+        };
+        for (scopes, reason) in [(&decision.refused, reason), (&decision.withheld, "token_too_large")] {
+            if scopes.is_empty() {
+                continue;
+            }
+            let target = printed(scopes);
+            let refusal = Record {
+                event: Event::ScopesRefused,
+                actor: subject.name(),
+                actor_uid: subject.uid(),
+                target: &target,
+                outcome: Outcome::Refused(reason),
+            };
+            self.refusals.record(&self.pool, &*self.clock, origin, refusal).await?;
+        }
+        Ok(())
+    }
+
+    /// Only a login with a password makes a new refresh token; using one gives the same again, because the clients
+    /// that keep it cannot replace it.
+    async fn refresh_token(
+        &self,
+        request: &TokenRequest,
+        subject: &Subject,
+        audience: AudienceRef<'_>,
+    ) -> Result<Option<Secret>, TokenServerError> {
+        match (&request.credentials, subject, request.access) {
+            (Some(Credentials::RefreshToken(token)), Subject::User(_), Access::Offline) => {
+                Ok(Some(token.clone()))
+            }
+            (Some(Credentials::Password { .. }), Subject::User(user), Access::Offline) => {
+                let tokens = self.authenticator.refresh_tokens();
+                let issued = tokens.issue(
+                    &self.pool,
+                    &*self.clock,
+                    &self.random,
+                    user,
+                    audience.name,
+                    &request.client_id,
+                );
+                issued.await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+const ACCOUNT_MISMATCH: TokenServerError =
+    TokenServerError::MixedIdentity("the parameter `account` names another user than the credentials");
+
+fn printed(scopes: &[Scope]) -> String {
+    scopes.iter().map(Scope::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn read_grant(row: GrantRow) -> Result<Grant, DbError> {
+    let inconsistent = |column, value| DbError::Inconsistent { table: "acl_grant", column, value };
+    let role = Role::parse(&row.role).ok_or_else(|| inconsistent("role", row.role))?;
+    let pattern =
+        RepositoryPattern::parse(&row.pattern).map_err(|_| inconsistent("pattern", row.pattern))?;
+    Ok(Grant { pattern, role })
+}
