@@ -1,4 +1,6 @@
-//! What both servers must agree on, and nothing else.
+#![doc = include_str!("../README.md")]
+//!
+//! # Map
 //!
 //! The vocabulary modules have no I/O: names, actions, scopes, claims, challenge, key set and error body are
 //! values with one parser and one printer each, so that a token issued by one server means the same to the other.

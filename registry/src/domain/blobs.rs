@@ -86,7 +86,7 @@ impl Repositories {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<(), RegistryError> {
-        if self.storage.remove(&layout::layer_link(repository, digest)).await? {
+        if self.storage.remove(&layout::layer_link(repository, digest), Durability::Synced).await? {
             Ok(())
         } else {
             Err(RegistryError::BlobUnknown { digest: digest.clone() })
@@ -106,5 +106,93 @@ impl Repositories {
         }
         self.storage.write_all(objects, Durability::Synced).await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::TryStreamExt;
+
+    use super::*;
+    use crate::domain::testing::{Tree, name};
+    use crate::oci::digest::Algorithm;
+
+    async fn is_there(tree: &Tree, repository: &str, digest: &Digest) -> bool {
+        match tree.repositories.stat_blob(&name(repository), digest).await {
+            Ok(_) => true,
+            Err(RegistryError::BlobUnknown { .. }) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_blob_is_read_only_through_its_own_repository() {
+        let tree = Tree::new();
+        let digest = tree.push_blob(&name("a/b"), b"content").await;
+        let blob = tree.repositories.open_blob(&name("a/b"), &digest).await.expect("there");
+        assert_eq!(blob.stat.size, 7);
+        let bytes: Vec<_> = blob.stream(3..7).try_collect().await.expect("readable");
+        assert_eq!(bytes.concat(), b"tent");
+        for stranger in ["a", "a/b/c", "b"] {
+            assert!(!is_there(&tree, stranger, &digest).await, "{stranger}");
+            let opened = tree.repositories.open_blob(&name(stranger), &digest).await;
+            assert!(matches!(opened, Err(RegistryError::BlobUnknown { .. })));
+        }
+    }
+
+    #[tokio::test]
+    async fn mounting_needs_the_blob_at_its_source() {
+        let tree = Tree::new();
+        let digest = tree.push_blob(&name("source"), b"content").await;
+        let mount = |digest, from| {
+            let repositories = tree.repositories.clone();
+            async move { repositories.mount_blob(&name("target"), &digest, &name(from)).await.expect("readable") }
+        };
+        assert_eq!(mount(digest.clone(), "elsewhere").await, None);
+        assert_eq!(mount(Digest::sha256_of(b"other"), "source").await, None);
+        assert!(!is_there(&tree, "target", &digest).await);
+        assert_eq!(mount(digest.clone(), "source").await.map(|stat| stat.size), Some(7));
+        assert!(is_there(&tree, "target", &digest).await);
+        // Both have it now, and neither depends on the other.
+        tree.repositories.delete_blob(&name("source"), &digest).await.expect("deleted");
+        assert!(is_there(&tree, "target", &digest).await);
+    }
+
+    #[tokio::test]
+    async fn deleting_takes_the_link_and_leaves_the_bytes() {
+        let tree = Tree::new();
+        let digest = tree.push_blob(&name("a"), b"content").await;
+        tree.repositories.delete_blob(&name("a"), &digest).await.expect("deleted");
+        assert!(!is_there(&tree, "a", &digest).await);
+        assert!(tree.storage_exists(&layout::blob(&digest)));
+        let again = tree.repositories.delete_blob(&name("a"), &digest).await;
+        assert!(matches!(again, Err(RegistryError::BlobUnknown { .. })));
+        tree.push_blob(&name("a"), b"content").await;
+        assert!(is_there(&tree, "a", &digest).await);
+    }
+
+    #[tokio::test]
+    async fn a_link_without_bytes_is_no_blob_and_a_broken_link_is_damage() {
+        let tree = Tree::new();
+        let digest = tree.push_blob(&name("a"), b"content").await;
+        let link = layout::layer_link(&name("a"), &digest);
+        tree.storage_write(&link, format!("{digest}\n"));
+        let error = tree.repositories.stat_blob(&name("a"), &digest).await.expect_err("damage");
+        assert!(error.to_string().contains(link.as_str()), "{error}");
+        tree.storage_write(&link, digest.to_string());
+        tree.storage_remove(&layout::blob(&digest));
+        assert!(!is_there(&tree, "a", &digest).await);
+    }
+
+    #[tokio::test]
+    async fn a_sha512_name_is_mounted_together_with_the_canonical_one() {
+        let tree = Tree::new();
+        let canonical = tree.push_blob(&name("source"), b"content").await;
+        let long = Digest::of(Algorithm::Sha512, b"content");
+        tree.storage_write(&layout::layer_link(&name("source"), &long), canonical.to_string());
+        let mounted = tree.repositories.mount_blob(&name("target"), &long, &name("source")).await;
+        let stat = mounted.expect("readable").expect("there");
+        assert_eq!((stat.digest, stat.canonical), (long.clone(), canonical.clone()));
+        assert!(is_there(&tree, "target", &long).await && is_there(&tree, "target", &canonical).await);
     }
 }

@@ -31,7 +31,7 @@ impl Repositories {
         offsets.sort_unstable();
         while offsets.last().is_some_and(|last| *last > length) {
             if let Some(beyond) = offsets.pop() {
-                self.storage.remove(&keys.hash_state(beyond)).await?;
+                self.storage.remove(&keys.hash_state(beyond), Durability::Synced).await?;
             }
         }
         let mut hasher = Hasher::new(Algorithm::Sha256);

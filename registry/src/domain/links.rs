@@ -47,9 +47,12 @@ impl Repositories {
         for batch in keys.chunks(BATCH) {
             let contents = self.storage.read_all(batch.to_vec(), LINK_LIMIT_BYTES).await;
             match contents {
-                Ok(contents) => links.extend(batch.iter().zip(contents).map(|(key, content)| {
-                    content.map(|content| parse(key, &content)).transpose()
-                })),
+                Ok(contents) => links.extend(
+                    batch
+                        .iter()
+                        .zip(contents)
+                        .map(|(key, content)| content.map(|content| parse(key, &content)).transpose()),
+                ),
                 // One oversized file fails the batch; alone it fails only itself.
                 Err(StorageError::TooLarge { .. }) => {
                     for key in batch {

@@ -8,12 +8,15 @@
 //! [`tags`] and [`catalog`] build on `links`, which reads and writes the small files that say what belongs where;
 //! [`error`] is how all of them refuse.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use ring::rand::SystemRandom;
 use shared::clock::Clock;
 
+use self::error::RegistryError;
 use crate::storage::Storage;
+use crate::storage::error::StorageError;
 
 pub mod blobs;
 
@@ -38,7 +41,7 @@ pub mod catalog;
 pub mod error;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 /// All repositories of a registry. Clones share one state.
 #[derive(Clone)]
@@ -57,5 +60,24 @@ impl Repositories {
     /// What keeps the bytes, for readiness checks.
     pub fn storage(&self) -> &dyn Storage {
         self.storage.as_ref()
+    }
+}
+
+/// Begins work that holds a lock, and does it to its end even if the client leaves in the middle.
+///
+/// A dropped request would give up its lock at once, but a blocking call it had begun goes on; another request could
+/// then come between the two.
+fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, RegistryError>> + Send + 'static,
+) -> impl Future<Output = Result<T, RegistryError>> {
+    let task = tokio::spawn(work);
+    async move {
+        match task.await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(StorageError::Stopped.into()),
+            },
+        }
     }
 }

@@ -60,8 +60,14 @@ mod tests {
         let id = "0190a6d2-7f0a-7000-8000-0123456789ab";
         assert!(UploadId::parse(id).is_some(), "the distribution registry uses version 7");
         for other in [
-            "", ".", "..", "a/b", "0190a6d27f0a700080000123456789ab", "0190A6D2-7F0A-7000-8000-0123456789AB",
-            "{0190a6d2-7f0a-7000-8000-0123456789ab}", "urn:uuid:0190a6d2-7f0a-7000-8000-0123456789ab",
+            "",
+            ".",
+            "..",
+            "a/b",
+            "0190a6d27f0a700080000123456789ab",
+            "0190A6D2-7F0A-7000-8000-0123456789AB",
+            "{0190a6d2-7f0a-7000-8000-0123456789ab}",
+            "urn:uuid:0190a6d2-7f0a-7000-8000-0123456789ab",
         ] {
             assert!(UploadId::parse(other).is_none(), "{other:?}");
         }

@@ -90,7 +90,9 @@ impl Repositories {
     ) -> Result<Option<UploadRecord>, RegistryError> {
         let keys = SessionKeys::new(repository, id.uuid());
         let Some((_, record)) = self.read_session(&keys).await? else { return Ok(None) };
-        Ok(record.and_then(Result::ok).map(|record| UploadRecord { owner: record.owner, began: record.began }))
+        Ok(record
+            .and_then(Result::ok)
+            .map(|record| UploadRecord { owner: record.owner, began: record.began }))
     }
 
     /// Finds a session of `owner`; anything else is unknown, so that nobody learns of others' sessions.
@@ -206,7 +208,10 @@ mod tests {
         let at = OffsetDateTime::from_unix_timestamp_nanos(1_795_215_852_987_654_321).expect("a time");
         let text = format_started_at(at);
         assert_eq!(text, "2026-11-20T23:04:12Z");
-        assert_eq!(parse_started_at(text.as_bytes()).map(OffsetDateTime::unix_timestamp), Some(1_795_215_852));
+        assert_eq!(
+            parse_started_at(text.as_bytes()).map(OffsetDateTime::unix_timestamp),
+            Some(1_795_215_852)
+        );
         for broken in ["", "yesterday", "2026-11-20"] {
             assert_eq!(parse_started_at(broken.as_bytes()), None, "{broken}");
         }

@@ -10,10 +10,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
-use super::Repositories;
 use super::error::{BodyError, RegistryError};
+use super::{Repositories, to_the_end};
 use crate::oci::hasher::Hasher;
-use crate::storage::error::StorageError;
 use crate::storage::layout::SessionKeys;
 use crate::storage::{Appender, Lock, PIECE_BYTES};
 
@@ -59,20 +58,14 @@ impl Repositories {
     {
         let appender = self.storage.append(&keys.data, hasher).await?;
         let (sender, pieces) = mpsc::channel(1);
-        let task = tokio::spawn(write(self.clone(), keys.clone(), appender, lock, pieces));
+        let task = to_the_end(write(self.clone(), keys.clone(), appender, lock, pieces));
         let outcome = forward(body, announced, &sender).await;
         if outcome.is_ok() && then == Then::Finish {
             // If the task has gone it tells why below.
             let _ = sender.send(Message::Complete).await;
         }
         drop(sender);
-        let (hasher, lock) = match task.await {
-            Ok(written) => written?,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => return Err(StorageError::Stopped.into()),
-            },
-        };
+        let (hasher, lock) = task.await?;
         Ok(Received { hasher, lock, outcome })
     }
 }
@@ -137,7 +130,7 @@ async fn write(
     mut appender: Box<dyn Appender>,
     lock: Lock,
     mut pieces: mpsc::Receiver<Message>,
-) -> Result<(Hasher, Lock), StorageError> {
+) -> Result<(Hasher, Lock), RegistryError> {
     let mut complete = false;
     while let Some(message) = pieces.recv().await {
         match message {

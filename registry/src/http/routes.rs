@@ -189,3 +189,28 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
     }
     config.service(scope);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_lists_every_operation() {
+        let manual = include_str!("../../README.md");
+        for operation in Operation::ALL {
+            let path = operation
+                .path()
+                .replace(":.+}", "}")
+                .replace(":[^/]+}", "}")
+                .replace('{', "<")
+                .replace('}', ">");
+            let need = match operation.need() {
+                Need::Token => "any valid token".to_owned(),
+                Need::Catalog => "`registry:catalog:*`".to_owned(),
+                Need::Repository(action) => format!("`{action}`"),
+            };
+            let row = format!("| {} | `/v2{path}` | {need} |", operation.methods().join(", "));
+            assert!(manual.contains(&row), "the endpoint table of the manual lacks: {row}");
+        }
+    }
+}

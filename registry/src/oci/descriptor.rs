@@ -73,8 +73,9 @@ mod tests {
 
     #[test]
     fn unknown_fields_and_media_types_are_no_error() {
-        let json =
-            format!(r#"{{"mediaType":"application/x-anything","digest":"{DIGEST}","size":3,"new":{{"a":[1]}}}}"#);
+        let json = format!(
+            r#"{{"mediaType":"application/x-anything","digest":"{DIGEST}","size":3,"new":{{"a":[1]}}}}"#
+        );
         let descriptor = parse(&json).expect("a descriptor");
         assert_eq!(descriptor.digest().map(|digest| digest.to_string()), Ok(DIGEST.to_owned()));
         assert_eq!(descriptor.size, 3);

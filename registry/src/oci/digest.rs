@@ -196,7 +196,9 @@ mod tests {
 
     #[test]
     fn foreign_algorithms_are_well_formed_without_being_supported() {
-        for text in ["multihash+base58:QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx8", "sha384:ab", "blake3:00=_-"] {
+        for text in
+            ["multihash+base58:QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx8", "sha384:ab", "blake3:00=_-"]
+        {
             assert!(is_well_formed(text), "{text}");
             assert!(Digest::parse(text).is_err(), "{text}");
         }

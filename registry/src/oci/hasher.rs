@@ -127,7 +127,13 @@ mod tests {
         let state = hashed(b"").save_state().expect("sha256 has a state");
         let mut expected = b"sha\x03".to_vec();
         for word in [
-            0x6a09_e667_u32, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab,
+            0x6a09_e667_u32,
+            0xbb67_ae85,
+            0x3c6e_f372,
+            0xa54f_f53a,
+            0x510e_527f,
+            0x9b05_688c,
+            0x1f83_d9ab,
             0x5be0_cd19,
         ] {
             expected.extend(word.to_be_bytes());
@@ -158,10 +164,40 @@ mod tests {
         assert_eq!(
             words,
             [
-                0x85e6_55d6, 0x417a_1795, 0x3363_376a, 0x624c_de5c, 0x76e0_9589, 0xcac5_f811, 0xcc4b_32c1,
+                0x85e6_55d6,
+                0x417a_1795,
+                0x3363_376a,
+                0x624c_de5c,
+                0x76e0_9589,
+                0xcac5_f811,
+                0xcc4b_32c1,
                 0xf20e_533a
             ]
         );
+    }
+
+    /// What the distribution registry wrote next to an upload of these hundred bytes.
+    #[test]
+    fn a_state_is_the_one_the_distribution_registry_writes() {
+        let content: Vec<u8> = (0..100u8).map(|at| 33 + at % 90).collect();
+        let state = hashed(&content).save_state().expect("sha256 has a state");
+        let mut expected = b"sha\x03".to_vec();
+        for word in [
+            0x0ff1_5844,
+            0x9d25_3082,
+            0x879e_e80e,
+            0xee91_3c30,
+            0x5e6c_e8d2,
+            0x48e4_0d79,
+            0x30f9_c2cd,
+            0xbb44_c3d7,
+        ] {
+            expected.extend(u32::to_be_bytes(word));
+        }
+        expected.extend(b"abcdefghijklmnopqrstuvwxyz!\"#$%&'()*");
+        expected.resize(100, 0);
+        expected.extend(100u64.to_be_bytes());
+        assert_eq!(state.as_slice(), expected);
     }
 
     #[test]

@@ -112,3 +112,13 @@ fn the_example_file_is_the_table() {
         "run: cargo run --bin registry -- example-config > registry/config.example.yml"
     );
 }
+
+#[test]
+fn the_manual_lists_the_table() {
+    let manual = include_str!("../../README.md");
+    assert!(
+        manual.contains(&keys::SCHEMA.markdown()),
+        "the settings table of the manual must be:\n{}",
+        keys::SCHEMA.markdown()
+    );
+}

@@ -143,10 +143,11 @@ pub trait Storage: Send + Sync + 'static {
     /// Names directly below a folder, in byte order, without temporary ones; `None` if there is no such folder.
     async fn list(&self, folder: &Key) -> Result<Option<Vec<Entry>>, StorageError>;
 
-    /// Removes an object, durably; `false` if it was not there. The folders above it may stay.
-    async fn remove(&self, key: &Key) -> Result<bool, StorageError>;
+    /// Removes an object; `false` if it was not there. The folders above it may stay.
+    async fn remove(&self, key: &Key, durability: Durability) -> Result<bool, StorageError>;
 
-    /// Removes a folder with all that is below it; absence is no error. Readers may see a part of it gone.
+    /// Removes a folder with all that is below it; absence is no error. Readers may see a part of it gone, and loss of
+    /// power may bring a part of it back: whatever makes it visible has to be removed on its own before.
     async fn remove_tree(&self, folder: &Key) -> Result<(), StorageError>;
 
     /// Waits until nobody holds `key` and holds it; `key` names the lock itself, which is made when needed and stays.

@@ -60,7 +60,10 @@ pub fn start(settings: LogSettings) {
     // Libraries are kept to warnings: their debug lines print headers.
     let own = settings.level;
     let rest = own.min(LevelFilter::WARN);
-    let filter = EnvFilter::new(format!("{rest},shared={own},registry={own},token_server={own}"));
+    // The framework reports every connection that is not HTTP as an error; Docker opens one, to try TLS, before each
+    // plain request to a loopback address.
+    let filter = format!("{rest},actix_http::h1=off,shared={own},registry={own},token_server={own}");
+    let filter = EnvFilter::new(filter);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let _ = match settings.format {
         LogFormat::Text => builder.with_target(false).with_ansi(io::stderr().is_terminal()).try_init(),

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use shared::repository_name::RepositoryName;
 
 use super::error::RegistryError;
-use super::{Repositories, links};
+use super::{Repositories, links, to_the_end};
 use crate::oci::digest::{Algorithm, Digest};
 use crate::oci::manifest::{Manifest, stored_media_type};
 use crate::oci::reference::{Reference, Tag};
@@ -71,24 +71,12 @@ impl Repositories {
         };
         self.check_references(repository, &manifest).await?;
 
-        let _revision = self.storage.lock(&layout::revision_lock(repository, &digest)).await?;
-        let blob = layout::blob(&canonical);
-        let mut objects = Vec::with_capacity(2);
-        // Bytes that are there are trusted; another size can only be what a crash of another registry left.
-        if self.storage.size(&blob).await? != Some(bytes.len() as u64) {
-            objects.push((blob, bytes));
-        }
-        objects.push(links::to(layout::revision_link(repository, &digest), &canonical));
-        self.storage.write_all(objects, Durability::Synced).await?;
-        if let Reference::Tag(tag) = reference {
-            let _tag = self.storage.lock(&layout::tag_lock(repository, tag)).await?;
-            let objects = vec![
-                links::to(layout::tag_index_link(repository, tag, &digest), &digest),
-                links::to(layout::tag_current_link(repository, tag), &digest),
-            ];
-            self.storage.write_all(objects, Durability::Synced).await?;
-        }
-        Ok(digest)
+        let (registry, repository, reference) = (self.clone(), repository.clone(), reference.clone());
+        to_the_end(async move {
+            registry.store_manifest(&repository, &reference, &canonical, &digest, bytes).await?;
+            Ok(digest)
+        })
+        .await
     }
 
     /// Reads a manifest by tag or digest.
@@ -123,16 +111,8 @@ impl Repositories {
         let unknown = || RegistryError::ManifestUnknown { reference: Reference::Digest(digest.clone()) };
         // Asked before locking, so that a stranger's digests do not leave lock files.
         self.storage.size(&link).await?.ok_or_else(unknown)?;
-        let _revision = self.storage.lock(&layout::revision_lock(repository, digest)).await?;
-        let mut tags = self.remove_tags_naming(repository, digest).await?;
-        if !self.storage.remove(&link).await? {
-            return Err(unknown());
-        }
-        // Another registry on this tree takes no lock and may have set a tag meanwhile.
-        tags.extend(self.remove_tags_naming(repository, digest).await?);
-        tags.sort_unstable();
-        tags.dedup();
-        Ok(DeletedManifest { tags })
+        let (registry, repository, digest) = (self.clone(), repository.clone(), digest.clone());
+        to_the_end(async move { registry.unlink_manifest(&repository, &digest).await }).await
     }
 
     /// Takes a tag out of a repository; the manifest stays.
@@ -142,8 +122,60 @@ impl Repositories {
         let digest = self.read_link(&current).await?.ok_or_else(unknown)?;
         let revision = layout::revision_link(repository, &digest);
         self.storage.size(&revision).await?.ok_or_else(unknown)?;
-        let _tag = self.storage.lock(&layout::tag_lock(repository, tag)).await?;
-        if self.remove_tag(repository, tag).await? { Ok(()) } else { Err(unknown()) }
+        let (registry, repository, doomed) = (self.clone(), repository.clone(), tag.clone());
+        let removed = to_the_end(async move {
+            let _tag = registry.storage.lock(&layout::tag_lock(&repository, &doomed)).await?;
+            Ok(registry.remove_tag(&repository, &doomed).await?)
+        });
+        if removed.await? { Ok(()) } else { Err(unknown()) }
+    }
+
+    /// Writes a checked manifest and its links.
+    async fn store_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        canonical: &Digest,
+        digest: &Digest,
+        bytes: Bytes,
+    ) -> Result<(), RegistryError> {
+        let _revision = self.storage.lock(&layout::revision_lock(repository, digest)).await?;
+        let blob = layout::blob(canonical);
+        let mut objects = Vec::with_capacity(2);
+        // Bytes that are there are trusted; another size can only be what a crash of another registry left.
+        if self.storage.size(&blob).await? != Some(bytes.len() as u64) {
+            objects.push((blob, bytes));
+        }
+        objects.push(links::to(layout::revision_link(repository, digest), canonical));
+        self.storage.write_all(objects, Durability::Synced).await?;
+        if let Reference::Tag(tag) = reference {
+            let _tag = self.storage.lock(&layout::tag_lock(repository, tag)).await?;
+            let objects = vec![
+                links::to(layout::tag_index_link(repository, tag, digest), digest),
+                links::to(layout::tag_current_link(repository, tag), digest),
+            ];
+            self.storage.write_all(objects, Durability::Synced).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes the link of a manifest and the tags that name it.
+    async fn unlink_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<DeletedManifest, RegistryError> {
+        let link = layout::revision_link(repository, digest);
+        let _revision = self.storage.lock(&layout::revision_lock(repository, digest)).await?;
+        let mut tags = self.remove_tags_naming(repository, digest).await?;
+        if !self.storage.remove(&link, Durability::Synced).await? {
+            return Err(RegistryError::ManifestUnknown { reference: Reference::Digest(digest.clone()) });
+        }
+        // Another registry on this tree takes no lock and may have set a tag meanwhile.
+        tags.extend(self.remove_tags_naming(repository, digest).await?);
+        tags.sort_unstable();
+        tags.dedup();
+        Ok(DeletedManifest { tags })
     }
 
     /// The bytes of a manifest that belongs to the repository, and their key.
@@ -220,7 +252,7 @@ impl Repositories {
 
     /// Removes a locked tag: first what makes it visible, then the rest.
     async fn remove_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, StorageError> {
-        let was = self.storage.remove(&layout::tag_current_link(repository, tag)).await?;
+        let was = self.storage.remove(&layout::tag_current_link(repository, tag), Durability::Synced).await?;
         self.storage.remove_tree(&layout::tag(repository, tag)).await?;
         Ok(was)
     }

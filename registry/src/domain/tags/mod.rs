@@ -66,11 +66,7 @@ impl Repositories {
         Ok(Some(folders.filter_map(|entry| Tag::parse(&entry.name).ok()).collect()))
     }
 
-    async fn living_tags(
-        &self,
-        repository: &RepositoryName,
-        tags: &[Tag],
-    ) -> Result<Vec<Tag>, StorageError> {
+    async fn living_tags(&self, repository: &RepositoryName, tags: &[Tag]) -> Result<Vec<Tag>, StorageError> {
         let keys: Vec<_> = tags.iter().map(|tag| layout::tag_current_link(repository, tag)).collect();
         let mut named: Vec<(&Tag, Digest)> = Vec::with_capacity(tags.len());
         for (tag, link) in tags.iter().zip(self.read_links(&keys).await?) {
@@ -88,9 +84,17 @@ impl Repositories {
         digests.dedup();
         let links: Vec<_> = digests.iter().map(|digest| layout::revision_link(repository, digest)).collect();
         let sizes = self.sizes(&links).await?;
-        let living: HashSet<&Digest> =
-            digests.into_iter().zip(sizes).filter(|(_, size)| size.is_some()).map(|(digest, _)| digest).collect();
-        Ok(named.iter().filter(|(_, digest)| living.contains(digest)).map(|(tag, _)| (*tag).clone()).collect())
+        let living: HashSet<&Digest> = digests
+            .into_iter()
+            .zip(sizes)
+            .filter(|(_, size)| size.is_some())
+            .map(|(digest, _)| digest)
+            .collect();
+        Ok(named
+            .iter()
+            .filter(|(_, digest)| living.contains(digest))
+            .map(|(tag, _)| (*tag).clone())
+            .collect())
     }
 }
 

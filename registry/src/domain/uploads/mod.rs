@@ -16,16 +16,14 @@ use time::OffsetDateTime;
 use super::blobs::BlobStat;
 use super::error::{BodyError, RegistryError};
 use super::upload_id::UploadId;
-use super::upload_session::{
-    Session, StoredRecord, UploadOwner, Verified, encode, format_started_at,
-};
+use super::upload_session::{Session, StoredRecord, UploadOwner, Verified, encode, format_started_at};
 use super::upload_writer::{Received, Then};
-use super::{Repositories, hash_states};
+use super::{Repositories, hash_states, to_the_end};
 use crate::oci::digest::{Algorithm, Digest};
 use crate::oci::hasher::Hasher;
+use crate::storage::Durability;
 use crate::storage::error::StorageError;
 use crate::storage::layout::{self, SessionKeys};
-use crate::storage::Durability;
 
 /// How far an upload has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,8 +103,7 @@ impl Repositories {
             self.write_record(&session.keys, record).await?;
         }
         let hasher = self.resume_hasher(&session.keys, have).await?;
-        let received =
-            self.receive(&session.keys, hasher, lock, announced.length, body, Then::Pause).await?;
+        let received = self.receive(&session.keys, hasher, lock, announced.length, body, Then::Pause).await?;
         received.outcome?;
         Ok(session.status(received.hasher.length()))
     }
@@ -130,25 +127,34 @@ impl Repositories {
         if let Some(verified) = session.verified().filter(|verified| verified.digest == *digest) {
             let present = self.storage.size(&session.keys.data).await?;
             if present.is_none_or(|size| size == verified.size) {
-                let verified = verified.clone();
-                return self.commit(repository, &session, verified).await;
+                let (registry, repository, verified) = (self.clone(), repository.clone(), verified.clone());
+                return to_the_end(async move {
+                    let _lock = lock;
+                    registry.commit(&repository, &session, verified).await
+                })
+                .await;
             }
         }
         let have = self.appendable(&session, announced).await?;
         let hasher = self.resume_hasher(&session.keys, have).await?;
         let received =
             self.receive(&session.keys, hasher, lock, announced.length, body, Then::Finish).await?;
-        let Received { hasher, lock: _lock, outcome } = received;
+        let Received { hasher, lock, outcome } = received;
         outcome?;
-        let verified = self.verify(&session.keys, digest, hasher).await?;
         let mut record = session.record.clone().unwrap_or_else(|| StoredRecord {
             owner: owner.clone(),
             began: session.started_at.unix_timestamp(),
             verified: None,
         });
-        record.verified = Some(verified.clone());
-        self.write_record(&session.keys, &record).await?;
-        self.commit(repository, &session, verified).await
+        let (registry, repository, digest) = (self.clone(), repository.clone(), digest.clone());
+        to_the_end(async move {
+            let _lock = lock;
+            let verified = registry.verify(&session.keys, &digest, hasher).await?;
+            record.verified = Some(verified.clone());
+            registry.write_record(&session.keys, &record).await?;
+            registry.commit(&repository, &session, verified).await
+        })
+        .await
     }
 
     /// Ends a session and throws its bytes away.
@@ -158,8 +164,13 @@ impl Repositories {
         id: UploadId,
         owner: &UploadOwner,
     ) -> Result<(), RegistryError> {
-        let (session, _lock) = self.lock_session(repository, id, owner).await?;
-        Ok(self.remove_session(&session.keys).await?)
+        let (session, lock) = self.lock_session(repository, id, owner).await?;
+        let registry = self.clone();
+        to_the_end(async move {
+            let _lock = lock;
+            Ok(registry.remove_session(&session.keys).await?)
+        })
+        .await
     }
 
     /// How many bytes the session holds, if the announced chunk may follow them.
@@ -224,7 +235,8 @@ impl Repositories {
 
     /// Removes a locked session, its existence first.
     async fn remove_session(&self, keys: &SessionKeys) -> Result<(), StorageError> {
-        self.storage.remove(&keys.started_at).await?;
+        // Not synced: if loss of power brings it back, it can be closed or cancelled once more.
+        self.storage.remove(&keys.started_at, Durability::Relaxed).await?;
         self.storage.remove_tree(&keys.folder).await
     }
 }

@@ -16,7 +16,7 @@ use super::media_type::{self, ManifestType};
 /// A manifest that was checked.
 #[derive(Clone, Debug)]
 pub struct Manifest {
-    manifest_type: ManifestType,
+    kind: ManifestType,
     blobs: Vec<Digest>,
     manifests: Vec<Digest>,
     subject: Option<Descriptor>,
@@ -97,7 +97,10 @@ impl Manifest {
         }
         let named = document.media_type.unwrap_or_default();
         if named != manifest_type.as_str() && (manifest_type.must_be_named() || !named.is_empty()) {
-            return Err(InvalidManifest::MediaTypeMismatch { expected: manifest_type.as_str(), found: named });
+            return Err(InvalidManifest::MediaTypeMismatch {
+                expected: manifest_type.as_str(),
+                found: named,
+            });
         }
         // Docker's types know no subject; a field of that name has no meaning there.
         let subject = document.subject.filter(|_| !manifest_type.must_be_named());
@@ -110,7 +113,7 @@ impl Manifest {
                 return Err(InvalidManifest::Ambiguous { kind, field: "layers" });
             }
             let manifests = needed(document.manifests.iter().flatten())?;
-            Ok(Self { manifest_type, blobs: Vec::new(), manifests, subject })
+            Ok(Self { kind: manifest_type, blobs: Vec::new(), manifests, subject })
         } else {
             let kind = "an image manifest";
             if document.manifests.is_some() {
@@ -119,13 +122,13 @@ impl Manifest {
             let config = document.config.ok_or(InvalidManifest::Missing { kind, field: "config" })?;
             let layers = document.layers.iter().flatten().filter(|layer| !layer.is_non_distributable());
             let blobs = needed(std::iter::once(&config).chain(layers))?;
-            Ok(Self { manifest_type, blobs, manifests: Vec::new(), subject })
+            Ok(Self { kind: manifest_type, blobs, manifests: Vec::new(), subject })
         }
     }
 
     /// Which of the four types it is.
     pub fn manifest_type(&self) -> ManifestType {
-        self.manifest_type
+        self.kind
     }
 
     /// The blobs that must be in the repository, each named once: config and layers that can be distributed.

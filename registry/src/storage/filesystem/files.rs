@@ -59,11 +59,16 @@ impl Files {
         Ok(Some(content.into()))
     }
 
-    pub(super) fn write(&self, key: &Key, content: &[u8], durability: Durability) -> Result<(), StorageError> {
+    pub(super) fn write(
+        &self,
+        key: &Key,
+        content: &[u8],
+        durability: Durability,
+    ) -> Result<(), StorageError> {
         let failed = |error| StorageError::from_io("write", key, error);
         let path = self.path(key);
         let folder = parent(&path);
-        self.make_folders(folder, durability).map_err(failed)?;
+        make_folders(folder, durability).map_err(failed)?;
         let temporary = self.temporary(&path);
         let written = write_new(&temporary, content, durability).and_then(|()| fs::rename(&temporary, &path));
         if let Err(error) = written {
@@ -87,14 +92,14 @@ impl Files {
         let failed = |error| StorageError::from_io("open", key, error);
         let Some(file) = absent_as_none(File::open(self.path(key))).map_err(failed)? else { return Ok(None) };
         let metadata = file.metadata().map_err(failed)?;
-        Ok(metadata.is_file().then(|| (file, metadata.len())))
+        Ok(metadata.is_file().then_some((file, metadata.len())))
     }
 
     pub(super) fn open_for_append(&self, key: &Key, length: u64) -> Result<File, StorageError> {
         let failed = |error| StorageError::from_io("append to", key, error);
         let path = self.path(key);
         if length == 0 {
-            self.make_folders(parent(&path), Durability::Relaxed).map_err(failed)?;
+            make_folders(parent(&path), Durability::Relaxed).map_err(failed)?;
         }
         let file =
             OpenOptions::new().write(true).truncate(false).create(length == 0).open(path).map_err(failed)?;
@@ -111,7 +116,7 @@ impl Files {
         let failed = |error| StorageError::from_io("move something to", to, error);
         let target = self.path(to);
         let folder = parent(&target);
-        self.make_folders(folder, Durability::Synced).map_err(failed)?;
+        make_folders(folder, Durability::Synced).map_err(failed)?;
         if absent_as_none(fs::rename(self.path(from), &target)).map_err(failed)?.is_none() {
             return Ok(false);
         }
@@ -142,13 +147,15 @@ impl Files {
         Ok(Some(entries))
     }
 
-    pub(super) fn remove(&self, key: &Key) -> Result<bool, StorageError> {
+    pub(super) fn remove(&self, key: &Key, durability: Durability) -> Result<bool, StorageError> {
         let failed = |error| StorageError::from_io("remove", key, error);
         let path = self.path(key);
         if absent_as_none(fs::remove_file(&path)).map_err(failed)?.is_none() {
             return Ok(false);
         }
-        sync_folder(parent(&path)).map_err(failed)?;
+        if durability == Durability::Synced {
+            sync_folder(parent(&path)).map_err(failed)?;
+        }
         Ok(true)
     }
 
@@ -157,12 +164,7 @@ impl Files {
         let mut attempts = REMOVE_ATTEMPTS;
         loop {
             match fs::remove_dir_all(&path) {
-                Ok(()) => {
-                    let synced = absent_as_none(sync_folder(parent(&path)));
-                    return synced
-                        .map(drop)
-                        .map_err(|error| StorageError::from_io("remove", folder, error));
-                }
+                Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && attempts > 1 => {
                     attempts -= 1;
@@ -172,28 +174,28 @@ impl Files {
         }
     }
 
-    /// Makes a folder and those above it that are missing; those outside the root are the operator's.
-    pub(super) fn make_folders(&self, folder: &Path, durability: Durability) -> io::Result<()> {
-        if folder.is_dir() {
-            return Ok(());
-        }
-        let above = parent(folder);
-        if folder != above {
-            self.make_folders(above, durability)?;
-        }
-        match fs::create_dir(folder) {
-            Ok(()) if durability == Durability::Synced => sync_folder(above),
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
     fn temporary(&self, path: &Path) -> PathBuf {
         let count = self.counter.fetch_add(1, Ordering::Relaxed);
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{:016x}-{count:x}{TEMPORARY}", self.instance));
         path.with_file_name(name)
+    }
+}
+
+/// Makes a folder and those above it that are missing; those outside the root are the operator's.
+pub(super) fn make_folders(folder: &Path, durability: Durability) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = parent(folder);
+    if folder != above {
+        make_folders(above, durability)?;
+    }
+    match fs::create_dir(folder) {
+        Ok(()) if durability == Durability::Synced => sync_folder(above),
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -222,7 +224,9 @@ fn parent(path: &Path) -> &Path {
 pub(super) fn absent_as_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

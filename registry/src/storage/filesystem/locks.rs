@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::files::{Files, absent_as_none};
+use super::files::{Files, absent_as_none, make_folders};
 use crate::storage::error::StorageError;
 use crate::storage::layout::Key;
 use crate::storage::{Durability, Lock, TryLock};
@@ -58,14 +58,13 @@ pub(super) fn claim(files: &Files, key: &Key) -> Result<Option<File>, StorageErr
     let mut options = OpenOptions::new();
     // NFS grants exclusive locks only on files open for writing.
     options.write(true).truncate(false).create(true);
-    let file = match absent_as_none(options.open(&path)).map_err(failed)? {
-        Some(file) => file,
-        None => {
-            if let Some(folder) = path.parent() {
-                files.make_folders(folder, Durability::Relaxed).map_err(failed)?;
-            }
-            options.open(&path).map_err(failed)?
+    let file = if let Some(file) = absent_as_none(options.open(&path)).map_err(failed)? {
+        file
+    } else {
+        if let Some(folder) = path.parent() {
+            make_folders(folder, Durability::Relaxed).map_err(failed)?;
         }
+        options.open(&path).map_err(failed)?
     };
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),

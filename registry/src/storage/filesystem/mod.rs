@@ -3,8 +3,8 @@
 //! *Invariant:* a file under its final name is complete: small objects are written under a temporary name, synced and
 //! renamed, and the directory is synced after them, as are the parents of directories that had to be made.
 //!
-//! Reading order: [`pool`] bounds how many threads wait for the disk, [`files`] are the blocking steps, [`reader`] and
-//! [`appender`] stream large objects, [`locks`] keeps tasks and processes apart.
+//! Reading order: `pool` bounds how many threads wait for the disk, `files` are the blocking steps, `reader` and
+//! `appender` stream large objects, `locks` keeps tasks and processes apart.
 
 use std::fs::{self, File};
 use std::io;
@@ -160,9 +160,9 @@ impl Storage for Filesystem {
         self.blocking(move |files| files.list(&folder)).await
     }
 
-    async fn remove(&self, key: &Key) -> Result<bool, StorageError> {
+    async fn remove(&self, key: &Key, durability: Durability) -> Result<bool, StorageError> {
         let key = key.clone();
-        self.blocking(move |files| files.remove(&key)).await
+        self.blocking(move |files| files.remove(&key, durability)).await
     }
 
     async fn remove_tree(&self, folder: &Key) -> Result<(), StorageError> {

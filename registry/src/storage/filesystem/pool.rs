@@ -93,7 +93,8 @@ mod tests {
     async fn a_dropped_caller_does_not_free_the_thread_it_still_uses() {
         let pool = Pool::new(1);
         let (release, wait) = std::sync::mpsc::channel::<()>();
-        let started = pool.try_start(move || wait.recv().is_ok()).unwrap_or_else(|_| panic!("a thread is free"));
+        let started =
+            pool.try_start(move || wait.recv().is_ok()).unwrap_or_else(|_| panic!("a thread is free"));
         assert!(pool.try_start(|| ()).is_err(), "the only thread is busy");
         release.send(()).expect("the work waits");
         assert!(started.await.expect("the work ends"));

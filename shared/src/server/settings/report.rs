@@ -48,6 +48,17 @@ impl Schema {
         example
     }
 
+    /// The rows of a Markdown table of keys, for a manual.
+    pub fn markdown(&self) -> String {
+        let mut rows = String::new();
+        for key in self.keys {
+            let variable = format!("{}{}", self.env_prefix, key.path.replace('.', "_").to_uppercase());
+            let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
+            let _ = writeln!(rows, "| `{}` | `{variable}` | {default} | {} |", key.path, key.doc);
+        }
+        rows
+    }
+
     /// Keys without a default, and the details of a choice, are shown as comments, so that the example means the
     /// same as an empty file.
     fn example_line(&self, key: &Key, name: &str) -> String {
