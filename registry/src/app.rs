@@ -39,7 +39,7 @@ impl Registry {
         let (auth, keys) = match settings.auth {
             AuthSettings::Open => (Auth::Open, None),
             AuthSettings::Token(token) => {
-                let (auth, keys) = token_auth(token, clock.clone())?;
+                let (auth, keys) = token_auth(*token, clock.clone())?;
                 (Auth::Token(Box::new(auth)), Some(keys))
             }
         };

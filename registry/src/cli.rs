@@ -36,7 +36,7 @@ struct Arguments {
 enum Command {
     /// Serve images until SIGTERM or Ctrl-C; a second signal does not wait for open requests.
     Serve {
-        /// Settings file; without one, REGISTRY_CONFIGURATION_PATH, and without that the defaults.
+        /// Settings file; without one, `REGISTRY_CONFIGURATION_PATH` names it; without that, defaults.
         config: Option<PathBuf>,
     },
     /// Show the settings in effect and where each came from; exit with 1 if something is wrong or unknown.

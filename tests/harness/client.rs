@@ -81,7 +81,7 @@ pub struct OciClient {
 pub fn http_client() -> anyhow::Result<reqwest::Client> {
     shared::server::jwt_crypto::install();
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
-    Ok(client.timeout(std::time::Duration::from_secs(600)).build()?)
+    Ok(client.timeout(std::time::Duration::from_mins(10)).build()?)
 }
 
 /// The value of an `Authorization: Basic` header.
@@ -138,19 +138,23 @@ impl OciClient {
         self.raw(&request.clone().header(AUTHORIZATION, format!("Bearer {token}"))).await
     }
 
-    /// Sends a request, fetches a token when it is challenged, and sends it again.
+    /// Sends a request, fetches a token when it is challenged, and sends it again; once more when the registry then
+    /// asks for a wider token.
     pub async fn send(&self, request: &Request) -> anyhow::Result<Answer> {
-        let answer = self.raw(request).await?;
-        if answer.status != 401 {
-            return Ok(answer);
+        let mut answer = self.raw(request).await?;
+        let mut last = None;
+        while answer.status == 401 {
+            let challenge = answer.header(WWW_AUTHENTICATE.as_str()).and_then(BearerChallenge::parse);
+            let Some(challenge) = challenge.filter(|challenge| last.as_ref() != Some(&challenge.scope)) else {
+                break;
+            };
+            answer = match self.token_for(&challenge).await? {
+                Ok(token) => self.with_token(request, &token).await?,
+                Err(refusal) => return Ok(refusal),
+            };
+            last = Some(challenge.scope);
         }
-        let Some(challenge) = answer.header(WWW_AUTHENTICATE.as_str()).and_then(BearerChallenge::parse) else {
-            return Ok(answer);
-        };
-        match self.token_for(&challenge).await? {
-            Ok(token) => self.with_token(request, &token).await,
-            Err(refusal) => Ok(refusal),
-        }
+        Ok(answer)
     }
 
     /// The token a challenge asks for, or the answer with which the token server refused one.

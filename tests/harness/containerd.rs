@@ -43,7 +43,7 @@ impl Containerd {
                 .stderr(log),
         )?;
         let containerd = Self { folder, client, _daemon: daemon };
-        program::until("containerd answers", Duration::from_secs(60), || async {
+        program::until("containerd answers", Duration::from_mins(1), || async {
             containerd.ctr(&["version"]).await.is_ok_and(|said| said.succeeded())
         })
         .await?;

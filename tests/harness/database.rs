@@ -36,13 +36,14 @@ impl Server {
     async fn start() -> anyhow::Result<Self> {
         let url = match given_address() {
             Some(text) => Url::parse(&text).context("TEST_DATABASE_URL is not an address")?,
-            None => start_cluster().await?,
+            None => start_cluster()?,
         };
         let fingerprint = MIGRATOR.iter().fold(0_u64, |sum, migration| {
             migration.checksum.iter().fold(sum, |sum, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()))
         });
         let template = format!("portcullis_template_{fingerprint:016x}");
-        let mut admin = PgConnection::connect(url.as_str()).await.context("the test database server is away")?;
+        let mut admin =
+            PgConnection::connect(url.as_str()).await.context("the test database server is away")?;
         // Several runs may share the server that TEST_DATABASE_URL names.
         admin.execute("SELECT pg_advisory_lock(7075629)").await?;
         let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
@@ -63,7 +64,10 @@ impl Server {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the address of the test database is not a setting of a server")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the address of the test database is not a setting of a server"
+)]
 fn given_address() -> Option<String> {
     std::env::var("TEST_DATABASE_URL").ok().filter(|text| !text.is_empty())
 }
@@ -107,7 +111,10 @@ impl Database {
 }
 
 impl Drop for Database {
-    #[expect(clippy::print_stderr, reason = "the person reading a failed test wants to look into its database")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "the person reading a failed test wants to look into its database"
+    )]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("the database of this test: psql '{}'", self.url);
@@ -156,12 +163,13 @@ pub fn as_postgres(program: &Path) -> Command {
 }
 
 fn finish(command: &mut Command) -> anyhow::Result<()> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {command:?}"))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {command:?}"))?;
     anyhow::ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
 
-async fn start_cluster() -> anyhow::Result<Url> {
+fn start_cluster() -> anyhow::Result<Url> {
     let bin = programs()?;
     let folder = program::private_folder("db")?;
     let password = uuid::Uuid::new_v4().simple().to_string();

@@ -15,9 +15,9 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 
 use crate::images::Image;
+use crate::layout;
 use crate::program::{self, Said};
 use crate::watchdog::{self, Guarded};
-use crate::layout;
 
 static ENGINE: OnceCell<DockerEngine> = OnceCell::const_new();
 
@@ -62,7 +62,7 @@ impl DockerEngine {
                 .stderr(log),
         )?;
         let engine = Self { folder, client, daemon: Mutex::new(daemon) };
-        let ready = program::until("the Docker engine answers", Duration::from_secs(60), || async {
+        let ready = program::until("the Docker engine answers", Duration::from_mins(1), || async {
             let info = engine.command(&engine.folder.join("nobody")).arg("info").output().await;
             info.is_ok_and(|output| output.status.success())
         });

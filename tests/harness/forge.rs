@@ -40,12 +40,8 @@ impl Forge {
             y: URL_SAFE_NO_PAD.encode(&point[33..]),
         };
         let kid = public.thumbprint();
-        let jwk = Jwk {
-            key: public,
-            kid: Some(kid.clone()),
-            alg: Some("ES256".into()),
-            usage: Some("sig".into()),
-        };
+        let jwk =
+            Jwk { key: public, kid: Some(kid.clone()), alg: Some("ES256".into()), usage: Some("sig".into()) };
         Ok(Self { key, kid, jwk, random })
     }
 

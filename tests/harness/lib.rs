@@ -25,6 +25,8 @@ pub mod client;
 
 pub mod answer;
 
+pub mod raw_http;
+
 pub mod actors;
 
 pub mod forge;

@@ -21,11 +21,20 @@ pub struct Peer {
 impl Peer {
     /// Starts one on this tree; `more` is appended to its configuration, for example an `auth:` section.
     pub async fn start(root: &Path, more: &str) -> anyhow::Result<Self> {
+        Self::start_with(root, "", more).await
+    }
+
+    /// Starts one that signs the state of uploads with this secret.
+    pub async fn start_with_secret(root: &Path, secret: &str) -> anyhow::Result<Self> {
+        Self::start_with(root, &format!("  secret: {secret}\n"), "").await
+    }
+
+    async fn start_with(root: &Path, http: &str, more: &str) -> anyhow::Result<Self> {
         let binary: PathBuf = program::find("docker-registry", "docker-registry")?;
         let folder = tempfile::tempdir()?;
         let address = format!("127.0.0.1:{}", program::free_port()?);
         let config = format!(
-            "version: 0.1\nlog:\n  level: warn\nhttp:\n  addr: {address}\nstorage:\n  filesystem:\n    \
+            "version: 0.1\nlog:\n  level: warn\nhttp:\n  addr: {address}\n{http}storage:\n  filesystem:\n    \
              rootdirectory: {}\n  delete:\n    enabled: true\n{more}\n",
             root.display()
         );

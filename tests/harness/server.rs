@@ -74,14 +74,12 @@ impl Threaded {
         let thread = std::thread::Builder::new().name(which.name().into()).spawn(move || {
             actix_web::rt::System::new().block_on(serve(which, settings, clock, stopping, ready))
         })?;
-        match started.await {
-            Ok(address) => Ok(Self { address, shutdown, thread: Some(thread) }),
-            Err(_) => {
-                let outcome = thread.join().map_err(|_| anyhow::anyhow!("{} panicked", which.name()))?;
-                Err(outcome.err().unwrap_or_else(|| anyhow::anyhow!("it stopped at once")))
-                    .with_context(|| format!("{} does not start", which.name()))
-            }
+        if let Ok(address) = started.await {
+            return Ok(Self { address, shutdown, thread: Some(thread) });
         }
+        let outcome = thread.join().map_err(|_| anyhow::anyhow!("{} panicked", which.name()))?;
+        let error = outcome.err().unwrap_or_else(|| anyhow::anyhow!("it stopped at once"));
+        Err(error.context(format!("{} does not start", which.name())))
     }
 }
 
@@ -93,14 +91,30 @@ async fn serve(
     ready: oneshot::Sender<SocketAddr>,
 ) -> anyhow::Result<()> {
     // Variables of the machine are not for servers in a test.
-    let environment: Vec<(String,String)> = Vec::new();
-    let _ = (which, settings, clock, shutdown, ready, environment);
-    let environment: Vec<(String,String)> = vec![]; drop(environment);
+    let environment = Vec::new();
+    match which {
+        Which::Registry => {
+            let (settings, ..) = registry::settings::load(Some(&settings), environment)?;
+            let server = registry::app::Registry::build(settings, clock)?;
+            let _ = ready.send(server.address());
+            server.run(shutdown).await?;
+        }
+        Which::TokenServer => {
+            let loaded = token_server::settings::load(Some(&settings), environment)?;
+            let settings = token_server::settings::TokenServerSettings::validate(&loaded)?;
+            let server = token_server::app::TokenServer::build(settings, clock).await?;
+            let _ = ready.send(server.addr());
+            server.run_until_stopped(shutdown).await?;
+        }
+    }
     Ok(())
 }
 
 impl Drop for Threaded {
-    #[expect(clippy::print_stderr, reason = "a destructor has no other way to tell the person reading the test")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "a destructor has no other way to tell the person reading the test"
+    )]
     fn drop(&mut self) {
         // The second request says that open connections need not be waited for.
         self.shutdown.request();
@@ -120,15 +134,15 @@ pub struct Process {
     settings: PathBuf,
     address: SocketAddr,
     log: PathBuf,
-    process: Guarded,
+    running: Guarded,
 }
 
 impl Process {
     /// Starts a server that will listen on `address`, as its settings say, and waits until it is ready.
     pub async fn start(which: Which, settings: &Path, address: SocketAddr) -> anyhow::Result<Self> {
         let log = settings.with_extension("log");
-        let process = spawn(which, settings, &log)?;
-        let mut server = Self { which, settings: settings.to_owned(), address, log, process };
+        let running = spawn(which, settings, &log)?;
+        let mut server = Self { which, settings: settings.to_owned(), address, log, running };
         server.wait_until_ready().await?;
         Ok(server)
     }
@@ -140,7 +154,7 @@ impl Process {
             http.get(&url).send().await.is_ok_and(|response| response.status().is_success())
         });
         let outcome = ready.await;
-        if outcome.is_err() || !self.process.is_running() {
+        if outcome.is_err() || !self.running.is_running() {
             let log = std::fs::read_to_string(&self.log).unwrap_or_default();
             anyhow::bail!("{} does not become ready: {log}", self.which.name());
         }
@@ -149,18 +163,18 @@ impl Process {
 
     /// Its process number.
     pub fn id(&self) -> u32 {
-        self.process.id()
+        self.running.id()
     }
 
     /// Ends it as `kill -9` does.
     pub fn kill(&mut self) -> anyhow::Result<()> {
-        self.process.kill()
+        self.running.kill()
     }
 
     /// Starts it again with the same settings.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
-        self.process.kill()?;
-        self.process = spawn(self.which, &self.settings, &self.log)?;
+        self.running.kill()?;
+        self.running = spawn(self.which, &self.settings, &self.log)?;
         self.wait_until_ready().await
     }
 

@@ -86,8 +86,7 @@ impl Stack {
                 more: options.token_server_more.clone(),
             },
         )?;
-        let token_server =
-            start(Which::TokenServer, &settings, address, &clock, options.processes).await?;
+        let token_server = start(Which::TokenServer, &settings, address, &clock, options.processes).await?;
         let auth = Auth::TokenServer {
             url: format!("http://{}", token_server.address()),
             same_origin: options.same_origin,

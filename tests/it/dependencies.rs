@@ -46,7 +46,9 @@ fn every_dependency_has_a_permissive_licence() {
         // One of the alternatives must be allowed with all of its parts.
         let acceptable = |alternative: &str| {
             let parts = alternative.trim_matches(['(', ')', ' ']).split(" AND ");
-            parts.map(|part| part.trim_matches(['(', ')', ' '])).all(|part| allowed.iter().any(|one| one == part))
+            parts
+                .map(|part| part.trim_matches(['(', ')', ' ']))
+                .all(|part| allowed.iter().any(|one| one == part))
         };
         let conjunctions: Vec<_> = licence.split(") AND (").collect();
         let fine = conjunctions.iter().all(|clause| {

@@ -13,3 +13,32 @@ mod shell;
 
 mod recorded_queries;
 
+mod login;
+
+mod token_endpoint;
+
+mod refresh_tokens;
+
+mod access_matrix;
+
+mod push_pull;
+
+mod wire;
+
+mod hostile;
+
+mod clients_docker;
+
+mod clients_podman;
+
+mod clients_containerd;
+
+mod interop;
+
+mod crash;
+
+mod lease;
+
+mod memory;
+
+mod quickstart;

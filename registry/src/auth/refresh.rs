@@ -15,7 +15,7 @@ use url::Url;
 use super::trusted_keys::TrustedKeys;
 
 /// How often a URL is asked again.
-const URL_INTERVAL: Duration = Duration::from_secs(300);
+const URL_INTERVAL: Duration = Duration::from_mins(5);
 
 /// How often a file is looked at again.
 const FILE_INTERVAL: Duration = Duration::from_secs(10);

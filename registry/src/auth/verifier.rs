@@ -128,13 +128,12 @@ impl Verifier {
         fingerprint.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
         let generation = self.keys.generation();
         let known = self.remembered.get(&fingerprint).filter(|token| token.generation == generation);
-        let token = match known {
-            Some(token) => token,
-            None => {
-                let token = Arc::new(self.verify_anew(text, generation)?);
-                self.remembered.insert(fingerprint, token.clone());
-                token
-            }
+        let token = if let Some(token) = known {
+            token
+        } else {
+            let token = Arc::new(self.verify_anew(text, generation)?);
+            self.remembered.insert(fingerprint, token.clone());
+            token
         };
         self.check_times(token)
     }

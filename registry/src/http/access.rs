@@ -193,13 +193,11 @@ pub(super) fn require(
     if token.access.allows(&scope.resource, action) {
         return Ok(());
     }
-    match refusal(token, &scope.resource, action) {
-        Some(reason) => Err(ApiError::Denied(denial(token, &scope.resource, action, reason))),
-        None => {
-            let scopes = ScopeList::from_iter([scope.clone()]);
-            Err(challenge(request, auth, &scopes, Some(ChallengeError::InsufficientScope)))
-        }
+    if let Some(reason) = refusal(token, &scope.resource, action) {
+        return Err(ApiError::Denied(denial(token, &scope.resource, action, reason)));
     }
+    let scopes = ScopeList::from_iter([scope.clone()]);
+    Err(challenge(request, auth, &scopes, Some(ChallengeError::InsufficientScope)))
 }
 
 fn refusal(token: &VerifiedToken, resource: &Resource, action: Action) -> Option<RefusalReason> {

@@ -26,7 +26,7 @@ use crate::domain::upload_id::UploadId;
 use crate::domain::upload_session::UploadOwner;
 
 /// How long after its expiry a token may still serve the upload that it began.
-const LEASE: Duration = Duration::from_secs(60 * 60);
+const LEASE: Duration = Duration::from_hours(1);
 
 /// Proof that the caller may work on one upload session.
 pub(super) struct AuthorizedUpload {

@@ -58,7 +58,7 @@ pub(crate) enum AuthSettings {
     /// Everyone may do everything.
     Open,
     /// Whoever brings a token that allows it.
-    Token(TokenSettings),
+    Token(Box<TokenSettings>),
 }
 
 /// Bearer tokens.
@@ -207,7 +207,7 @@ impl RegistrySettings {
         let auth = match raw.auth.token {
             Some(token) if loaded.is_given("auth.token") => {
                 token_settings(token, &raw.storage.filesystem.rootdirectory, &mut problems)
-                    .map(AuthSettings::Token)
+                    .map(|token| AuthSettings::Token(Box::new(token)))
             }
             _ => {
                 if !loaded.is_given("auth.none") {

@@ -59,7 +59,7 @@ impl Client {
     /// The client of this request.
     pub fn of(request: &HttpRequest) -> Self {
         let known = request.extensions().get::<Self>().cloned();
-        known.unwrap_or_else(|| Self { address: None, scheme: "http", host: None })
+        known.unwrap_or(Self { address: None, scheme: "http", host: None })
     }
 
     pub(super) fn remember(request: &ServiceRequest, proxies: &TrustedProxies, tls: bool) {

@@ -41,6 +41,7 @@ struct RingSigner {
     key: KeyPair,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the library's signature")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     let bytes = key.as_bytes();
     let rsa = |encoding| {
@@ -52,7 +53,7 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
         let pair = EcdsaKeyPair::from_pkcs8(curve, bytes, &SystemRandom::new());
         Ok::<_, Error>(KeyPair::Ecdsa(pair.map_err(|_| ErrorKind::InvalidEcdsaKey)?))
     };
-    require_family(algorithm, key.family())?;
+    require_family(*algorithm, key.family())?;
     let key = match algorithm {
         Algorithm::ES256 => ecdsa(&signature::ECDSA_P256_SHA256_FIXED_SIGNING)?,
         Algorithm::ES384 => ecdsa(&signature::ECDSA_P384_SHA384_FIXED_SIGNING)?,
@@ -101,8 +102,9 @@ struct RingVerifier {
     key: DecodingKey,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the library's signature")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
-    require_family(algorithm, key.family())?;
+    require_family(*algorithm, key.family())?;
     Ok(Box::new(RingVerifier { algorithm: *algorithm, key: key.clone() }))
 }
 
@@ -144,7 +146,7 @@ impl JwtVerifier for RingVerifier {
     }
 }
 
-fn require_family(algorithm: &Algorithm, family: AlgorithmFamily) -> Result<()> {
+fn require_family(algorithm: Algorithm, family: AlgorithmFamily) -> Result<()> {
     let wanted = match algorithm {
         Algorithm::ES256 | Algorithm::ES384 => AlgorithmFamily::Ec,
         Algorithm::EdDSA => AlgorithmFamily::Ed,

@@ -13,7 +13,7 @@ use super::audit::{self, Event, Origin, Outcome, Record, Refusals};
 use super::error::TokenServerError;
 use super::password::{MAX_PASSWORD_BYTES, PasswordHasher};
 use super::principal_name::PrincipalName;
-use super::refresh::RefreshTokens;
+use super::refresh::{RefreshFailure, RefreshTokens};
 use super::subject::User;
 use super::verified_passwords::VerifiedPasswords;
 use crate::db::Pool;
@@ -130,16 +130,20 @@ impl Authenticator {
                 }
                 Ok(user)
             }
-            Err(failure) => {
+            Err(refused) => {
                 let refusal = Record {
                     event: Event::Login,
                     actor: "",
                     actor_uid: None,
-                    target: "",
-                    outcome: Outcome::Refused(failure.as_str()),
+                    target: refused.user.as_deref().unwrap_or_default(),
+                    outcome: Outcome::Refused(refused.failure.as_str()),
                 };
                 self.refusals.record(&self.pool, &*self.clock, origin, refusal).await?;
-                Err(TokenServerError::RefreshTokenRefused)
+                Err(match refused.failure {
+                    // Clients put a password there when they were given no user name.
+                    RefreshFailure::Malformed => TokenServerError::WrongCredentials,
+                    _ => TokenServerError::RefreshTokenRefused,
+                })
             }
         }
     }

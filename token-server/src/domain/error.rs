@@ -23,9 +23,9 @@ pub enum TokenServerError {
     /// Unknown, expired or revoked refresh token, or one for another registry.
     #[error("this login has expired or was revoked; log in again")]
     RefreshTokenRefused,
-    /// Two identities in one request.
+    /// Credentials that are malformed, of an unknown kind, or contradict one another.
     #[error("{0}")]
-    MixedIdentity(&'static str),
+    UnusableCredentials(&'static str),
     /// No registry of that name is served.
     #[error("this token server does not serve a registry named {service:?}")]
     UnknownAudience {

@@ -238,12 +238,8 @@ mod tests {
             ("{a,b}/**", &["a", "b/c"], &["c", "ab"]),
             ("app{,-dev}", &["app", "app-dev"], &["app-", "app-devx"]),
             ("a/{x*,y}/b", &["a/x/b", "a/xx/b", "a/y/b"], &["a/yy/b"]),
-            ("{a,b/c}", &[], &[]),
         ] {
-            if check(pattern).is_err() {
-                assert_eq!(pattern, "{a,b/c}");
-                continue;
-            }
+            assert_eq!(check(pattern), Ok(()), "{pattern}");
             for name in yes {
                 assert!(matches(pattern, name), "{pattern} {name}");
             }
@@ -257,7 +253,7 @@ mod tests {
     fn malformed_patterns_are_refused() {
         for pattern in [
             "a**", "**a/b", "a/***", "{a", "a}", "{a,{b,c}}", "[", "[]", "[z-a]", "a]", "[!a]", "[^a]",
-            "a,b", "A/*", "a b", "ä*", "**/**", "a/[b/c]", "a\\*", "{a/b}",
+            "a,b", "A/*", "a b", "ä*", "**/**", "a/[b/c]", "a\\*", "{a/b}", "{a,b/c}",
         ] {
             assert!(check(pattern).is_err(), "{pattern}");
         }

@@ -40,16 +40,6 @@ pub async fn load_or_create_signing_key(
     Ok(SigningKey::new(&new.private_key, row.certificate, random)?)
 }
 
-/// Loads the key if there is one.
-pub async fn load_signing_key(
-    pool: &Pool,
-    secret: &MasterSecret,
-    random: &SystemRandom,
-) -> Result<Option<SigningKey>, TokenServerError> {
-    let row = signing_keys::find_signing_key(pool).await?;
-    row.map(|row| unseal(row, secret, random)).transpose()
-}
-
 fn unseal(
     row: SigningKeyRow,
     secret: &MasterSecret,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use ring::rand::SystemRandom;
 use shared::clock::Clock;
 use shared::secret::Secret;
+use time::OffsetDateTime;
 
 use super::error::TokenServerError;
 use super::opaque_token::{self, TokenMac};
@@ -42,6 +43,8 @@ pub struct RefreshTokens {
 /// Why a token is not good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshFailure {
+    /// No token at all, but a password or something mistyped.
+    Malformed,
     /// Not one of ours, revoked, or forgotten after its end.
     Unknown,
     /// Not used for too long.
@@ -58,6 +61,7 @@ impl RefreshFailure {
     /// The word in the record.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Malformed => "not_a_refresh_token",
             Self::Unknown => "unknown_refresh_token",
             Self::Idle => "idle_refresh_token",
             Self::Expired => "expired_refresh_token",
@@ -65,6 +69,15 @@ impl RefreshFailure {
             Self::Disabled => "disabled_user",
         }
     }
+}
+
+/// A token that is not good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedToken {
+    /// Whose it is or was, as far as that is known.
+    pub user: Option<String>,
+    /// Why.
+    pub failure: RefreshFailure,
 }
 
 impl RefreshTokens {
@@ -113,24 +126,32 @@ impl RefreshTokens {
         clock: &dyn Clock,
         token: &Secret,
         audience: &str,
-    ) -> Result<Result<RefreshTokenRow, RefreshFailure>, TokenServerError> {
+    ) -> Result<Result<RefreshTokenRow, RefusedToken>, TokenServerError> {
         if !opaque_token::is_well_formed(token) {
-            return Ok(Err(RefreshFailure::Unknown));
+            return Ok(Err(RefusedToken { user: None, failure: RefreshFailure::Malformed }));
         }
         let row = refresh_tokens::find_refresh_token(pool, self.mac.of(token).as_ref()).await?;
-        let Some(row) = row else { return Ok(Err(RefreshFailure::Unknown)) };
-        let now = clock.now();
-        Ok(if row.user.disabled {
-            Err(RefreshFailure::Disabled)
-        } else if row.audience != audience {
-            Err(RefreshFailure::WrongAudience)
-        } else if now >= row.expires_at {
-            Err(RefreshFailure::Expired)
-        } else if now - row.last_used_at >= self.lifetimes.idle {
-            Err(RefreshFailure::Idle)
-        } else {
-            Ok(row)
+        let Some(row) = row else {
+            return Ok(Err(RefusedToken { user: None, failure: RefreshFailure::Unknown }));
+        };
+        Ok(match self.failure(&row, audience, clock.now()) {
+            Some(failure) => Err(RefusedToken { user: Some(row.user.name), failure }),
+            None => Ok(row),
         })
+    }
+
+    fn failure(&self, row: &RefreshTokenRow, audience: &str, now: OffsetDateTime) -> Option<RefreshFailure> {
+        if row.user.disabled {
+            Some(RefreshFailure::Disabled)
+        } else if row.audience != audience {
+            Some(RefreshFailure::WrongAudience)
+        } else if now >= row.expires_at {
+            Some(RefreshFailure::Expired)
+        } else if now - row.last_used_at >= self.lifetimes.idle {
+            Some(RefreshFailure::Idle)
+        } else {
+            None
+        }
     }
 
     /// Whether a use now is far enough from the last one to be recorded.
@@ -146,5 +167,53 @@ impl RefreshTokens {
         token: &Secret,
     ) -> Result<(), TokenServerError> {
         Ok(refresh_tokens::update_last_used(pool, self.mac.of(token).as_ref(), clock.now()).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+    use uuid::Uuid;
+
+    use super::super::master_secret::MasterSecret;
+    use super::*;
+    use crate::db::users::UserRow;
+
+    const LOGIN: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
+    const DAY: time::Duration = time::Duration::days(1);
+
+    fn row() -> RefreshTokenRow {
+        RefreshTokenRow {
+            user: UserRow {
+                pid: 100,
+                uid: Uuid::nil(),
+                name: "alice".into(),
+                password_hash: String::new(),
+                disabled: false,
+            },
+            audience: "a".into(),
+            last_used_at: LOGIN + DAY * 80,
+            expires_at: LOGIN + DAY * 90,
+        }
+    }
+
+    #[test]
+    fn each_limit_ends_a_login_by_itself() {
+        let secret = MasterSecret::parse(&Secret::new("s".repeat(32))).unwrap();
+        let lifetimes = RefreshLifetimes {
+            idle: Duration::from_secs(30 * 86_400),
+            absolute: Duration::from_secs(90 * 86_400),
+        };
+        let tokens = RefreshTokens::new(TokenMac::new(&secret), lifetimes);
+        let failure = |row: &RefreshTokenRow, audience, days| tokens.failure(row, audience, LOGIN + DAY * days);
+        assert_eq!(failure(&row(), "a", 89), None);
+        assert_eq!(failure(&row(), "b", 89), Some(RefreshFailure::WrongAudience));
+        assert_eq!(failure(&row(), "a", 90), Some(RefreshFailure::Expired));
+        let unused = RefreshTokenRow { last_used_at: LOGIN, ..row() };
+        assert_eq!(failure(&unused, "a", 29), None);
+        assert_eq!(failure(&unused, "a", 30), Some(RefreshFailure::Idle));
+        let mut disabled = row();
+        disabled.user.disabled = true;
+        assert_eq!(failure(&disabled, "a", 81), Some(RefreshFailure::Disabled));
     }
 }

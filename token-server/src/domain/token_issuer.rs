@@ -72,7 +72,7 @@ pub struct IssuedToken {
 }
 
 /// What an issuer is configured with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerSettings {
     /// The claim `iss`.
     pub issuer: String,
@@ -239,7 +239,7 @@ impl TokenIssuer {
 }
 
 const ACCOUNT_MISMATCH: TokenServerError =
-    TokenServerError::MixedIdentity("the parameter `account` names another user than the credentials");
+    TokenServerError::UnusableCredentials("the parameter `account` names another user than the credentials");
 
 fn printed(scopes: &[Scope]) -> String {
     scopes.iter().map(Scope::to_string).collect::<Vec<_>>().join(" ")

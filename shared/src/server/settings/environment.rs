@@ -31,7 +31,7 @@ pub(super) fn apply(
         match apply_one(schema, tree, &path, &text, &origin) {
             Ok(true) => {}
             Ok(false) => {
-                warnings.push(format!("environment variable {name} fits no setting and has no effect"))
+                warnings.push(format!("environment variable {name} fits no setting and has no effect"));
             }
             Err(problem) => problems.push(format!("environment variable {name}: {problem}")),
         }
@@ -105,7 +105,7 @@ fn apply_one(
         tree.set(path, ValueKind::String(text.to_owned()), origin);
         return Ok(true);
     }
-    replace_inner_section(schema, tree, path, text, origin)
+    Ok(replace_inner_section(schema, tree, path, text, origin))
 }
 
 /// A whole section given as a YAML map.
@@ -115,16 +115,16 @@ fn replace_inner_section(
     path: &[String],
     text: &str,
     origin: &str,
-) -> Result<bool, String> {
+) -> bool {
     if !schema.is_section(path) {
-        return Ok(false);
+        return false;
     }
     match tree::parse_yaml(text, origin).kind {
         kind @ ValueKind::Table(_) => tree.set(path, kind, origin),
         // A lone word for a section that has keys: an orchestrator's variable, not a setting of ours.
-        _ => return Ok(false),
+        _ => return false,
     }
-    Ok(true)
+    true
 }
 
 fn is_file_path(schema: &Schema, path: &[String]) -> bool {

@@ -106,7 +106,8 @@ fn a_choice_and_its_details_work_together_in_any_order() {
 
 #[test]
 fn lists_come_numbered_as_yaml_or_as_one_text() {
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: &[Case<'_>] = &[
         (&[("REGISTRY_HTTP_TLS_CLIENTCAS_0", "a"), ("REGISTRY_HTTP_TLS_CLIENTCAS_1", "b")], &["a", "b"]),
         (&[("REGISTRY_HTTP_TLS_CLIENTCAS", "[a, b]")], &["a", "b"]),
         (&[("REGISTRY_HTTP_TLS_CLIENTCAS", "a.pem")], &["a.pem"]),

@@ -1,0 +1,200 @@
+//! The distribution registry and ours on the same trees, and behind the same token server.
+//!
+//! *Invariant:* nothing is converted: both serve the same bytes from the same files.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use harness::actors::Town;
+use harness::client::{OciClient, Request};
+use harness::images::{Family, Image, Index, noise};
+use harness::peer::Peer;
+use harness::settings::{ISSUER, PEER_SERVICE};
+use harness::stack::{LoneRegistry, password_of};
+use harness::{containers::ContainersPerson, settings::Auth};
+use reqwest::Method;
+
+const IMAGES: &str = "team/app";
+
+async fn fill(registry: &str) -> anyhow::Result<(Image, Image, Index)> {
+    let client = OciClient::anonymous(registry)?;
+    let oci = Image::new(61, 2, 200_000)?;
+    let docker = Image::with(62, 2, 100_000, Family::Docker, "amd64")?;
+    let index = Index::two_platforms(63)?;
+    client.push_image(IMAGES, "oci", &oci).await?;
+    client.push_image(IMAGES, "docker", &docker).await?;
+    client.push_image("team/app/nested", "1", &oci).await?;
+    client.push_index(IMAGES, "multi", &index).await?;
+    // Moved tags leave a trace in the layout.
+    client.push_image(IMAGES, "moved", &oci).await?;
+    client.push_image(IMAGES, "moved", &docker).await?;
+    Ok((oci, docker, index))
+}
+
+async fn assert_filled(registry: &str, images: &(Image, Image, Index)) -> anyhow::Result<()> {
+    let (oci, docker, index) = images;
+    let client = OciClient::anonymous(registry)?;
+    client.pull_image(IMAGES, "oci", oci).await?;
+    client.pull_image(IMAGES, "docker", docker).await?;
+    client.pull_image(IMAGES, "moved", docker).await?;
+    client.pull_image("team/app/nested", "1", oci).await?;
+    assert_eq!(client.get_manifest(IMAGES, "multi").await?.expect(200)?.body, index.index.bytes);
+    for image in &index.images {
+        client.pull_image(IMAGES, &image.manifest.digest, image).await?;
+    }
+    let tags = client.send(&Request::get(format!("/v2/{IMAGES}/tags/list"))).await?.expect(200)?.json()?;
+    let mut tags: Vec<_> =
+        tags["tags"].as_array().into_iter().flatten().filter_map(|tag| tag.as_str()).collect();
+    tags.sort_unstable();
+    assert_eq!(tags, ["docker", "moved", "multi", "oci"]);
+    let catalogue = client.send(&Request::get("/v2/_catalog")).await?.expect(200)?.json()?;
+    assert_eq!(catalogue["repositories"], serde_json::json!([IMAGES, "team/app/nested"]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn ours_serves_a_tree_that_distribution_wrote() -> anyhow::Result<()> {
+    let tree = tempfile::tempdir()?;
+    let peer = Peer::start(tree.path(), "").await?;
+    let images = fill(&peer.url()).await?;
+    peer.stop()?;
+    let ours = LoneRegistry::start(tree.path(), Auth::Open).await?;
+    assert_filled(&ours.url(), &images).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn distribution_serves_a_tree_that_ours_wrote() -> anyhow::Result<()> {
+    let tree = tempfile::tempdir()?;
+    let ours = LoneRegistry::start(tree.path(), Auth::Open).await?;
+    let images = fill(&ours.url()).await?;
+    drop(ours);
+    let peer = Peer::start(tree.path(), "").await?;
+    assert_filled(&peer.url(), &images).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn both_write_the_same_tree() -> anyhow::Result<()> {
+    let (theirs, mine) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let peer = Peer::start(theirs.path(), "").await?;
+    fill(&peer.url()).await?;
+    peer.stop()?;
+    let ours = LoneRegistry::start(mine.path(), Auth::Open).await?;
+    fill(&ours.url()).await?;
+    drop(ours);
+    let (theirs, mine) = (files(theirs.path())?, files(mine.path())?);
+    let missing: Vec<_> = theirs.difference(&mine).collect();
+    let added: Vec<_> = mine.difference(&theirs).collect();
+    assert!(missing.is_empty() && added.is_empty(), "missing: {missing:#?}, added: {added:#?}");
+    Ok(())
+}
+
+/// Every file that both registries must agree on, with the content of the small ones.
+fn files(root: &Path) -> anyhow::Result<BTreeSet<(String, Option<String>)>> {
+    let mut folders = vec![root.to_owned()];
+    let mut files = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            let relative = path.strip_prefix(root)?.display().to_string();
+            // What ours adds lives under names that the other ignores.
+            if ["/_manifests/referrers", "/_manifests/intents", "/_manifests/locks", "/_uploads", "/_trash"]
+                .iter()
+                .any(|added| relative.contains(added))
+                || !relative.starts_with("docker")
+            {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let small = path.file_name().is_some_and(|name| name == "link");
+                files.insert((relative, small.then(|| std::fs::read_to_string(&path)).transpose()?));
+            }
+        }
+    }
+    Ok(files)
+}
+
+#[tokio::test]
+async fn an_upload_begun_by_distribution_is_finished_by_ours() -> anyhow::Result<()> {
+    let tree = tempfile::tempdir()?;
+    let bytes = noise(64, 300_000);
+    let digest = harness::images::sha256(&bytes);
+    let peer = Peer::start_with_secret(tree.path(), "of-a-test").await?;
+    let client = OciClient::anonymous(&peer.url())?;
+    let location = client.start_upload("a/b").await?;
+    let patch = Request::new(Method::PATCH, location).body(bytes.slice(..100_000));
+    let answer = client.send(&patch).await?.expect(202)?;
+    let location = path_of(answer.needs_header("location")?)?;
+    peer.stop()?;
+    let ours = LoneRegistry::start(tree.path(), Auth::Open).await?;
+    let client = OciClient::anonymous(&ours.url())?;
+    let patch = Request::new(Method::PATCH, location).body(bytes.slice(100_000..));
+    let answer = client.send(&patch).await?.expect(202)?;
+    let put = harness::client::with_digest(answer.needs_header("location")?, &digest);
+    client.send(&Request::new(Method::PUT, put)).await?.expect(201)?;
+    assert_eq!(client.get_blob("a/b", &digest).await?.expect(200)?.body, bytes);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_upload_begun_by_ours_is_finished_by_distribution() -> anyhow::Result<()> {
+    let tree = tempfile::tempdir()?;
+    let bytes = noise(65, 300_000);
+    let digest = harness::images::sha256(&bytes);
+    let ours = LoneRegistry::start(tree.path(), Auth::Open).await?;
+    let client = OciClient::anonymous(&ours.url())?;
+    let location = client.start_upload("a/b").await?;
+    let patch = Request::new(Method::PATCH, location).body(bytes.slice(..100_000));
+    let answer = client.send(&patch).await?.expect(202)?;
+    let location = path_of(answer.needs_header("location")?)?;
+    drop(ours);
+    let peer = Peer::start_with_secret(tree.path(), "of-a-test").await?;
+    let client = OciClient::anonymous(&peer.url())?;
+    let patch = Request::new(Method::PATCH, location).body(bytes.slice(100_000..));
+    let answer = client.send(&patch).await?.expect(202)?;
+    let put = harness::client::with_digest(answer.needs_header("location")?, &digest);
+    client.send(&Request::new(Method::PUT, put)).await?.expect(201)?;
+    assert_eq!(client.get_blob("a/b", &digest).await?.expect(200)?.body, bytes);
+    Ok(())
+}
+
+/// Path and query of an upload address, to continue it at another registry.
+fn path_of(location: &str) -> anyhow::Result<String> {
+    let Ok(url) = reqwest::Url::parse(location) else { return Ok(location.to_owned()) };
+    Ok(format!("{}?{}", url.path(), url.query().unwrap_or_default()))
+}
+
+#[tokio::test]
+async fn distribution_stands_behind_our_token_server() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let bundle = town.stack.folder().join("bundle.pem");
+    let exported = town.stack.operator(&["key", "export", "--format", "pem"], "").await?.success()?;
+    std::fs::write(&bundle, exported.output)?;
+    let auth = format!(
+        "auth:\n  token:\n    realm: {}/token\n    service: {PEER_SERVICE}\n    issuer: {ISSUER}\n    \
+         rootcertbundle: {}",
+        town.stack.token_server_url(),
+        bundle.display()
+    );
+    let tree = tempfile::tempdir()?;
+    let peer = Peer::start(tree.path(), &auth).await?;
+    let image = Image::new(66, 1, 10_000)?;
+    let alice = OciClient::new(&peer.url(), "alice", &password_of("alice"))?;
+    alice.login().await?.expect(200)?;
+    alice.push_image("platform/app", "1", &image).await?;
+    alice.pull_image("platform/app", "1", &image).await?;
+    let bob = OciClient::new(&peer.url(), "bob", &password_of("bob"))?;
+    assert_eq!(bob.get_manifest("platform/app", "1").await?.status, 401);
+    let admin = OciClient::new(&peer.url(), "admin", &password_of("admin"))?;
+    admin.push_image("public/tool", "1", &image).await?;
+    OciClient::anonymous(&peer.url())?.pull_image("public/tool", "1", &image).await?;
+
+    let person = ContainersPerson::new()?;
+    person.skopeo_login(peer.address(), "alice", &password_of("alice")).await?.success()?;
+    let there = format!("docker://{}/platform/app:1", peer.address());
+    person.skopeo(&["inspect", "--tls-verify=false", &there]).await?.success()?;
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! The token server as one thing that can be built and run.
+//!
+//! *Invariant:* a server that was built has reached its database at the schema it needs, holds its signing key, and
+//! has its socket; what can fail at start has failed by then.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ring::rand::SystemRandom;
+use shared::clock::Clock;
+use shared::server::health::Health;
+use shared::server::listener::{ListenError, Listener};
+use shared::server::shutdown::Shutdown;
+
+use crate::db::error::DbError;
+use crate::db::{self, Pool};
+use crate::domain::account::Accounts;
+use crate::domain::authenticate::Authenticator;
+use crate::domain::error::TokenServerError;
+use crate::domain::key_store;
+use crate::domain::opaque_token::TokenMac;
+use crate::domain::password::PasswordHasher;
+use crate::domain::refresh::RefreshTokens;
+use crate::domain::token_issuer::TokenIssuer;
+use crate::domain::verified_passwords::VerifiedPasswords;
+use crate::http::key_set::PublishedKeySet;
+use crate::http::{Services, routes};
+use crate::settings::{DatabaseSettings, Migrate, TokenServerSettings};
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The schema is older than this release.
+    #[error("the database lacks {0} migrations of this release; run `token-server migrate` first")]
+    NotMigrated(usize),
+    /// The database, the key or the randomness failed.
+    #[error(transparent)]
+    Domain(#[from] TokenServerError),
+    /// The socket or the certificate failed.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+impl From<DbError> for StartError {
+    fn from(error: DbError) -> Self {
+        Self::Domain(error.into())
+    }
+}
+
+/// Reaches the database and sees to its schema, as the settings say.
+pub async fn open_database(settings: &DatabaseSettings) -> Result<Pool, StartError> {
+    let pool = db::connect(&settings.url, settings.max_connections)?;
+    let pending = db::pending_migrations(&pool).await?;
+    if pending > 0 {
+        match settings.migrate {
+            Migrate::AtStart => {
+                db::migrate(&pool).await?;
+                tracing::info!(migrations = pending, "database schema brought up to date");
+            }
+            Migrate::ByCommand => return Err(StartError::NotMigrated(pending)),
+        }
+    }
+    Ok(pool)
+}
+
+/// A token server with its socket bound.
+pub struct TokenServer {
+    listener: Listener,
+    services: Services,
+    token_paths: Vec<String>,
+    pool: Pool,
+    hasher: Arc<PasswordHasher>,
+}
+
+impl TokenServer {
+    /// Does everything that can fail before the first request.
+    pub async fn build(settings: TokenServerSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let random = SystemRandom::new();
+        let pool = open_database(&settings.database).await?;
+        let key = key_store::load_or_create_signing_key(&pool, &settings.secret, &random, &*clock).await?;
+        let listener = Listener::bind(settings.listener.clone())?;
+        let passwords = settings.passwords;
+        let hasher = PasswordHasher::new(passwords.concurrency, passwords.queue, random.clone());
+        let hasher = Arc::new(hasher.map_err(TokenServerError::from)?);
+        let verified =
+            VerifiedPasswords::new(passwords.cache, &random).map_err(TokenServerError::from)?;
+        let refresh_tokens = RefreshTokens::new(TokenMac::new(&settings.secret), settings.refresh);
+        let authenticator = Arc::new(Authenticator::new(
+            pool.clone(),
+            clock.clone(),
+            hasher.clone(),
+            verified,
+            refresh_tokens,
+        ));
+        let accounts =
+            Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
+        let key_set = PublishedKeySet::new(&key.key_set());
+        let issuer =
+            TokenIssuer::new(settings.issuer, pool.clone(), clock, random, authenticator, Arc::new(key));
+        let services = Services {
+            issuer: Arc::new(issuer),
+            accounts: Arc::new(accounts),
+            key_set,
+            body_timeout: settings.listener.stall_timeout,
+        };
+        Ok(Self { listener, services, token_paths: settings.token_paths, pool, hasher })
+    }
+
+    /// The address that was bound, with its real port.
+    pub fn addr(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// What counts password hashing; tests assert on work with it.
+    pub fn password_hasher(&self) -> Arc<PasswordHasher> {
+        self.hasher.clone()
+    }
+
+    /// Serves until a stop is requested and open requests are done or out of time.
+    pub async fn run_until_stopped(self, shutdown: Shutdown) -> io::Result<()> {
+        let pool = self.pool.clone();
+        // The signing key was loaded before the socket was bound, so it needs no check of its own.
+        let health = Health::default().with("database", move || {
+            let pool = pool.clone();
+            async move { db::ping(&pool).await.map_err(|error| error.to_string()) }
+        });
+        let routes = routes::configure(self.services, self.token_paths);
+        let outcome = self.listener.run(health, shutdown, routes).await;
+        self.pool.close().await;
+        outcome
+    }
+}

@@ -1,0 +1,230 @@
+//! What can be typed.
+//!
+//! *Invariant:* no secret is ever an argument: arguments are seen by everybody on the machine and kept in histories.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const AFTER_HELP: &str = "\
+Settings come from the file given with --config and from environment variables such as
+TOKEN_SERVER_DATABASE_URL, which win over the file. `check-config` shows what is in effect.
+
+The first administrator:
+  token-server --config FILE user add admin --password-stdin < password.txt
+  token-server --config FILE grant add user:admin owner '**'
+
+Exit codes:
+  0  done
+  1  it failed, or check-config found a problem; the sentence says what
+  2  wrong usage, or it would have to ask and there is no terminal to ask on
+  3  nothing was done, because what was named does not exist or exists already";
+
+/// Holds users, teams and rights, and issues tokens for container registries.
+#[derive(Debug, Parser)]
+#[command(name = "token-server", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub struct Arguments {
+    /// YAML file with settings; without it, only the environment counts
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    #[expect(missing_docs, reason = "a doc comment here would become the text of --help")]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server until it is told to stop
+    Serve,
+    /// Bring the database schema up to date
+    Migrate,
+    /// Check the settings and show where each value comes from
+    CheckConfig,
+    /// Users: add, list, set a password, disable, enable
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Teams: add, list, remove, and their members
+    #[command(subcommand)]
+    Team(TeamCommand),
+    /// Rights on repositories: add, list, remove
+    #[command(subcommand)]
+    Grant(GrantCommand),
+    /// The key that signs tokens
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+/// Where a new password comes from.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct PasswordSource {
+    /// Read the password from standard input instead of asking twice
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+/// Whether to ask before something is taken away.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Confirmation {
+    /// Do it without asking
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// About users.
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Add a user, who holds no rights yet
+    Add {
+        /// Up to 63 letters, digits, dots, dashes and underscores
+        name: String,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        password: PasswordSource,
+    },
+    /// List all users
+    List,
+    /// Set another password; ends all logins made with the old one
+    Password {
+        /// Whose password
+        name: String,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        password: PasswordSource,
+    },
+    /// Refuse logins of a user and end those that last
+    Disable {
+        /// Which user
+        name: String,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+    /// Allow logins of a disabled user again
+    Enable {
+        /// Which user
+        name: String,
+    },
+}
+
+/// About teams.
+#[derive(Debug, Subcommand)]
+pub enum TeamCommand {
+    /// Add a team without members
+    Add {
+        /// Up to 63 letters, digits, dots, dashes and underscores
+        name: String,
+    },
+    /// List all teams and their members
+    List,
+    /// Remove a team with its memberships and rights
+    Remove {
+        /// Which team
+        name: String,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+    /// Add or remove members
+    #[command(subcommand)]
+    Member(MemberCommand),
+}
+
+/// About members of teams.
+#[derive(Debug, Subcommand)]
+pub enum MemberCommand {
+    /// Add a user to a team
+    Add {
+        /// Which team
+        team: String,
+        /// Which user
+        user: String,
+    },
+    /// Remove a user from a team
+    Remove {
+        /// Which team
+        team: String,
+        /// Which user
+        user: String,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+}
+
+/// A right as it is typed.
+#[derive(Clone, Debug, Args)]
+pub struct GrantArguments {
+    /// user:NAME, team:NAME, everyone (with or without a login) or authenticated
+    pub subject: String,
+    /// viewer (pull), writer (and push), maintainer (and delete) or owner (everything)
+    pub role: String,
+    /// 'a/b' one repository, 'a/b/**' it and all below, '**' all, or a glob such as 'a/*-dev'
+    pub pattern: String,
+}
+
+/// About rights.
+#[derive(Debug, Subcommand)]
+pub enum GrantCommand {
+    /// Give a right
+    Add(GrantArguments),
+    /// List all rights
+    List,
+    /// Take a right away; tokens that carry it live on for some minutes
+    Remove {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        grant: GrantArguments,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+}
+
+/// About the signing key.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Print the public key for a registry that takes it from a file
+    Export {
+        /// pem: a certificate for `rootcertbundle`; jwks: a key set for `jwks`
+        #[arg(long, value_enum)]
+        format: KeyFormat,
+    },
+}
+
+/// How a public key is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeyFormat {
+    /// A certificate
+    Pem,
+    /// A JSON web key set
+    Jwks,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_read_as_the_manual_writes_them() {
+        for line in [
+            "token-server --config f user add alice --password-stdin",
+            "token-server user disable alice --yes --config f",
+            "token-server team member add platform alice",
+            "token-server grant add team:platform writer platform/**",
+            "token-server grant remove everyone viewer public/** -y",
+            "token-server key export --format pem",
+        ] {
+            assert!(Arguments::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        assert!(Arguments::try_parse_from(["token-server", "user", "add", "a", "--password", "x"]).is_err());
+    }
+}

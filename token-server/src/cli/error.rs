@@ -1,0 +1,96 @@
+//! How a command that did not do its work ends.
+//!
+//! *Invariant:* the exit code says who can help: 1 whoever runs the server, 2 whoever typed the command, 3 nobody
+//! needs to.
+
+use shared::server::settings::SettingsError;
+
+use crate::app::StartError;
+use crate::domain::error::TokenServerError;
+
+/// The exit code for wrong usage, as is customary.
+pub const USAGE: u8 = 2;
+
+/// Why a command did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// It would have to ask, and cannot.
+    #[error("{0}")]
+    CannotAsk(&'static str),
+    /// It asked, and the answer was no.
+    #[error("nothing was done")]
+    Declined,
+    /// An argument makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The domain refused or failed.
+    #[error("{}", with_causes(.0))]
+    Domain(#[from] TokenServerError),
+    /// The server did not start.
+    #[error("{}", with_causes(.0))]
+    Start(#[from] StartError),
+    /// Reading or writing failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl CliError {
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::CannotAsk(_) | Self::Usage(_) => USAGE,
+            Self::Domain(error) | Self::Start(StartError::Domain(error)) => domain_code(error),
+            Self::Declined | Self::Settings(_) | Self::Start(_) | Self::Io(_) => 1,
+        }
+    }
+}
+
+fn domain_code(error: &TokenServerError) -> u8 {
+    use TokenServerError as E;
+    match error {
+        E::NotFound { .. } | E::AlreadyThere { .. } => 3,
+        E::InvalidPassword(_) | E::InvalidName(_) | E::InvalidPattern(_) | E::InvalidSubject(_) => USAGE,
+        _ => 1,
+    }
+}
+
+/// The sentence and why, as far as that says more.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !sentence.contains(&text) {
+            sentence.push_str(": ");
+            sentence.push_str(&text);
+        }
+        source = cause.source();
+    }
+    sentence
+}
+
+impl From<crate::db::error::DbError> for CliError {
+    fn from(error: crate::db::error::DbError) -> Self {
+        Self::Domain(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::password::InvalidPassword;
+
+    #[test]
+    fn codes_say_who_can_help() {
+        let not_found = || TokenServerError::NotFound { kind: "user", name: "x".into() };
+        assert_eq!(CliError::Domain(not_found()).exit_code(), 3);
+        assert_eq!(CliError::Start(StartError::Domain(not_found())).exit_code(), 3);
+        assert_eq!(CliError::Domain(InvalidPassword::TooShort.into()).exit_code(), 2);
+        assert_eq!(CliError::Start(StartError::NotMigrated(1)).exit_code(), 1);
+        assert_eq!(CliError::CannotAsk("x").exit_code(), 2);
+        assert_eq!(CliError::Domain(not_found()).to_string(), "there is no user x");
+    }
+}

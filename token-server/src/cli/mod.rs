@@ -1,0 +1,85 @@
+//! The command line.
+//!
+//! *Invariant:* standard output carries what was asked for and nothing else; everything said about it goes to
+//! standard error, as one sentence. No command waits for an answer where nobody can give one.
+
+pub mod arguments;
+
+pub mod error;
+
+pub mod terminal;
+
+mod keys;
+
+mod listings;
+
+mod people;
+
+mod server;
+
+mod rights;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use ring::rand::SystemRandom;
+use shared::clock::SystemClock;
+use shared::server::settings::process_environment;
+use shared::server::telemetry::{self, LogFormat, LogSettings};
+use tracing::level_filters::LevelFilter;
+
+use crate::app;
+use crate::domain::administration::Administration;
+use crate::settings::{self, TokenServerSettings};
+use arguments::{Arguments, Command};
+use error::CliError;
+
+/// Reads the arguments of this process, runs the command, and says how it went.
+pub async fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help goes to standard output, everything else to standard error; that nobody reads is no failure.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::USAGE));
+        }
+    };
+    match run(arguments).await {
+        Ok(code) => code,
+        Err(error) => {
+            terminal::complain(&error.to_string());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
+    let loaded = settings::load(arguments.config.as_deref(), process_environment());
+    if let Command::CheckConfig = arguments.command {
+        return server::check_config(loaded);
+    }
+    let loaded = loaded?;
+    let settings = TokenServerSettings::validate(&loaded)?;
+    match arguments.command {
+        Command::Serve => server::serve(settings, &loaded).await?,
+        Command::Migrate => server::migrate(&settings).await?,
+        Command::CheckConfig => {}
+        Command::User(command) => people::user(command, &administration(&settings).await?).await?,
+        Command::Team(command) => people::team(command, &administration(&settings).await?).await?,
+        Command::Grant(command) => rights::grant(command, &administration(&settings).await?).await?,
+        Command::Key(command) => keys::key(command, &settings).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Commands are quiet: what they did is their answer.
+fn log_quietly() {
+    telemetry::start(LogSettings { level: LevelFilter::WARN, format: LogFormat::Text });
+}
+
+async fn administration(settings: &TokenServerSettings) -> Result<Administration, CliError> {
+    log_quietly();
+    let pool = app::open_database(&settings.database).await?;
+    Ok(Administration::new(pool, Arc::new(SystemClock), SystemRandom::new())?)
+}

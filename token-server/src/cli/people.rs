@@ -1,0 +1,75 @@
+//! `user` and `team`.
+//!
+//! *Invariant:* a name is checked before a password is asked for or anything is confirmed.
+
+use super::arguments::{MemberCommand, TeamCommand, UserCommand};
+use super::error::CliError;
+use super::listings;
+use super::terminal::{confirm, new_password, print, remark};
+use crate::domain::administration::Administration;
+use crate::domain::error::TokenServerError;
+use crate::domain::principal_name::PrincipalName;
+
+fn name(text: &str) -> Result<PrincipalName, TokenServerError> {
+    Ok(PrincipalName::parse(text)?)
+}
+
+/// Runs a command about users.
+pub(super) async fn user(command: UserCommand, administration: &Administration) -> Result<(), CliError> {
+    match command {
+        UserCommand::Add { name, password } => {
+            let name = PrincipalName::parse_new(&name).map_err(TokenServerError::from)?;
+            administration.add_user(&name, &new_password(password)?).await?;
+            remark(&format!("user {name} added; `grant add user:{name} …` gives rights"));
+        }
+        UserCommand::List => print(&listings::users(&administration.list_users().await?))?,
+        UserCommand::Password { name: user, password } => {
+            let user = name(&user)?;
+            administration.set_password(&user, &new_password(password)?).await?;
+            remark(&format!("password of user {user} set; earlier logins have ended"));
+        }
+        UserCommand::Disable { name: user, confirmation } => {
+            let user = name(&user)?;
+            confirm(&format!("Disable user {user} and end all logins?"), confirmation)?;
+            let changed = administration.disable_user(&user).await?;
+            remark(&format!("user {user} {} disabled", if changed { "is now" } else { "was already" }));
+        }
+        UserCommand::Enable { name: user } => {
+            let user = name(&user)?;
+            let changed = administration.enable_user(&user).await?;
+            remark(&format!("user {user} {} enabled", if changed { "is now" } else { "was already" }));
+        }
+    }
+    Ok(())
+}
+
+/// Runs a command about teams.
+pub(super) async fn team(command: TeamCommand, administration: &Administration) -> Result<(), CliError> {
+    match command {
+        TeamCommand::Add { name } => {
+            let name = PrincipalName::parse_new(&name).map_err(TokenServerError::from)?;
+            administration.add_team(&name).await?;
+            remark(&format!("team {name} added"));
+        }
+        TeamCommand::List => print(&listings::teams(&administration.list_teams().await?))?,
+        TeamCommand::Remove { name: team, confirmation } => {
+            let team = name(&team)?;
+            confirm(&format!("Remove team {team} with its memberships and rights?"), confirmation)?;
+            let removed = administration.remove_team(&team).await?;
+            let (members, grants) = (removed.members, removed.grants);
+            remark(&format!("team {team} removed with {members} memberships and {grants} grants"));
+        }
+        TeamCommand::Member(MemberCommand::Add { team, user }) => {
+            let (team, user) = (name(&team)?, name(&user)?);
+            administration.add_team_member(&team, &user).await?;
+            remark(&format!("user {user} is now in team {team}"));
+        }
+        TeamCommand::Member(MemberCommand::Remove { team, user, confirmation }) => {
+            let (team, user) = (name(&team)?, name(&user)?);
+            confirm(&format!("Remove user {user} from team {team}?"), confirmation)?;
+            administration.remove_team_member(&team, &user).await?;
+            remark(&format!("user {user} is no longer in team {team}"));
+        }
+    }
+    Ok(())
+}

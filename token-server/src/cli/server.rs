@@ -1,0 +1,65 @@
+//! `serve`, `migrate` and `check-config`.
+//!
+//! *Invariant:* `check-config` touches neither the database nor the network.
+
+use std::fs::File;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use shared::clock::SystemClock;
+use shared::server::settings::{Loaded, SettingsError};
+use shared::server::shutdown::Shutdown;
+use shared::server::telemetry;
+
+use super::error::CliError;
+use super::{log_quietly, terminal};
+use crate::app::TokenServer;
+use crate::db;
+use crate::settings::TokenServerSettings;
+
+/// Runs the server.
+pub(super) async fn serve(settings: TokenServerSettings, loaded: &Loaded) -> Result<(), CliError> {
+    telemetry::start(settings.log);
+    for warning in loaded.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let shutdown = Shutdown::default();
+    shutdown.on_signals()?;
+    let server = TokenServer::build(settings, Arc::new(SystemClock)).await?;
+    tracing::info!(address = %server.addr(), version = env!("CARGO_PKG_VERSION"), "token server listening");
+    server.run_until_stopped(shutdown).await?;
+    tracing::info!("token server stopped");
+    Ok(())
+}
+
+/// Brings the schema up to date.
+pub(super) async fn migrate(settings: &TokenServerSettings) -> Result<(), CliError> {
+    log_quietly();
+    let pool = db::connect(&settings.database.url, settings.database.max_connections)?;
+    let pending = db::pending_migrations(&pool).await?;
+    db::migrate(&pool).await?;
+    terminal::remark(&match pending {
+        0 => "the database schema was up to date".to_owned(),
+        1 => "1 migration applied".to_owned(),
+        many => format!("{many} migrations applied"),
+    });
+    Ok(())
+}
+
+/// Shows the settings and says what is wrong with them.
+pub(super) fn check_config(loaded: Result<Loaded, SettingsError>) -> Result<ExitCode, CliError> {
+    let loaded = loaded?;
+    terminal::print(&loaded.report())?;
+    for warning in loaded.warnings() {
+        terminal::remark(&format!("warning: {warning}"));
+    }
+    let settings = TokenServerSettings::validate(&loaded)?;
+    let mut code = ExitCode::SUCCESS;
+    for file in settings.listener.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]) {
+        if let Err(error) = File::open(file) {
+            terminal::complain(&format!("cannot read {}: {error}", file.display()));
+            code = ExitCode::from(1);
+        }
+    }
+    Ok(code)
+}

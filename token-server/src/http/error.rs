@@ -1,0 +1,313 @@
+//! How the server says no.
+//!
+//! Each refusal has one status, one code and one sentence; the address decides about the shape around them: the
+//! registry's error body on the token endpoint (with the OAuth2 fields beside it for forms), problem details on the
+//! API.
+//!
+//! *Invariant:* an answer of 500 or above says nothing about why; the cause travels to the one line that the log has
+//! for the request. Whatever the domain can refuse is matched without a wildcard.
+//!
+//! Spec: RFC 6749 §5.2, RFC 9457, distribution-spec "Error codes".
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use serde::Serialize;
+use shared::error_body::{ErrorBody, ErrorCode};
+use shared::server::fallback::note_error;
+use shared::server::request_log::RequestLog;
+
+use crate::db::error::DbError;
+use crate::domain::error::TokenServerError;
+use crate::domain::password::HashingError;
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The domain refused.
+    #[error(transparent)]
+    Domain(#[from] TokenServerError),
+    /// A parameter came with two values.
+    #[error("the parameter `{0}` came twice with different values")]
+    RepeatedParameter(&'static str),
+    /// A grant this server does not know.
+    #[error("this grant type is not supported; use password or refresh_token")]
+    UnsupportedGrantType,
+    /// The body is of another type.
+    #[error("the body must be {0}")]
+    UnsupportedMediaType(&'static str),
+    /// The body is longer than any use of it.
+    #[error("the body is too large")]
+    BodyTooLarge,
+    /// The body did not arrive in time.
+    #[error("the body took too long to arrive")]
+    BodyTooSlow,
+    /// The body broke off.
+    #[error("the body cannot be read")]
+    BodyBroken,
+    /// The body is not the JSON it should be.
+    #[error("the body must be a JSON object such as {{\"password\": \"…\"}}")]
+    MalformedJson,
+}
+
+/// In which shape an answer is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// GET on the token endpoint.
+    Query,
+    /// POST on the token endpoint.
+    Form,
+    /// The API.
+    Problem,
+}
+
+struct Verdict {
+    status: StatusCode,
+    code: ErrorCode,
+    /// The word of RFC 6749 §5.2.
+    oauth: &'static str,
+    retry_after_seconds: Option<u32>,
+}
+
+impl Verdict {
+    const fn new(status: StatusCode, code: ErrorCode, oauth: &'static str) -> Self {
+        Self { status, code, oauth, retry_after_seconds: None }
+    }
+
+    const fn retry(seconds: u32) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: ErrorCode::Unavailable,
+            oauth: "temporarily_unavailable",
+            retry_after_seconds: Some(seconds),
+        }
+    }
+}
+
+const UNAUTHORIZED: Verdict =
+    Verdict::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, "invalid_grant");
+
+const OUR_FAULT: Verdict =
+    Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown, "server_error");
+
+const fn bad_request(status: StatusCode) -> Verdict {
+    Verdict::new(status, ErrorCode::Unsupported, "invalid_request")
+}
+
+impl ApiError {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Domain(error) => domain_verdict(error),
+            // 401 and not 400: clients try their other way of asking only after a 401.
+            Self::RepeatedParameter(_) => Verdict { oauth: "invalid_request", ..UNAUTHORIZED },
+            Self::UnsupportedGrantType => Verdict { oauth: "unsupported_grant_type", ..UNAUTHORIZED },
+            Self::UnsupportedMediaType(_) => bad_request(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::BodyTooLarge => bad_request(StatusCode::PAYLOAD_TOO_LARGE),
+            Self::BodyTooSlow => bad_request(StatusCode::REQUEST_TIMEOUT),
+            Self::BodyBroken | Self::MalformedJson => bad_request(StatusCode::BAD_REQUEST),
+        }
+    }
+
+    /// The answer.
+    pub fn render(&self, request: &HttpRequest, shape: Shape) -> HttpResponse {
+        let verdict = self.verdict();
+        let (message, detail) = if verdict.status.is_server_error() {
+            (server_sentence(self).to_owned(), Some(format!("request {}", RequestLog::id(request))))
+        } else {
+            (self.to_string(), None)
+        };
+        let mut response = HttpResponse::build(verdict.status);
+        response.insert_header((CACHE_CONTROL, "no-store"));
+        if let Some(seconds) = verdict.retry_after_seconds {
+            response.insert_header((RETRY_AFTER, seconds.to_string()));
+        }
+        if verdict.status == StatusCode::UNAUTHORIZED && shape != Shape::Form {
+            // After a form it would only make browsers and clients ask for what they have just sent.
+            response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"token server\""));
+        }
+        let mut response = finish(response, &verdict, shape, &message, detail.as_deref());
+        note_error(&mut response, verdict.code.as_str(), causes(self));
+        response
+    }
+}
+
+fn domain_verdict(error: &TokenServerError) -> Verdict {
+    use TokenServerError as E;
+    match error {
+        E::WrongCredentials | E::RefreshTokenRefused => UNAUTHORIZED,
+        E::CredentialsRequired
+        | E::UnusableCredentials(_)
+        | E::UnknownAudience { .. }
+        | E::AudienceRequired => Verdict { oauth: "invalid_request", ..UNAUTHORIZED },
+        E::InvalidPassword(_) | E::InvalidName(_) | E::InvalidPattern(_) | E::InvalidSubject(_) => {
+            bad_request(StatusCode::UNPROCESSABLE_ENTITY)
+        }
+        E::NotFound { .. } => bad_request(StatusCode::NOT_FOUND),
+        E::AlreadyThere { .. } => bad_request(StatusCode::CONFLICT),
+        E::Hashing(HashingError::Busy) => Verdict::retry(2),
+        E::Db(DbError::Unavailable(_)) => Verdict::retry(5),
+        E::Hashing(HashingError::Failed | HashingError::NoRandomness(_))
+        | E::SealedKey { .. }
+        | E::Signing(_)
+        | E::NoRandomness(_)
+        | E::Db(
+            DbError::Address
+            | DbError::Conflict { .. }
+            | DbError::Inconsistent { .. }
+            | DbError::Migration(_)
+            | DbError::Query(_),
+        ) => OUR_FAULT,
+    }
+}
+
+/// What a client is told about our own trouble.
+fn server_sentence(error: &ApiError) -> &'static str {
+    match error {
+        ApiError::Domain(TokenServerError::Hashing(HashingError::Busy)) => {
+            "too many people are logging in at once; try again in a moment"
+        }
+        ApiError::Domain(TokenServerError::Db(DbError::Unavailable(_))) => {
+            "the token server cannot reach its database; try again in a moment"
+        }
+        _ => "the token server failed; its log says why",
+    }
+}
+
+/// The whole chain, for the log.
+fn causes(error: &ApiError) -> String {
+    let mut chain = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !chain.contains(&text) {
+            chain.push_str(": ");
+            chain.push_str(&text);
+        }
+        source = cause.source();
+    }
+    chain
+}
+
+#[derive(Serialize)]
+struct FormError<'a> {
+    #[serde(flatten)]
+    body: &'a ErrorBody,
+    error: &'a str,
+    error_description: &'a str,
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<&'a str>,
+}
+
+fn finish(
+    mut response: HttpResponseBuilder,
+    verdict: &Verdict,
+    shape: Shape,
+    message: &str,
+    detail: Option<&str>,
+) -> HttpResponse {
+    let body = ErrorBody::with_message(verdict.code, message);
+    let body = match detail {
+        Some(detail) => body.detail(detail),
+        None => body,
+    };
+    match shape {
+        Shape::Query => response.json(&body),
+        Shape::Form => response.json(FormError {
+            body: &body,
+            error: verdict.oauth,
+            error_description: message,
+        }),
+        Shape::Problem => {
+            let problem = problem(verdict.status, message, detail);
+            response.insert_header((CONTENT_TYPE, PROBLEM)).body(problem)
+        }
+    }
+}
+
+const PROBLEM: &str = "application/problem+json";
+
+fn problem(status: StatusCode, detail: &str, instance: Option<&str>) -> String {
+    let problem = Problem {
+        kind: "about:blank",
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+        detail,
+        instance,
+    };
+    serde_json::to_string(&problem).expect("strings and a number always serialise")
+}
+
+/// The answer to an address of the API that is nowhere.
+pub async fn api_not_found() -> HttpResponse {
+    let status = StatusCode::NOT_FOUND;
+    let body = problem(status, "there is nothing at this address", None);
+    HttpResponse::build(status).insert_header((CONTENT_TYPE, PROBLEM)).body(body)
+}
+
+/// The answer to a wrong method on the one address of the API that there is.
+pub async fn api_method_not_allowed() -> HttpResponse {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let body = problem(status, "this address takes PUT only", None);
+    HttpResponse::build(status)
+        .insert_header((CONTENT_TYPE, PROBLEM))
+        .insert_header((ALLOW, "PUT"))
+        .body(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    async fn rendered(error: ApiError, shape: Shape) -> (u16, Option<String>, String) {
+        let response = error.render(&TestRequest::default().to_http_request(), shape);
+        let challenge = response.headers().get(WWW_AUTHENTICATE).map(|v| v.to_str().unwrap().to_owned());
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body()).await.ok().unwrap();
+        (status, challenge, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn wrong_credentials_have_the_shape_of_their_address() {
+        let wrong = || ApiError::Domain(TokenServerError::WrongCredentials);
+        let body = r#"{"errors":[{"code":"UNAUTHORIZED","message":"wrong user name or password"}]"#;
+        let basic = Some("Basic realm=\"token server\"".to_owned());
+        assert_eq!(rendered(wrong(), Shape::Query).await, (401, basic.clone(), format!("{body}}}")));
+        let form =
+            format!(r#"{body},"error":"invalid_grant","error_description":"wrong user name or password"}}"#);
+        assert_eq!(rendered(wrong(), Shape::Form).await, (401, None, form));
+        let problem = concat!(
+            r#"{"type":"about:blank","title":"Unauthorized","status":401,"#,
+            r#""detail":"wrong user name or password"}"#
+        );
+        assert_eq!(rendered(wrong(), Shape::Problem).await, (401, basic, problem.to_owned()));
+    }
+
+    #[tokio::test]
+    async fn our_own_trouble_is_not_explained_to_strangers() {
+        let error = DbError::Inconsistent { table: "acl_grant", column: "role", value: "king".into() };
+        let (status, _, body) =
+            rendered(ApiError::Domain(TokenServerError::Db(error)), Shape::Query).await;
+        assert_eq!(status, 500);
+        assert!(!body.contains("acl_grant") && !body.contains("king"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_asks_to_come_back() {
+        let error = ApiError::Domain(TokenServerError::Hashing(HashingError::Busy));
+        let response = error.render(&TestRequest::default().to_http_request(), Shape::Form);
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers().get(RETRY_AFTER).unwrap(), "2");
+    }
+}

@@ -1,0 +1,54 @@
+//! HTTP: parse, call the domain, render; nothing is decided here.
+//!
+//! Reading order: which addresses there are ([`routes`]), how a request is read ([`parameters`], [`body`],
+//! [`credentials`]), what each address does ([`token`], [`key_set`], [`account`]), how refusals look ([`error`]).
+//!
+//! *Invariant:* every answer that is not a success is JSON, and queries and credentials are never logged.
+
+pub mod routes;
+
+pub mod parameters;
+
+pub mod body;
+
+pub mod credentials;
+
+pub mod token;
+
+pub mod key_set;
+
+pub mod account;
+
+pub mod error;
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::USER_AGENT;
+use shared::server::client_address::Client;
+
+use crate::domain::account::Accounts;
+use crate::domain::audit::Origin;
+use crate::domain::token_issuer::TokenIssuer;
+
+/// What handlers work with.
+#[derive(Clone)]
+pub struct Services {
+    /// Issues tokens.
+    pub issuer: Arc<TokenIssuer>,
+    /// Changes accounts.
+    pub accounts: Arc<Accounts>,
+    /// The public keys as they are sent.
+    pub key_set: key_set::PublishedKeySet,
+    /// How long a body may take to arrive; zero for ever.
+    pub body_timeout: std::time::Duration,
+}
+
+/// Where a request came from, for the record.
+fn origin(request: &HttpRequest) -> Origin {
+    let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    Origin {
+        address: Client::of(request).address.map(|address| address.to_string()),
+        agent: agent.map(str::to_owned),
+    }
+}

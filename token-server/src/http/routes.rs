@@ -1,0 +1,93 @@
+//! Every address of this server.
+//!
+//! *Invariant:* an address answers 405 with `Allow` to every method it does not take, without looking at
+//! credentials.
+
+use actix_web::web;
+use shared::server::fallback::method_not_allowed;
+
+use super::{Services, account, error, key_set, token};
+
+/// What the server does for clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// A token for a query; on each configured path.
+    GetToken,
+    /// A token for a form; on each configured path.
+    PostToken,
+    /// The public keys.
+    GetKeySet,
+    /// The same without a body.
+    HeadKeySet,
+    /// Users change their own password.
+    ChangePassword,
+}
+
+impl Operation {
+    /// Every operation.
+    pub const ALL: [Self; 5] =
+        [Self::GetToken, Self::PostToken, Self::GetKeySet, Self::HeadKeySet, Self::ChangePassword];
+
+    /// Its method.
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::GetToken | Self::GetKeySet => "GET",
+            Self::PostToken => "POST",
+            Self::HeadKeySet => "HEAD",
+            Self::ChangePassword => "PUT",
+        }
+    }
+
+    /// Its path; for the token endpoint the first of the default ones.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::GetToken | Self::PostToken => "/token",
+            Self::GetKeySet | Self::HeadKeySet => "/.well-known/jwks.json",
+            Self::ChangePassword => "/api/v1/account/password",
+        }
+    }
+}
+
+/// Routes for all operations; the token endpoint is on each of `token_paths`.
+pub fn configure(
+    services: Services,
+    token_paths: Vec<String>,
+) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static {
+    move |config: &mut web::ServiceConfig| {
+        config.app_data(web::Data::new(services.clone()));
+        for path in &token_paths {
+            config.service(
+                web::resource(path.as_str())
+                    .route(web::get().to(token::get_token))
+                    .route(web::post().to(token::post_token))
+                    .default_service(method_not_allowed("GET, POST")),
+            );
+        }
+        config.service(
+            web::resource(Operation::GetKeySet.path())
+                .route(web::get().to(key_set::get_key_set))
+                .route(web::head().to(key_set::get_key_set))
+                .default_service(method_not_allowed("GET, HEAD")),
+        );
+        config.service(
+            web::resource(Operation::ChangePassword.path())
+                .route(web::put().to(account::change_password))
+                .default_service(web::to(error::api_method_not_allowed)),
+        );
+        config.service(web::scope("/api").default_service(web::to(error::api_not_found)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_lists_every_operation() {
+        let manual = include_str!("../../README.md");
+        for operation in Operation::ALL {
+            let row = format!("| `{} {}` |", operation.method(), operation.path());
+            assert!(manual.contains(&row), "{row}");
+        }
+    }
+}

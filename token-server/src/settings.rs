@@ -1,0 +1,396 @@
+//! What an operator can tell the token server.
+//!
+//! [`SCHEMA`] is the table of keys; everything else about settings (the example file, `check-config`, the table in
+//! the README) comes from it.
+//!
+//! *Invariant:* a [`TokenServerSettings`] is complete and in range; all problems are reported together, each with its
+//! key.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use serde::Deserialize;
+use shared::secret::Secret;
+use shared::server::client_address::TrustedProxies;
+use shared::server::listener::ListenerSettings;
+use shared::server::settings::{
+    Duration as DurationText, Key, Kind, Loaded, Schema, SettingsError, UnknownKeys,
+};
+use shared::server::telemetry::LogSettings;
+use shared::server::tls::TlsFiles;
+
+use crate::domain::audience::{Audiences, Verifier};
+use crate::domain::issue::REFUSED_LIFETIME;
+use crate::domain::master_secret::MasterSecret;
+use crate::domain::refresh::RefreshLifetimes;
+use crate::domain::token_issuer::IssuerSettings;
+
+/// The name under which our registry asks for tokens when nothing is configured.
+pub const DEFAULT_AUDIENCE: &str = "portcullis-registry";
+
+/// Longer lives would make a removed right outlive a working day's patience.
+const MAX_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// No duration here needs to be longer.
+const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+const fn scalar(path: &'static str, default: &'static str, doc: &'static str) -> Key {
+    Key::new(path, Kind::Scalar, default, doc)
+}
+
+/// Every key there is.
+pub const KEYS: &[Key] = &[
+    scalar("http.addr", "\":5001\"", "Address and port to listen on; without an address, on all of them."),
+    scalar("http.tls.certificate", "", "PEM file with the certificate and its intermediates; turns TLS on."),
+    scalar("http.tls.key", "", "PEM file with the private key of the certificate."),
+    Key::new(
+        "http.trustedproxies",
+        Kind::List,
+        "",
+        "Addresses and networks of proxies whose X-Forwarded-For and Forwarded headers are believed.",
+    ),
+    scalar("http.draintimeout", "30s", "How long open requests may take after a request to stop."),
+    scalar("http.stalltimeout", "60s", "How long a client may send or take nothing before it is cut off."),
+    scalar("log.level", "info", "Least severe level that is logged: error, warn, info or debug."),
+    scalar("log.formatter", "text", "How log lines look: text or json."),
+    Key::new(
+        "database.url",
+        Kind::Secret,
+        "",
+        "Address of the PostgreSQL database, such as postgres://user:password@host/name.",
+    ),
+    scalar("database.maxconnections", "10", "Most connections to the database at once."),
+    scalar("database.migrate", "true", "Whether `serve` and other commands bring the schema up to date."),
+    Key::new(
+        "secret",
+        Kind::Secret,
+        "",
+        "At least 32 random characters that protect the signing key and refresh tokens in the database.",
+    ),
+    scalar("token.issuer", "portcullis", "Text of the claim `iss`; registries must be told the same."),
+    scalar("token.lifetime", "300s", "How long tokens live: 60s to 3600s."),
+    Key::new("token.paths", Kind::List, "[/token, /auth, /auth/token]", "Paths of the token endpoint."),
+    scalar(
+        "audiences.*.verifier",
+        "portcullis",
+        "What the registry that calls itself NAME (its `service`) is: portcullis, distribution2 or distribution3.",
+    ),
+    scalar("passwords.concurrency", "0", "Most password checks at once; 0 for half of the cores."),
+    scalar("passwords.queue", "64", "Most password checks that wait; beyond them logins are answered 503."),
+    scalar(
+        "passwords.cache",
+        "60s",
+        "How long a password that was right is not checked again; 0 to check always.",
+    ),
+    scalar("refresh.idle", "720h", "A login that is kept ends when it was not used for this long."),
+    scalar("refresh.lifetime", "2160h", "A login that is kept ends after this long in any case."),
+];
+
+/// The table with its rules.
+pub const SCHEMA: Schema =
+    Schema { env_prefix: "TOKEN_SERVER_", keys: KEYS, unknown: UnknownKeys::Refuse };
+
+#[derive(Debug, Deserialize)]
+struct Raw {
+    http: RawHttp,
+    log: RawLog,
+    database: RawDatabase,
+    #[serde(default)]
+    secret: Secret,
+    token: RawToken,
+    #[serde(default)]
+    audiences: BTreeMap<String, RawAudience>,
+    passwords: RawPasswords,
+    refresh: RawRefresh,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawHttp {
+    addr: String,
+    #[serde(default)]
+    tls: RawTls,
+    #[serde(default)]
+    trustedproxies: Vec<String>,
+    draintimeout: DurationText,
+    stalltimeout: DurationText,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RawTls {
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawLog {
+    level: String,
+    formatter: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawDatabase {
+    #[serde(default)]
+    url: Secret,
+    maxconnections: u32,
+    migrate: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawToken {
+    issuer: String,
+    lifetime: DurationText,
+    paths: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawAudience {
+    verifier: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawPasswords {
+    concurrency: usize,
+    queue: usize,
+    cache: DurationText,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawRefresh {
+    idle: DurationText,
+    lifetime: DurationText,
+}
+
+/// Where the database is and how it is used.
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    /// Its address.
+    pub url: Secret,
+    /// Most connections at once.
+    pub max_connections: u32,
+    /// Who brings the schema up to date.
+    pub migrate: Migrate,
+}
+
+/// Who brings the schema up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Migrate {
+    /// Whoever starts first.
+    AtStart,
+    /// Only the command `migrate`.
+    ByCommand,
+}
+
+/// How passwords are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PasswordSettings {
+    /// Most checks at once.
+    pub concurrency: usize,
+    /// Most checks that wait.
+    pub queue: usize,
+    /// How long a password that was right is not checked again.
+    pub cache: Duration,
+}
+
+/// Everything, checked.
+#[derive(Clone, Debug)]
+pub struct TokenServerSettings {
+    /// Where and how to listen.
+    pub listener: ListenerSettings,
+    /// What to log.
+    pub log: LogSettings,
+    /// Where users and rights are.
+    pub database: DatabaseSettings,
+    /// The root of derived keys.
+    pub secret: MasterSecret,
+    /// What tokens say.
+    pub issuer: IssuerSettings,
+    /// Paths of the token endpoint, each once.
+    pub token_paths: Vec<String>,
+    /// How passwords are checked.
+    pub passwords: PasswordSettings,
+    /// How long refresh tokens are good for.
+    pub refresh: RefreshLifetimes,
+}
+
+/// Reads the file (if any) and the environment.
+pub fn load(file: Option<&Path>, environment: Vec<(String, String)>) -> Result<Loaded, SettingsError> {
+    SCHEMA.load(file, environment)
+}
+
+impl TokenServerSettings {
+    /// Checks what was loaded.
+    pub fn validate(loaded: &Loaded) -> Result<Self, SettingsError> {
+        let raw: Raw = loaded.read()?;
+        let mut problems = Problems::default();
+        let listener = problems.take(listener(&raw.http));
+        let log = problems.take(LogSettings::parse(&raw.log.level, &raw.log.formatter));
+        if raw.database.url.is_empty() {
+            problems.add("`database.url` is not set; it is the address of the PostgreSQL database");
+        }
+        if raw.database.maxconnections == 0 {
+            problems.add("`database.maxconnections` must be at least 1");
+        }
+        let secret = match MasterSecret::parse(&raw.secret) {
+            Ok(secret) => Some(secret),
+            Err(error) => {
+                problems.add(format!("`secret`: {error}"));
+                None
+            }
+        };
+        let audiences = problems.take(audiences(&raw.audiences));
+        let token_paths = problems.take(token_paths(&raw.token.paths));
+        if raw.token.issuer.is_empty() {
+            problems.add("`token.issuer` must not be empty");
+        }
+        problems.range("token.lifetime", raw.token.lifetime, REFUSED_LIFETIME, MAX_LIFETIME);
+        problems.range("passwords.cache", raw.passwords.cache, Duration::ZERO, MAX_LIFETIME);
+        problems.range("refresh.idle", raw.refresh.idle, Duration::from_secs(60), TEN_YEARS);
+        problems.range("refresh.lifetime", raw.refresh.lifetime, Duration::from_secs(60), TEN_YEARS);
+        let (Some(listener), Some(log), Some(secret), Some(audiences), Some(token_paths), true) =
+            (listener, log, secret, audiences, token_paths, problems.0.is_empty())
+        else {
+            return Err(SettingsError::Problems(problems.0));
+        };
+        let migrate = if raw.database.migrate { Migrate::AtStart } else { Migrate::ByCommand };
+        Ok(Self {
+            listener,
+            log,
+            database: DatabaseSettings {
+                url: raw.database.url,
+                max_connections: raw.database.maxconnections,
+                migrate,
+            },
+            secret,
+            issuer: IssuerSettings {
+                issuer: raw.token.issuer,
+                lifetime: raw.token.lifetime.0,
+                audiences,
+            },
+            token_paths,
+            passwords: PasswordSettings {
+                concurrency: concurrency(raw.passwords.concurrency),
+                queue: raw.passwords.queue.min(MAX_QUEUE),
+                cache: raw.passwords.cache.0,
+            },
+            refresh: RefreshLifetimes { idle: raw.refresh.idle.0, absolute: raw.refresh.lifetime.0 },
+        })
+    }
+}
+
+/// A longer queue would only hold logins that everybody has given up on.
+const MAX_QUEUE: usize = 10_000;
+
+/// Half of the cores, so that everything that is not a login stays quick.
+fn concurrency(configured: usize) -> usize {
+    match configured {
+        0 => available_parallelism().map_or(1, |cores| cores.get() / 2).max(1),
+        some => some.min(MAX_QUEUE),
+    }
+}
+
+#[derive(Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn add(&mut self, sentence: impl Into<String>) {
+        self.0.push(sentence.into());
+    }
+
+    fn take<T>(&mut self, outcome: Result<T, SettingsError>) -> Option<T> {
+        match outcome {
+            Ok(value) => Some(value),
+            Err(SettingsError::Problems(problems)) => {
+                self.0.extend(problems);
+                None
+            }
+            Err(other) => {
+                self.add(other.to_string());
+                None
+            }
+        }
+    }
+
+    fn range(&mut self, key: &str, value: DurationText, least: Duration, most: Duration) {
+        if !(least..=most).contains(&value.0) {
+            let (least, most) = (DurationText(least), DurationText(most));
+            self.add(format!("`{key}` is {value}; it must be between {least} and {most}"));
+        }
+    }
+}
+
+fn listener(http: &RawHttp) -> Result<ListenerSettings, SettingsError> {
+    let tls = match (&http.tls.certificate, &http.tls.key) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => {
+            Some(TlsFiles { certificate: certificate.clone(), key: key.clone() })
+        }
+        _ => {
+            return Err(SettingsError::problem(
+                "`http.tls.certificate` and `http.tls.key` are needed together",
+            ));
+        }
+    };
+    Ok(ListenerSettings {
+        address: http.addr.clone(),
+        tls,
+        trusted_proxies: TrustedProxies::parse(&http.trustedproxies)?,
+        drain_timeout: http.draintimeout.0,
+        stall_timeout: http.stalltimeout.0,
+    })
+}
+
+fn audiences(raw: &BTreeMap<String, RawAudience>) -> Result<Audiences, SettingsError> {
+    if raw.is_empty() {
+        let only = (DEFAULT_AUDIENCE.to_owned(), Verifier::Portcullis);
+        return Ok(Audiences::new(BTreeMap::from([only])));
+    }
+    let mut problems = Problems::default();
+    let mut audiences = BTreeMap::new();
+    for (name, audience) in raw {
+        match Verifier::parse(&audience.verifier) {
+            Some(verifier) => {
+                audiences.insert(name.clone(), verifier);
+            }
+            None => problems.add(format!(
+                "`audiences.{name}.verifier` is `{}`; use portcullis, distribution2 or distribution3",
+                audience.verifier
+            )),
+        }
+    }
+    if problems.0.is_empty() {
+        Ok(Audiences::new(audiences))
+    } else {
+        Err(SettingsError::Problems(problems.0))
+    }
+}
+
+/// Paths that mean something else, with everything below them.
+const TAKEN: &[&str] = &["/healthz", "/readyz", "/.well-known", "/api"];
+
+fn token_paths(raw: &[String]) -> Result<Vec<String>, SettingsError> {
+    let mut problems = Problems::default();
+    if raw.is_empty() {
+        problems.add("`token.paths` must name at least one path");
+    }
+    let usable = |byte: u8| byte.is_ascii_alphanumeric() || b"/._~-".contains(&byte);
+    for path in raw {
+        if !path.starts_with('/') || path.len() < 2 || !path.bytes().all(usable) {
+            problems.add(format!("`token.paths`: `{path}` is not a path such as /token"));
+        }
+        let taken = |taken: &&&str| path == **taken || path.starts_with(&format!("{taken}/"));
+        if let Some(taken) = TAKEN.iter().find(taken) {
+            problems.add(format!("`token.paths`: `{path}` is taken, because {taken} is"));
+        }
+    }
+    let each_once: BTreeSet<&String> = raw.iter().collect();
+    if problems.0.is_empty() {
+        Ok(each_once.into_iter().cloned().collect())
+    } else {
+        Err(SettingsError::Problems(problems.0))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! Settings as operators write them.
+
+use std::fs;
+
+use super::*;
+
+fn environment(variables: &[(&str, &str)]) -> Vec<(String, String)> {
+    variables.iter().map(|(name, value)| (format!("TOKEN_SERVER_{name}"), (*value).to_owned())).collect()
+}
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+fn required() -> Vec<(String, String)> {
+    environment(&[("DATABASE_URL", "postgres://localhost/x"), ("SECRET", SECRET)])
+}
+
+fn read(yaml: &str, variables: Vec<(String, String)>) -> Result<TokenServerSettings, SettingsError> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), yaml).unwrap();
+    TokenServerSettings::validate(&load(Some(file.path()), variables)?)
+}
+
+fn problems(yaml: &str, variables: Vec<(String, String)>) -> String {
+    read(yaml, variables).unwrap_err().to_string()
+}
+
+#[test]
+fn database_and_secret_are_all_that_is_needed() {
+    let settings = read("", required()).unwrap();
+    assert_eq!(settings.listener.address, ":5001");
+    assert_eq!(settings.issuer.lifetime, Duration::from_secs(300));
+    assert_eq!(settings.token_paths, ["/auth", "/auth/token", "/token"]);
+    assert_eq!(settings.issuer.audiences.resolve(None).unwrap().name, DEFAULT_AUDIENCE);
+    assert_eq!(settings.database.migrate, Migrate::AtStart);
+    assert!(settings.passwords.concurrency >= 1);
+}
+
+#[test]
+fn all_problems_are_named_at_once() {
+    let told = problems(
+        "token: {lifetime: 10s, paths: [token, /api/x]}\nhttp: {tls: {key: k}, trustedproxies: [x]}\nlog: {level: loud}",
+        Vec::new(),
+    );
+    for key in ["database.url", "secret", "token.lifetime", "token", "/api/x", "http.tls", "log.level"] {
+        assert!(told.contains(&format!("`{key}`")) || told.contains(key), "{key} in {told}");
+    }
+}
+
+#[test]
+fn a_misspelt_key_is_refused_with_the_nearest_one() {
+    let told = problems("token: {lifetimes: 60s}", required());
+    assert!(told.contains("unknown key `token.lifetimes`; did you mean `token.lifetime`?"), "{told}");
+    let told = problems("audiences: {a: {verifer: portcullis}}", required());
+    assert!(told.contains("audiences.a.verifer"), "{told}");
+}
+
+#[test]
+fn registries_are_named_as_they_call_themselves() {
+    let settings = read(
+        "audiences: {registry.example.com: {verifier: distribution2}, My_Registry: {verifier: portcullis}}",
+        required(),
+    )
+    .unwrap();
+    let resolve = |name| settings.issuer.audiences.resolve(Some(name)).unwrap().verifier;
+    assert_eq!(resolve("registry.example.com"), Verifier::Distribution2);
+    assert_eq!(resolve("My_Registry"), Verifier::Portcullis);
+    assert!(problems("audiences: {a: {verifier: harbor}}", required()).contains("`audiences.a.verifier`"));
+}
+
+#[test]
+fn lists_and_numbers_come_from_the_environment_too() {
+    let mut variables = required();
+    variables.extend(environment(&[
+        ("TOKEN_PATHS", "[/a, /b, /a]"),
+        ("DATABASE_MIGRATE", "false"),
+        ("PASSWORDS_CONCURRENCY", "3"),
+        ("PASSWORDS_CACHE", "0"),
+    ]));
+    let settings = read("", variables).unwrap();
+    assert_eq!(settings.token_paths, ["/a", "/b"]);
+    assert_eq!(settings.database.migrate, Migrate::ByCommand);
+    assert_eq!(settings.passwords.concurrency, 3);
+    assert_eq!(settings.passwords.cache, Duration::ZERO);
+}
+
+#[test]
+fn the_example_file_is_the_table() {
+    let example = include_str!("../../config.example.yml");
+    assert_eq!(example, SCHEMA.example(), "regenerate it from the table");
+    let settings = read(example, required()).unwrap();
+    assert_eq!(settings.issuer, read("", required()).unwrap().issuer);
+}
+
+#[test]
+fn the_manual_lists_every_key_with_its_default() {
+    let manual = include_str!("../../README.md");
+    for key in KEYS {
+        let default = if key.default.is_empty() { "" } else { &format!("`{}`", key.default.trim_matches('"')) };
+        let path = key.path.replace('*', "NAME");
+        let row = format!("| `{path}` | {default} | {} |", key.doc).replace("|  |", "| |");
+        assert!(manual.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn zz_print() {
+    fs::write("/tmp/tspg/example.yml", SCHEMA.example()).unwrap();
+    let rows: String = KEYS.iter().map(|key| {
+        let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default.trim_matches('"')) };
+        format!("| `{}` | {default} | {} |\n", key.path.replace('*', "NAME"), key.doc).replace("|  |", "| |")
+    }).collect();
+    fs::write("/tmp/tspg/rows.md", rows).unwrap();
+}
