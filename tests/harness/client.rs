@@ -145,7 +145,8 @@ impl OciClient {
         let mut last = None;
         while answer.status == 401 {
             let challenge = answer.header(WWW_AUTHENTICATE.as_str()).and_then(BearerChallenge::parse);
-            let Some(challenge) = challenge.filter(|challenge| last.as_ref() != Some(&challenge.scope)) else {
+            let Some(challenge) = challenge.filter(|challenge| last.as_ref() != Some(&challenge.scope))
+            else {
                 break;
             };
             answer = match self.token_for(&challenge).await? {

@@ -19,7 +19,10 @@ async fn skopeo_copies_up_and_down() -> anyhow::Result<()> {
     layout::write_image(&source, &image, "1")?;
     let from = format!("oci:{}:1", source.display());
     let there = format!("docker://{registry}/platform/app:1");
-    person.skopeo(&["copy", "--preserve-digests", "--dest-tls-verify=false", &from, &there]).await?.success()?;
+    person
+        .skopeo(&["copy", "--preserve-digests", "--dest-tls-verify=false", &from, &there])
+        .await?
+        .success()?;
     let said = person.skopeo(&["inspect", "--tls-verify=false", &there]).await?.success()?;
     assert!(said.output.contains(&image.manifest.digest), "{}", said.output);
     let to = format!("dir:{}", person.folder().join("copy").display());
@@ -44,7 +47,10 @@ async fn skopeo_copies_an_index_with_all_its_images_and_an_owner_deletes_it() ->
     layout::write_index(&source, &index, "1")?;
     let from = format!("oci:{}:1", source.display());
     let there = format!("docker://{registry}/any/multi:1");
-    person.skopeo(&["copy", "--all", "--preserve-digests", "--dest-tls-verify=false", &from, &there]).await?.success()?;
+    person
+        .skopeo(&["copy", "--all", "--preserve-digests", "--dest-tls-verify=false", &from, &there])
+        .await?
+        .success()?;
     let answer = town.admin.get_manifest("any/multi", "1").await?.expect(200)?;
     assert_eq!(answer.body, index.index.bytes);
     person.skopeo(&["delete", "--tls-verify=false", &there]).await?.success()?;

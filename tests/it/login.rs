@@ -35,9 +35,12 @@ async fn unknown_wrong_and_disabled_users_get_the_same_answer() -> anyhow::Resul
     town.stack.operator(&["user", "disable", "gone", "--yes"], "").await?.success()?;
     let registry = town.stack.registry_url();
     let mut answers = Vec::new();
-    for (user, password) in
-        [("alice", "wrong"), ("nobody-of-that-name", "wrong"), ("gone", &password_of("gone")), ("GONE", "wrong")]
-    {
+    for (user, password) in [
+        ("alice", "wrong"),
+        ("nobody-of-that-name", "wrong"),
+        ("gone", &password_of("gone")),
+        ("GONE", "wrong"),
+    ] {
         let client = OciClient::new(&registry, user, password)?;
         let answer = client.login().await?.expect_error(401, "UNAUTHORIZED")?;
         answers.push((answer.text(), answer.header("www-authenticate").map(str::to_owned)));

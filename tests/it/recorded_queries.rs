@@ -37,8 +37,11 @@ async fn recorded_queries_match_the_schema() -> anyhow::Result<()> {
             .map(|column| &column["name"])
             .collect();
         assert_eq!(json!(columns), json!(named), "{query}");
-        let types: Vec<_> =
-            described.columns().iter().map(|column| column.type_info().name().to_lowercase().replace("[]", "array")).collect();
+        let types: Vec<_> = described
+            .columns()
+            .iter()
+            .map(|column| column.type_info().name().to_lowercase().replace("[]", "array"))
+            .collect();
         let typed: Vec<_> = recorded["describe"]["columns"]
             .as_array()
             .into_iter()

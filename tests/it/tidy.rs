@@ -158,7 +158,11 @@ fn files_are_short_and_say_what_they_are_about() {
             "{} has {lines} lines; the limit is {MAX_LINES}",
             source.path
         );
-        assert!((source.text.starts_with("//! ") || source.text.starts_with("#![doc")), "{} has no module doc", source.path);
+        assert!(
+            (source.text.starts_with("//! ") || source.text.starts_with("#![doc")),
+            "{} has no module doc",
+            source.path
+        );
         // A drawing between fences is not prose.
         let doc =
             source.text.lines().take_while(|line| line.starts_with("//!")).collect::<Vec<_>>().join("\n");

@@ -83,8 +83,7 @@ impl TokenServer {
         let passwords = settings.passwords;
         let hasher = PasswordHasher::new(passwords.concurrency, passwords.queue, random.clone());
         let hasher = Arc::new(hasher.map_err(TokenServerError::from)?);
-        let verified =
-            VerifiedPasswords::new(passwords.cache, &random).map_err(TokenServerError::from)?;
+        let verified = VerifiedPasswords::new(passwords.cache, &random).map_err(TokenServerError::from)?;
         let refresh_tokens = RefreshTokens::new(TokenMac::new(&settings.secret), settings.refresh);
         let authenticator = Arc::new(Authenticator::new(
             pool.clone(),
@@ -93,8 +92,7 @@ impl TokenServer {
             verified,
             refresh_tokens,
         ));
-        let accounts =
-            Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
+        let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
         let key_set = PublishedKeySet::new(&key.key_set());
         let issuer =
             TokenIssuer::new(settings.issuer, pool.clone(), clock, random, authenticator, Arc::new(key));

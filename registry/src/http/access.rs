@@ -1,7 +1,8 @@
 //! Who may do what: from a request to a proof that it was allowed.
 //!
 //! A right that was asked for and refused by our own token server is answered 403 with the reason: another token
-//! would not help. Everything else that is missing is answered 401 with the scope to ask for, because that is how
+//! would not help. (The answer to a HEAD has no body, so there the reason travels in a challenge, where clients look
+//! for it.) Everything else that is missing is answered 401 with the scope to ask for, because that is how
 //! clients learn to widen a token. The answer never depends on whether the repository exists.
 //!
 //! *Invariant:* an [`Authorized`] has no constructor outside this folder's access modules, so a handler that has one
@@ -13,6 +14,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
+use actix_web::http::Method;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
@@ -193,11 +195,16 @@ pub(super) fn require(
     if token.access.allows(&scope.resource, action) {
         return Ok(());
     }
-    if let Some(reason) = refusal(token, &scope.resource, action) {
-        return Err(ApiError::Denied(denial(token, &scope.resource, action, reason)));
-    }
     let scopes = ScopeList::from_iter([scope.clone()]);
-    Err(challenge(request, auth, &scopes, Some(ChallengeError::InsufficientScope)))
+    let mut challenge = build_challenge(request, auth, &scopes, Some(ChallengeError::InsufficientScope));
+    if let Some(reason) = refusal(token, &scope.resource, action) {
+        let sentence = denial(token, &scope.resource, action, reason);
+        if request.method() != Method::HEAD {
+            return Err(ApiError::Denied(sentence));
+        }
+        challenge.error_description = Some(sentence);
+    }
+    Err(ApiError::Unauthorized(Box::new(challenge)))
 }
 
 fn refusal(token: &VerifiedToken, resource: &Resource, action: Action) -> Option<RefusalReason> {
@@ -307,6 +314,15 @@ pub(super) fn challenge(
     scopes: &ScopeList,
     error: Option<ChallengeError>,
 ) -> ApiError {
+    ApiError::Unauthorized(Box::new(build_challenge(request, auth, scopes, error)))
+}
+
+fn build_challenge(
+    request: &HttpRequest,
+    auth: &TokenAuth,
+    scopes: &ScopeList,
+    error: Option<ChallengeError>,
+) -> BearerChallenge {
     let realm = match &auth.realm {
         Realm::Fixed(url) => url.clone(),
         Realm::SameOrigin { path } => {
@@ -314,11 +330,11 @@ pub(super) fn challenge(
             format!("{origin}{path}")
         }
     };
-    ApiError::Unauthorized(Box::new(BearerChallenge {
+    BearerChallenge {
         realm,
         service: auth.verifier.expectations().service.clone(),
         scope: (!scopes.is_empty()).then(|| scopes.to_string()),
         error,
         error_description: None,
-    }))
+    }
 }

@@ -7,7 +7,7 @@
 //! Spec: distribution-spec, "Error codes"; RFC 6750 §3.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_RANGE, HeaderValue, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{CONTENT_RANGE, HeaderName, HeaderValue, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use shared::challenge::BearerChallenge;
 use shared::error_body::{ErrorBody, ErrorCode};
@@ -71,7 +71,7 @@ pub(crate) enum ApiError {
 struct Answer {
     status: StatusCode,
     body: ErrorBody,
-    header: Option<(actix_web::http::header::HeaderName, String)>,
+    header: Option<(HeaderName, String)>,
 }
 
 impl Answer {
@@ -79,7 +79,7 @@ impl Answer {
         Self { status, body: ErrorBody::with_message(code, message), header: None }
     }
 
-    fn header(mut self, name: actix_web::http::header::HeaderName, value: impl Into<String>) -> Self {
+    fn header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
         self.header = Some((name, value.into()));
         self
     }

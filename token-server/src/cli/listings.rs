@@ -21,7 +21,7 @@ fn table(header: &[&str]) -> Table {
 }
 
 fn printed(table: &Table) -> String {
-    table.lines().map(|line| format!("{}\n", line.trim())).collect()
+    table.lines().flat_map(|line| [line.trim().to_owned(), "\n".to_owned()]).collect()
 }
 
 fn time(at: OffsetDateTime) -> String {

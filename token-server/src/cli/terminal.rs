@@ -75,9 +75,11 @@ fn ask_password() -> Result<Secret, CliError> {
 fn read_password(input: impl io::Read) -> Result<Secret, CliError> {
     let mut text = String::new();
     // Enough to see that it is too long.
-    input.take(MAX_PASSWORD_BYTES as u64 + 3).read_to_string(&mut text).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => CliError::Usage("the password is not text in UTF-8".into()),
-        _ => CliError::Io(error),
+    input.take(MAX_PASSWORD_BYTES as u64 + 3).read_to_string(&mut text).map_err(|error| {
+        match error.kind() {
+            io::ErrorKind::InvalidData => CliError::Usage("the password is not text in UTF-8".into()),
+            _ => CliError::Io(error),
+        }
     })?;
     if text.ends_with('\n') {
         text.pop();

@@ -24,13 +24,23 @@ pub const USER: &str = "user";
 pub const TEAM: &str = "team";
 
 /// Number of the living principal of that kind and name.
-pub async fn find_principal(
+pub async fn find_principal(db: impl PgExecutor<'_>, kind: &str, name: &str) -> Result<Option<i64>, DbError> {
+    let query = sqlx::query_scalar!(
+        "select pid from principal where kind = $1 and name = $2 and deleted_at is null",
+        kind,
+        name
+    );
+    Ok(query.fetch_optional(db).await?)
+}
+
+/// The same, and it stays alive until the transaction ends, so that nothing is attached to what is being deleted.
+pub async fn find_principal_held(
     db: impl PgExecutor<'_>,
     kind: &str,
     name: &str,
 ) -> Result<Option<i64>, DbError> {
     let query = sqlx::query_scalar!(
-        "select pid from principal where kind = $1 and name = $2 and deleted_at is null",
+        "select pid from principal where kind = $1 and name = $2 and deleted_at is null for share",
         kind,
         name
     );
@@ -55,14 +65,20 @@ pub async fn insert_principal(
     Ok(query.fetch_one(db).await?)
 }
 
-/// Frees the name of a principal.
-pub async fn update_principal_deleted(
+/// Deletes the living principal of that kind and name, which frees the name; returns its number. Waits for
+/// transactions that hold it by [`find_principal_held`].
+pub async fn update_deleted(
     db: impl PgExecutor<'_>,
-    pid: i64,
+    kind: &str,
+    name: &str,
     now: OffsetDateTime,
-) -> Result<(), DbError> {
-    sqlx::query!("update principal set deleted_at = $2 where pid = $1 and deleted_at is null", pid, now)
-        .execute(db)
-        .await?;
-    Ok(())
+) -> Result<Option<i64>, DbError> {
+    let query = sqlx::query_scalar!(
+        "update principal set deleted_at = $3
+          where kind = $1 and name = $2 and deleted_at is null returning pid",
+        kind,
+        name,
+        now
+    );
+    Ok(query.fetch_optional(db).await?)
 }

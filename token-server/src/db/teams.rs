@@ -49,11 +49,7 @@ pub async fn insert_member(
 }
 
 /// Removes a member; says whether there was one.
-pub async fn delete_member(
-    db: impl PgExecutor<'_>,
-    team_pid: i64,
-    member_pid: i64,
-) -> Result<bool, DbError> {
+pub async fn delete_member(db: impl PgExecutor<'_>, team_pid: i64, member_pid: i64) -> Result<bool, DbError> {
     let query =
         sqlx::query!("delete from team_member where team_pid = $1 and member_pid = $2", team_pid, member_pid);
     Ok(query.execute(db).await?.rows_affected() == 1)

@@ -20,7 +20,7 @@ use crate::db::{Executor, Pool};
 const MAX_TEXT_CHARACTERS: usize = 200;
 
 /// The same refusal is recorded again after this time.
-const REPEAT_AFTER: Duration = Duration::from_secs(60);
+const REPEAT_AFTER: Duration = Duration::from_mins(1);
 
 const MAX_REMEMBERED_REFUSALS: u64 = 10_000;
 

@@ -66,7 +66,7 @@ impl Glob<'_> {
                 // As first star it stands at the beginning of a component, where the rest may begin too.
                 self.enter(self.after_any_depth(position), positions);
             }
-            Some(b'*') => self.enter(position + 1, positions),
+            Some(b'*' | b'}') => self.enter(position + 1, positions),
             Some(b'{') => {
                 self.enter(position + 1, positions);
                 for (offset, byte) in self.0[position..].iter().enumerate() {
@@ -78,7 +78,6 @@ impl Glob<'_> {
                 }
             }
             Some(b',') => self.enter(self.closing(position, b'}') + 1, positions),
-            Some(b'}') => self.enter(position + 1, positions),
             // `a/**` covers `a` itself.
             Some(b'/') if &self.0[position..] == b"/**" => positions.insert(self.0.len()),
             _ => {}
@@ -89,16 +88,17 @@ impl Glob<'_> {
     fn step(&self, position: usize, byte: u8, next: &mut Positions) {
         match self.0.get(position) {
             None | Some(b',' | b'{' | b'}') => {}
-            Some(b'*') if self.is_any_depth(position) => match byte {
-                // The second star stands for "inside a component", where nothing else may begin.
-                b'/' => self.enter(position, next),
-                _ => {
-                    next.insert(position + 1);
-                    if position + 2 == self.0.len() {
-                        next.insert(position + 2);
-                    }
+            Some(b'*') if self.is_any_depth(position) => {
+                if byte == b'/' {
+                    self.enter(position, next);
+                    return;
                 }
-            },
+                // The second star stands for "inside a component", where nothing else may begin.
+                next.insert(position + 1);
+                if position + 2 == self.0.len() {
+                    next.insert(position + 2);
+                }
+            }
             Some(b'*') if position > 0 && self.is_any_depth(position - 1) => {
                 self.step(position - 1, byte, next);
             }
@@ -252,8 +252,27 @@ mod tests {
     #[test]
     fn malformed_patterns_are_refused() {
         for pattern in [
-            "a**", "**a/b", "a/***", "{a", "a}", "{a,{b,c}}", "[", "[]", "[z-a]", "a]", "[!a]", "[^a]",
-            "a,b", "A/*", "a b", "ä*", "**/**", "a/[b/c]", "a\\*", "{a/b}", "{a,b/c}",
+            "a**",
+            "**a/b",
+            "a/***",
+            "{a",
+            "a}",
+            "{a,{b,c}}",
+            "[",
+            "[]",
+            "[z-a]",
+            "a]",
+            "[!a]",
+            "[^a]",
+            "a,b",
+            "A/*",
+            "a b",
+            "ä*",
+            "**/**",
+            "a/[b/c]",
+            "a\\*",
+            "{a/b}",
+            "{a,b/c}",
         ] {
             assert!(check(pattern).is_err(), "{pattern}");
         }

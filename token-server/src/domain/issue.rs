@@ -21,7 +21,7 @@ use super::subject::Subject;
 
 /// How long a token lives from which something was withheld: a right given meanwhile must not take longer to
 /// arrive, also for clients that keep tokens by what they asked for. Less than a minute is not used by clients.
-pub const REFUSED_LIFETIME: Duration = Duration::from_secs(60);
+pub const REFUSED_LIFETIME: Duration = Duration::from_mins(1);
 
 /// A token is valid this long before it is issued, for verifiers whose clock is behind. More would be a gift.
 const NOT_BEFORE_LEEWAY_SECONDS: i64 = 10;
@@ -59,7 +59,8 @@ pub fn decide(requested: &ScopeList, grants: &[Grant]) -> Decision {
         let held = policy::allowed_actions(grants, &scope.resource);
         let wanted = expand(scope);
         let granted = Scope { actions: wanted.intersection(held), resource: scope.resource.clone() };
-        let refused = Scope { actions: refused(wanted, held, &scope.resource), resource: scope.resource.clone() };
+        let refused =
+            Scope { actions: refused(wanted, held, &scope.resource), resource: scope.resource.clone() };
         if !granted.actions.is_empty() {
             match room.checked_sub(size(&granted)) {
                 Some(left) => {
@@ -79,9 +80,7 @@ pub fn decide(requested: &ScopeList, grants: &[Grant]) -> Decision {
 /// `*` on a repository asks for all there is. It is spelled out, because verifiers differ in what they take it for.
 fn expand(scope: &Scope) -> ActionSet {
     match &scope.resource {
-        Resource::Repository(_) if scope.actions.contains(Action::All) => {
-            ActionSet::of(&Action::ALL)
-        }
+        Resource::Repository(_) if scope.actions.contains(Action::All) => ActionSet::of(&Action::ALL),
         _ => scope.actions,
     }
 }
@@ -173,7 +172,7 @@ mod tests {
             issuer: "i",
             audience: AudienceRef { name: "s", verifier },
             now: 1_000_000,
-            lifetime: Duration::from_secs(300),
+            lifetime: Duration::from_mins(5),
             id: Uuid::nil(),
         }
     }

@@ -20,7 +20,7 @@ use crate::db::refresh_tokens::{self, NewRefreshToken, RefreshTokenRow};
 use crate::db::{self, Pool};
 
 /// Uses within this time count as one: it is what a push of many layers looks like.
-pub const USE_PRECISION: Duration = Duration::from_secs(60);
+pub const USE_PRECISION: Duration = Duration::from_mins(1);
 
 const MAX_CLIENT_ID_CHARACTERS: usize = 100;
 
@@ -201,11 +201,12 @@ mod tests {
     fn each_limit_ends_a_login_by_itself() {
         let secret = MasterSecret::parse(&Secret::new("s".repeat(32))).unwrap();
         let lifetimes = RefreshLifetimes {
-            idle: Duration::from_secs(30 * 86_400),
-            absolute: Duration::from_secs(90 * 86_400),
+            idle: Duration::from_hours(30 * 24),
+            absolute: Duration::from_hours(90 * 24),
         };
         let tokens = RefreshTokens::new(TokenMac::new(&secret), lifetimes);
-        let failure = |row: &RefreshTokenRow, audience, days| tokens.failure(row, audience, LOGIN + DAY * days);
+        let failure =
+            |row: &RefreshTokenRow, audience, days| tokens.failure(row, audience, LOGIN + DAY * days);
         assert_eq!(failure(&row(), "a", 89), None);
         assert_eq!(failure(&row(), "b", 89), Some(RefreshFailure::WrongAudience));
         assert_eq!(failure(&row(), "a", 90), Some(RefreshFailure::Expired));

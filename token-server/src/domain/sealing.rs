@@ -53,11 +53,7 @@ pub fn open(secret: &MasterSecret, key_id: &str, sealed: &[u8]) -> Result<Vec<u8
     }
     let mut opened = ciphertext.to_vec();
     let length = key(secret)
-        .open_in_place(
-            Nonce::assume_unique_for_key(*nonce),
-            Aad::from(key_id.as_bytes()),
-            &mut opened,
-        )
+        .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(key_id.as_bytes()), &mut opened)
         .map_err(|_| CannotOpen)?
         .len();
     opened.truncate(length);

@@ -24,9 +24,9 @@ use super::random;
 use super::role::Role;
 use super::signing::{CertificateHeader, SigningKey};
 use super::subject::Subject;
+use crate::db::Pool;
 use crate::db::error::DbError;
 use crate::db::grants::{self, GrantRow};
-use crate::db::Pool;
 
 /// Whether the client wants to keep the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,7 +248,6 @@ fn printed(scopes: &[Scope]) -> String {
 fn read_grant(row: GrantRow) -> Result<Grant, DbError> {
     let inconsistent = |column, value| DbError::Inconsistent { table: "acl_grant", column, value };
     let role = Role::parse(&row.role).ok_or_else(|| inconsistent("role", row.role))?;
-    let pattern =
-        RepositoryPattern::parse(&row.pattern).map_err(|_| inconsistent("pattern", row.pattern))?;
+    let pattern = RepositoryPattern::parse(&row.pattern).map_err(|_| inconsistent("pattern", row.pattern))?;
     Ok(Grant { pattern, role })
 }

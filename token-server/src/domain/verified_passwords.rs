@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn only_the_same_user_hash_and_password_hit_and_only_for_a_while() {
         let clock = ManualClock::default();
-        let cache = VerifiedPasswords::new(Duration::from_secs(60), &SystemRandom::new()).unwrap();
+        let cache = VerifiedPasswords::new(Duration::from_mins(1), &SystemRandom::new()).unwrap();
         let (alice, bob) = (Uuid::from_u128(1), Uuid::from_u128(2));
         cache.insert(alice, "hash", &Secret::new("password"), &clock);
         assert!(cache.contains(alice, "hash", &Secret::new("password"), &clock));
@@ -80,7 +80,7 @@ mod tests {
         assert!(!cache.contains(alice, "other", &Secret::new("password"), &clock));
         assert!(!cache.contains(alice, "hash", &Secret::new("passwore"), &clock));
         assert!(!cache.contains(alice, "hashp", &Secret::new("assword"), &clock));
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         assert!(!cache.contains(alice, "hash", &Secret::new("password"), &clock));
     }
 

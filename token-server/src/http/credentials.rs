@@ -68,11 +68,12 @@ pub fn from_form(form: &Parameters<'_>) -> Result<Option<Credentials>, ApiError>
     let password = form.one("password")?;
     let grant = form.one("grant_type")?;
     match (grant, refresh_token) {
-        (Some("refresh_token"), Some(token)) => Ok(Some(Credentials::RefreshToken(Secret::new(token)))),
         (None, Some(_)) if user.is_some() || password.is_some() => {
             Err(unusable("there is both a password and a refresh token"))
         }
-        (None, Some(token)) => Ok(Some(Credentials::RefreshToken(Secret::new(token)))),
+        (Some("refresh_token") | None, Some(token)) => {
+            Ok(Some(Credentials::RefreshToken(Secret::new(token))))
+        }
         (Some("password") | None, _) if user.is_some() || password.is_some() => {
             from_pair(user.unwrap_or_default(), password.unwrap_or_default()).map(Some)
         }
@@ -179,9 +180,8 @@ mod tests {
 
     #[test]
     fn two_identities_are_none() {
-        let password = |user: &str| {
-            Some(Credentials::Password { user: user.into(), password: Secret::new("pw") })
-        };
+        let password =
+            |user: &str| Some(Credentials::Password { user: user.into(), password: Secret::new("pw") });
         let token = || Some(Credentials::RefreshToken(Secret::new("tok")));
         assert_eq!(shown(combine(password("alice"), password("Alice"))), "alice/pw");
         assert_eq!(shown(combine(password("alice"), password("bob"))), "refused");

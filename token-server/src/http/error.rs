@@ -1,7 +1,7 @@
 //! How the server says no.
 //!
 //! Each refusal has one status, one code and one sentence; the address decides about the shape around them: the
-//! registry's error body on the token endpoint (with the OAuth2 fields beside it for forms), problem details on the
+//! registry's error body on the token endpoint (with the OAuth fields beside it for forms), problem details on the
 //! API.
 //!
 //! *Invariant:* an answer of 500 or above says nothing about why; the cause travels to the one line that the log has
@@ -221,11 +221,9 @@ fn finish(
     };
     match shape {
         Shape::Query => response.json(&body),
-        Shape::Form => response.json(FormError {
-            body: &body,
-            error: verdict.oauth,
-            error_description: message,
-        }),
+        Shape::Form => {
+            response.json(FormError { body: &body, error: verdict.oauth, error_description: message })
+        }
         Shape::Problem => {
             let problem = problem(verdict.status, message, detail);
             response.insert_header((CONTENT_TYPE, PROBLEM)).body(problem)
@@ -297,8 +295,7 @@ mod tests {
     #[tokio::test]
     async fn our_own_trouble_is_not_explained_to_strangers() {
         let error = DbError::Inconsistent { table: "acl_grant", column: "role", value: "king".into() };
-        let (status, _, body) =
-            rendered(ApiError::Domain(TokenServerError::Db(error)), Shape::Query).await;
+        let (status, _, body) = rendered(ApiError::Domain(TokenServerError::Db(error)), Shape::Query).await;
         assert_eq!(status, 500);
         assert!(!body.contains("acl_grant") && !body.contains("king"), "{body}");
     }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest;
 use shared::key_set::KeySet;
 
@@ -29,7 +31,7 @@ impl PublishedKeySet {
     pub fn new(keys: &KeySet) -> Self {
         let json = serde_json::to_string(keys).expect("a key set is plain strings");
         let hash = digest::digest(&digest::SHA256, json.as_bytes());
-        let hash: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let hash = URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]);
         Self { json: json.into(), etag: format!("\"{hash}\"").into() }
     }
 }

@@ -1,10 +1,10 @@
 //! The token endpoint.
 //!
-//! GET is the registry protocol's own form, POST its OAuth2 form; both ask for the same and get the same token.
+//! GET is the registry protocol's own form, POST its OAuth form; both ask for the same and get the same token.
 //!
 //! *Invariant:* no answer of this endpoint is stored by a cache.
 //!
-//! Spec: distribution, "Token Authentication Specification" and "Token OAuth2 Specification".
+//! Spec: distribution, "Token Authentication Specification" and "Token OAuth 2 Specification".
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Data, Payload};

@@ -28,7 +28,7 @@ fn problems(yaml: &str, variables: Vec<(String, String)>) -> String {
 fn database_and_secret_are_all_that_is_needed() {
     let settings = read("", required()).unwrap();
     assert_eq!(settings.listener.address, ":5001");
-    assert_eq!(settings.issuer.lifetime, Duration::from_secs(300));
+    assert_eq!(settings.issuer.lifetime, Duration::from_mins(5));
     assert_eq!(settings.token_paths, ["/auth", "/auth/token", "/token"]);
     assert_eq!(settings.issuer.audiences.resolve(None).unwrap().name, DEFAULT_AUDIENCE);
     assert_eq!(settings.database.migrate, Migrate::AtStart);
@@ -95,19 +95,10 @@ fn the_example_file_is_the_table() {
 fn the_manual_lists_every_key_with_its_default() {
     let manual = include_str!("../../README.md");
     for key in KEYS {
-        let default = if key.default.is_empty() { "" } else { &format!("`{}`", key.default.trim_matches('"')) };
+        let default =
+            if key.default.is_empty() { "" } else { &format!("`{}`", key.default.trim_matches('"')) };
         let path = key.path.replace('*', "NAME");
         let row = format!("| `{path}` | {default} | {} |", key.doc).replace("|  |", "| |");
         assert!(manual.contains(&row), "{row}");
     }
-}
-
-#[test]
-fn zz_print() {
-    fs::write("/tmp/tspg/example.yml", SCHEMA.example()).unwrap();
-    let rows: String = KEYS.iter().map(|key| {
-        let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default.trim_matches('"')) };
-        format!("| `{}` | {default} | {} |\n", key.path.replace('*', "NAME"), key.doc).replace("|  |", "| |")
-    }).collect();
-    fs::write("/tmp/tspg/rows.md", rows).unwrap();
 }

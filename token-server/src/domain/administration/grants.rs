@@ -7,7 +7,7 @@ use super::super::error::TokenServerError;
 use super::super::grant_subject::GrantSubject;
 use super::super::pattern::RepositoryPattern;
 use super::super::role::Role;
-use super::{Administration, find_team, find_user};
+use super::{Administration, hold_team, hold_user};
 use crate::db::grants::{self, GrantSummary, NewGrant};
 use crate::db::{self, Executor, principals};
 
@@ -34,7 +34,7 @@ impl Administration {
         let (anchor, pattern) = (grant.pattern.anchor(), grant.pattern.to_string());
         let mut tx = db::begin(&self.pool).await?;
         let row = NewGrant {
-            subject_pid: find_subject(&mut *tx, &grant.subject).await?,
+            subject_pid: hold_subject(&mut *tx, &grant.subject).await?,
             anchor: &anchor,
             pattern: &pattern,
             role: grant.role.as_str(),
@@ -54,7 +54,7 @@ impl Administration {
     /// Takes a right away. Tokens that carry it live on for at most their lifetime.
     pub async fn remove_grant(&self, grant: &GrantSpec) -> Result<(), TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
-        let subject_pid = find_subject(&mut *tx, &grant.subject).await?;
+        let subject_pid = hold_subject(&mut *tx, &grant.subject).await?;
         let pattern = grant.pattern.to_string();
         if !grants::delete_grant(&mut *tx, subject_pid, &pattern, grant.role.as_str()).await? {
             return Err(TokenServerError::NotFound { kind: "grant", name: grant.to_string() });
@@ -64,11 +64,11 @@ impl Administration {
     }
 }
 
-async fn find_subject(db: impl Executor<'_>, subject: &GrantSubject) -> Result<i64, TokenServerError> {
+async fn hold_subject(db: impl Executor<'_>, subject: &GrantSubject) -> Result<i64, TokenServerError> {
     match subject {
         GrantSubject::Everyone => Ok(principals::EVERYONE),
         GrantSubject::Authenticated => Ok(principals::AUTHENTICATED),
-        GrantSubject::User(name) => find_user(db, name).await,
-        GrantSubject::Team(name) => find_team(db, name).await,
+        GrantSubject::User(name) => hold_user(db, name).await,
+        GrantSubject::Team(name) => hold_team(db, name).await,
     }
 }

@@ -31,11 +31,7 @@ pub struct Administration {
 
 impl Administration {
     /// For one command at a time.
-    pub fn new(
-        pool: Pool,
-        clock: Arc<dyn Clock>,
-        random: SystemRandom,
-    ) -> Result<Self, TokenServerError> {
+    pub fn new(pool: Pool, clock: Arc<dyn Clock>, random: SystemRandom) -> Result<Self, TokenServerError> {
         let hasher = PasswordHasher::new(1, 0, random.clone())?;
         Ok(Self { pool, clock, random, hasher })
     }
@@ -48,25 +44,28 @@ impl Administration {
         target: &str,
         remark: Option<&str>,
     ) -> Result<(), TokenServerError> {
-        let record = Record {
-            event,
-            actor: COMMAND_LINE,
-            actor_uid: None,
-            target,
-            outcome: Outcome::Allowed(remark),
-        };
+        let record =
+            Record { event, actor: COMMAND_LINE, actor_uid: None, target, outcome: Outcome::Allowed(remark) };
         Ok(audit::record(&mut **tx, &*self.clock, &Origin::default(), record).await?)
     }
 }
 
 async fn find_user(db: impl Executor<'_>, name: &PrincipalName) -> Result<i64, TokenServerError> {
-    let found = principals::find_principal(db, USER, name.as_str()).await?;
-    found.ok_or_else(|| TokenServerError::NotFound { kind: "user", name: name.to_string() })
+    principals::find_principal(db, USER, name.as_str()).await?.ok_or_else(|| not_found(USER, name))
 }
 
-async fn find_team(db: impl Executor<'_>, name: &PrincipalName) -> Result<i64, TokenServerError> {
-    let found = principals::find_principal(db, TEAM, name.as_str()).await?;
-    found.ok_or_else(|| TokenServerError::NotFound { kind: "team", name: name.to_string() })
+/// A user to whom something is attached in the same transaction.
+async fn hold_user(db: impl Executor<'_>, name: &PrincipalName) -> Result<i64, TokenServerError> {
+    principals::find_principal_held(db, USER, name.as_str()).await?.ok_or_else(|| not_found(USER, name))
+}
+
+/// A team to which something is attached in the same transaction.
+async fn hold_team(db: impl Executor<'_>, name: &PrincipalName) -> Result<i64, TokenServerError> {
+    principals::find_principal_held(db, TEAM, name.as_str()).await?.ok_or_else(|| not_found(TEAM, name))
+}
+
+fn not_found(kind: &'static str, name: &PrincipalName) -> TokenServerError {
+    TokenServerError::NotFound { kind, name: name.to_string() }
 }
 
 /// Users, teams and builtin groups share one list of names.

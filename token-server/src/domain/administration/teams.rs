@@ -7,7 +7,7 @@ use super::super::audit::Event;
 use super::super::error::TokenServerError;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
-use super::{Administration, find_team, find_user, name_taken};
+use super::{Administration, hold_team, hold_user, name_taken, not_found};
 use crate::db::teams::TeamSummary;
 use crate::db::{self, grants, principals, teams};
 
@@ -40,10 +40,11 @@ impl Administration {
     /// Removes a team with its memberships and rights.
     pub async fn remove_team(&self, name: &PrincipalName) -> Result<RemovedTeam, TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
-        let pid = find_team(&mut *tx, name).await?;
+        // First of all, so that nothing is attached to the team any more.
+        let pid = principals::update_deleted(&mut *tx, principals::TEAM, name.as_str(), self.clock.now());
+        let pid = pid.await?.ok_or_else(|| not_found(principals::TEAM, name))?;
         let members = teams::delete_members(&mut *tx, pid).await?;
         let grants = grants::delete_grants_of(&mut *tx, pid).await?;
-        principals::update_principal_deleted(&mut *tx, pid, self.clock.now()).await?;
         let remark = format!("{members} members, {grants} grants");
         self.record(&mut tx, Event::TeamRemoved, name.as_str(), Some(&remark)).await?;
         db::commit(tx).await?;
@@ -57,8 +58,8 @@ impl Administration {
         user: &PrincipalName,
     ) -> Result<(), TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
-        let team_pid = find_team(&mut *tx, team).await?;
-        let user_pid = find_user(&mut *tx, user).await?;
+        let team_pid = hold_team(&mut *tx, team).await?;
+        let user_pid = hold_user(&mut *tx, user).await?;
         if !teams::insert_member(&mut *tx, team_pid, user_pid, self.clock.now()).await? {
             let name = format!("{user} in team {team}");
             return Err(TokenServerError::AlreadyThere { kind: "member", name });
@@ -74,8 +75,8 @@ impl Administration {
         user: &PrincipalName,
     ) -> Result<(), TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
-        let team_pid = find_team(&mut *tx, team).await?;
-        let user_pid = find_user(&mut *tx, user).await?;
+        let team_pid = hold_team(&mut *tx, team).await?;
+        let user_pid = hold_user(&mut *tx, user).await?;
         if !teams::delete_member(&mut *tx, team_pid, user_pid).await? {
             let name = format!("{user} in team {team}");
             return Err(TokenServerError::NotFound { kind: "member", name });

@@ -31,10 +31,10 @@ use crate::domain::token_issuer::IssuerSettings;
 pub const DEFAULT_AUDIENCE: &str = "portcullis-registry";
 
 /// Longer lives would make a removed right outlive a working day's patience.
-const MAX_LIFETIME: Duration = Duration::from_secs(3600);
+const MAX_LIFETIME: Duration = Duration::from_hours(1);
 
 /// No duration here needs to be longer.
-const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const TEN_YEARS: Duration = Duration::from_hours(10 * 365 * 24);
 
 const fn scalar(path: &'static str, default: &'static str, doc: &'static str) -> Key {
     Key::new(path, Kind::Scalar, default, doc)
@@ -59,7 +59,7 @@ pub const KEYS: &[Key] = &[
         "database.url",
         Kind::Secret,
         "",
-        "Address of the PostgreSQL database, such as postgres://user:password@host/name.",
+        "Address of the Postgres database, such as `postgres://user:password@host/name`.",
     ),
     scalar("database.maxconnections", "10", "Most connections to the database at once."),
     scalar("database.migrate", "true", "Whether `serve` and other commands bring the schema up to date."),
@@ -89,8 +89,7 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// The table with its rules.
-pub const SCHEMA: Schema =
-    Schema { env_prefix: "TOKEN_SERVER_", keys: KEYS, unknown: UnknownKeys::Refuse };
+pub const SCHEMA: Schema = Schema { env_prefix: "TOKEN_SERVER_", keys: KEYS, unknown: UnknownKeys::Refuse };
 
 #[derive(Debug, Deserialize)]
 struct Raw {
@@ -227,7 +226,7 @@ impl TokenServerSettings {
         let listener = problems.take(listener(&raw.http));
         let log = problems.take(LogSettings::parse(&raw.log.level, &raw.log.formatter));
         if raw.database.url.is_empty() {
-            problems.add("`database.url` is not set; it is the address of the PostgreSQL database");
+            problems.add("`database.url` is not set; it is the address of the Postgres database");
         }
         if raw.database.maxconnections == 0 {
             problems.add("`database.maxconnections` must be at least 1");
@@ -246,8 +245,8 @@ impl TokenServerSettings {
         }
         problems.range("token.lifetime", raw.token.lifetime, REFUSED_LIFETIME, MAX_LIFETIME);
         problems.range("passwords.cache", raw.passwords.cache, Duration::ZERO, MAX_LIFETIME);
-        problems.range("refresh.idle", raw.refresh.idle, Duration::from_secs(60), TEN_YEARS);
-        problems.range("refresh.lifetime", raw.refresh.lifetime, Duration::from_secs(60), TEN_YEARS);
+        problems.range("refresh.idle", raw.refresh.idle, Duration::from_mins(1), TEN_YEARS);
+        problems.range("refresh.lifetime", raw.refresh.lifetime, Duration::from_mins(1), TEN_YEARS);
         let (Some(listener), Some(log), Some(secret), Some(audiences), Some(token_paths), true) =
             (listener, log, secret, audiences, token_paths, problems.0.is_empty())
         else {
@@ -263,11 +262,7 @@ impl TokenServerSettings {
                 migrate,
             },
             secret,
-            issuer: IssuerSettings {
-                issuer: raw.token.issuer,
-                lifetime: raw.token.lifetime.0,
-                audiences,
-            },
+            issuer: IssuerSettings { issuer: raw.token.issuer, lifetime: raw.token.lifetime.0, audiences },
             token_paths,
             passwords: PasswordSettings {
                 concurrency: concurrency(raw.passwords.concurrency),
