@@ -97,6 +97,26 @@ pub async fn update_password(
     Ok(())
 }
 
+/// Sets another password if the stored hash is still the one the current password was checked against; says whether
+/// it was.
+pub async fn update_own_password(
+    db: impl PgExecutor<'_>,
+    pid: i64,
+    old_hash: &str,
+    new_hash: &str,
+    now: OffsetDateTime,
+) -> Result<bool, DbError> {
+    let query = sqlx::query!(
+        "update user_account set password_hash = $3, password_changed_at = $4
+          where pid = $1 and password_hash = $2",
+        pid,
+        old_hash,
+        new_hash,
+        now
+    );
+    Ok(query.execute(db).await?.rows_affected() == 1)
+}
+
 /// Replaces the hash of a password that stays the same; does nothing if it was changed meanwhile.
 pub async fn update_rehashed(
     db: impl PgExecutor<'_>,

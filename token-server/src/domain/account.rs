@@ -44,7 +44,11 @@ impl Accounts {
         let user = self.authenticator.authenticate_password(user, current, origin).await?;
         let hash = self.hasher.hash(&NewPassword::parse(new)?).await?;
         let mut tx = db::begin(&self.pool).await?;
-        users::update_password(&mut *tx, user.pid, &hash, self.clock.now()).await?;
+        let (old, now) = (user.password_hash.expose(), self.clock.now());
+        if !users::update_own_password(&mut *tx, user.pid, old, &hash, now).await? {
+            // Somebody else set another password meanwhile.
+            return Err(TokenServerError::WrongCredentials);
+        }
         refresh_tokens::delete_refresh_tokens_of(&mut *tx, user.pid).await?;
         let record = Record {
             event: Event::PasswordChanged,

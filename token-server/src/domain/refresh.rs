@@ -200,10 +200,8 @@ mod tests {
     #[test]
     fn each_limit_ends_a_login_by_itself() {
         let secret = MasterSecret::parse(&Secret::new("s".repeat(32))).unwrap();
-        let lifetimes = RefreshLifetimes {
-            idle: Duration::from_hours(30 * 24),
-            absolute: Duration::from_hours(90 * 24),
-        };
+        let lifetimes =
+            RefreshLifetimes { idle: Duration::from_hours(30 * 24), absolute: Duration::from_hours(90 * 24) };
         let tokens = RefreshTokens::new(TokenMac::new(&secret), lifetimes);
         let failure =
             |row: &RefreshTokenRow, audience, days| tokens.failure(row, audience, LOGIN + DAY * days);
