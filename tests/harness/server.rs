@@ -183,6 +183,16 @@ impl Process {
         Ok(std::fs::read_to_string(&self.log)?)
     }
 
+    /// The processor time it has used: work, which does not depend on what else the machine does.
+    pub fn processor_time(&self) -> anyhow::Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
+        // The name in parentheses may hold spaces; user and system time are the 12th and 13th field after it.
+        let (_, fields) = stat.rsplit_once(") ").context("an unreadable /proc/PID/stat")?;
+        let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        // Linux counts a hundred ticks a second on every platform it shows to programs.
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
     /// Its anonymous memory in KiB: what it allocated, without files the kernel holds for it.
     pub fn anonymous_kib(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;

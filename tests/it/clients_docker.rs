@@ -2,6 +2,8 @@
 //!
 //! *Invariant:* the image that comes back has the id of the image that was pushed.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use harness::actors::Town;
 use harness::docker_engine::DockerEngine;
 use harness::heavy;
@@ -78,8 +80,7 @@ async fn the_stored_login_is_an_identity_token_and_works() -> anyhow::Result<()>
     person.login(&registry, "alice", &password_of("alice")).await?.success()?;
     let stored = person.stored_credentials()?.to_string();
     assert!(stored.contains("identitytoken"), "{stored}");
-    use base64::Engine as _;
-    let plain = base64::engine::general_purpose::STANDARD.encode(format!("alice:{}", password_of("alice")));
+    let plain = STANDARD.encode(format!("alice:{}", password_of("alice")));
     assert!(!stored.contains(&plain), "the password is on disk");
     let image = Image::new(34, 1, 10_000)?;
     let name = format!("{registry}/platform/identity:1");

@@ -127,7 +127,7 @@ async fn an_upload_begun_by_distribution_is_finished_by_ours() -> anyhow::Result
     let location = client.start_upload("a/b").await?;
     let patch = Request::new(Method::PATCH, location).body(bytes.slice(..100_000));
     let answer = client.send(&patch).await?.expect(202)?;
-    let location = path_of(answer.needs_header("location")?)?;
+    let location = path_of(answer.needs_header("location")?);
     peer.stop()?;
     let ours = LoneRegistry::start(tree.path(), Auth::Open).await?;
     let client = OciClient::anonymous(&ours.url())?;
@@ -149,7 +149,7 @@ async fn an_upload_begun_by_ours_is_finished_by_distribution() -> anyhow::Result
     let location = client.start_upload("a/b").await?;
     let patch = Request::new(Method::PATCH, location).body(bytes.slice(..100_000));
     let answer = client.send(&patch).await?.expect(202)?;
-    let location = path_of(answer.needs_header("location")?)?;
+    let location = path_of(answer.needs_header("location")?);
     drop(ours);
     let peer = Peer::start_with_secret(tree.path(), "of-a-test").await?;
     let client = OciClient::anonymous(&peer.url())?;
@@ -162,9 +162,9 @@ async fn an_upload_begun_by_ours_is_finished_by_distribution() -> anyhow::Result
 }
 
 /// Path and query of an upload address, to continue it at another registry.
-fn path_of(location: &str) -> anyhow::Result<String> {
-    let Ok(url) = reqwest::Url::parse(location) else { return Ok(location.to_owned()) };
-    Ok(format!("{}?{}", url.path(), url.query().unwrap_or_default()))
+fn path_of(location: &str) -> String {
+    let Ok(url) = reqwest::Url::parse(location) else { return location.to_owned() };
+    format!("{}?{}", url.path(), url.query().unwrap_or_default())
 }
 
 #[tokio::test]

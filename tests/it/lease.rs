@@ -24,7 +24,7 @@ async fn a_slow_upload_outlives_a_sixty_second_token() -> anyhow::Result<()> {
         town.alice.with_token(&start, &token).await?.expect(202)?.needs_header("location")?.to_owned();
     // Three minutes, a chunk a minute.
     for chunk in 0..3 {
-        town.stack.clock.advance(Duration::from_secs(60));
+        town.stack.clock.advance(Duration::from_mins(1));
         let body = blob.bytes.slice(chunk * 300..(chunk + 1) * 300);
         let patch = Request::new(Method::PATCH, location).body(body);
         let answer = town.alice.with_token(&patch, &token).await?.expect(202)?;
@@ -47,11 +47,11 @@ async fn the_lease_ends_and_is_for_its_own_session_only() -> anyhow::Result<()> 
     let location =
         town.alice.with_token(&start, &token).await?.expect(202)?.needs_header("location")?.to_owned();
     let others = town.admin.start_upload("platform/app").await?;
-    town.stack.clock.advance(Duration::from_secs(30 * 60));
+    town.stack.clock.advance(Duration::from_mins(30));
     town.alice.with_token(&Request::get(location.clone()), &token).await?.expect(204)?;
     town.alice.with_token(&Request::get(others), &token).await?.expect_error(401, "UNAUTHORIZED")?;
     town.alice.with_token(&Request::get("/v2/platform/app/tags/list"), &token).await?.expect(401)?;
-    town.stack.clock.advance(Duration::from_secs(32 * 60));
+    town.stack.clock.advance(Duration::from_mins(32));
     town.alice.with_token(&Request::get(location), &token).await?.expect_error(401, "UNAUTHORIZED")?;
     Ok(())
 }
@@ -65,7 +65,7 @@ async fn a_session_begun_after_the_token_expired_is_not_leased() -> anyhow::Resu
         let challenge = shared::challenge::BearerChallenge::parse(answer.needs_header("www-authenticate")?);
         town.alice.token_for(&challenge.expect("a challenge")).await?.expect("a token")
     };
-    town.stack.clock.advance(Duration::from_secs(300));
+    town.stack.clock.advance(Duration::from_mins(5));
     town.alice.forget_tokens();
     let location = town.alice.start_upload("platform/app").await?;
     town.alice.with_token(&Request::get(location), &old).await?.expect_error(401, "UNAUTHORIZED")?;

@@ -39,6 +39,8 @@ mod crash;
 
 mod lease;
 
+mod listener;
+
 mod memory;
 
 mod quickstart;

@@ -34,7 +34,7 @@ impl Quickstart {
         )?;
         let said = || std::fs::read_to_string(data.with_extension("log")).unwrap_or_default();
         // The release build may be part of it.
-        let deadline = std::time::Instant::now() + Duration::from_secs(1200);
+        let deadline = std::time::Instant::now() + Duration::from_mins(20);
         while !said().contains("docker login") {
             anyhow::ensure!(process.is_running(), "quickstart ended: {}", said());
             anyhow::ensure!(std::time::Instant::now() < deadline, "quickstart is not ready: {}", said());
@@ -59,7 +59,7 @@ impl Quickstart {
     /// Ctrl-C, and everything it started is gone.
     async fn interrupt(mut self, data: &Path) -> anyhow::Result<()> {
         self.process.signal("INT")?;
-        let code = tokio::task::block_in_place(|| self.process.wait(Duration::from_secs(60)))?;
+        let code = tokio::task::block_in_place(|| self.process.wait(Duration::from_mins(1)))?;
         anyhow::ensure!(code == Some(0), "quickstart ended with {code:?}");
         let http = http_client()?;
         for address in [&self.env["REGISTRY"], &self.env["TOKEN_SERVER"]] {
@@ -68,6 +68,15 @@ impl Quickstart {
         }
         anyhow::ensure!(!data.join("postgres/data/postmaster.pid").exists(), "Postgres still runs");
         Ok(())
+    }
+}
+
+impl Drop for Quickstart {
+    // A failed test must not leave a Postgres behind, which `kill -9` of the script would.
+    fn drop(&mut self) {
+        if self.process.is_running() && self.process.signal("TERM").is_ok() {
+            let _ = self.process.wait(Duration::from_mins(1));
+        }
     }
 }
 

@@ -29,7 +29,7 @@ async fn recorded_queries_match_the_schema() -> anyhow::Result<()> {
             .describe(AssertSqlSafe(query.clone()).into_sql_str())
             .await
             .map_err(|error| anyhow::anyhow!("{error} in {query}"))?;
-        let columns: Vec<_> = described.columns().iter().map(|column| column.name()).collect();
+        let columns: Vec<_> = described.columns().iter().map(sqlx::Column::name).collect();
         let named: Vec<_> = recorded["describe"]["columns"]
             .as_array()
             .into_iter()
@@ -37,18 +37,18 @@ async fn recorded_queries_match_the_schema() -> anyhow::Result<()> {
             .map(|column| &column["name"])
             .collect();
         assert_eq!(json!(columns), json!(named), "{query}");
-        let types: Vec<_> = described
+        let described_types: Vec<_> = described
             .columns()
             .iter()
             .map(|column| column.type_info().name().to_lowercase().replace("[]", "array"))
             .collect();
-        let typed: Vec<_> = recorded["describe"]["columns"]
+        let recorded_types: Vec<_> = recorded["describe"]["columns"]
             .as_array()
             .into_iter()
             .flatten()
             .map(|column| column["type_info"].as_str().unwrap_or("custom").to_lowercase())
             .collect();
-        assert_eq!(types, typed, "{query}");
+        assert_eq!(described_types, recorded_types, "{query}");
         let nullable: Vec<_> = (0..columns.len()).map(|column| described.nullable(column)).collect();
         assert_eq!(json!(nullable), recorded["describe"]["nullable"], "{query}");
         let parameters = match described.parameters() {
