@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use shared::clock::ManualClock;
 use shared::server::shutdown::Shutdown;
+use token_server::domain::password::PasswordHasher;
 use tokio::sync::oneshot;
 
 use crate::client::http_client;
@@ -60,6 +61,7 @@ impl Which {
 #[derive(Debug)]
 pub struct Threaded {
     address: SocketAddr,
+    hasher: Option<Arc<PasswordHasher>>,
     shutdown: Shutdown,
     thread: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -74,8 +76,8 @@ impl Threaded {
         let thread = std::thread::Builder::new().name(which.name().into()).spawn(move || {
             actix_web::rt::System::new().block_on(serve(which, settings, clock, stopping, ready))
         })?;
-        if let Ok(address) = started.await {
-            return Ok(Self { address, shutdown, thread: Some(thread) });
+        if let Ok(Started { address, hasher }) = started.await {
+            return Ok(Self { address, hasher, shutdown, thread: Some(thread) });
         }
         let outcome = thread.join().map_err(|_| anyhow::anyhow!("{} panicked", which.name()))?;
         let error = outcome.err().unwrap_or_else(|| anyhow::anyhow!("it stopped at once"));
@@ -83,12 +85,18 @@ impl Threaded {
     }
 }
 
+/// What a server in a thread tells the test.
+struct Started {
+    address: SocketAddr,
+    hasher: Option<Arc<PasswordHasher>>,
+}
+
 async fn serve(
     which: Which,
     settings: PathBuf,
     clock: Arc<ManualClock>,
     shutdown: Shutdown,
-    ready: oneshot::Sender<SocketAddr>,
+    ready: oneshot::Sender<Started>,
 ) -> anyhow::Result<()> {
     // Variables of the machine are not for servers in a test.
     let environment = Vec::new();
@@ -96,15 +104,16 @@ async fn serve(
         Which::Registry => {
             let (settings, ..) = registry::settings::load(Some(&settings), environment)?;
             let server = registry::app::Registry::build(settings, clock)?;
-            let _ = ready.send(server.address());
+            let _ = ready.send(Started { address: server.address(), hasher: None });
             server.run(shutdown).await?;
         }
         Which::TokenServer => {
             let loaded = token_server::settings::load(Some(&settings), environment)?;
             let settings = token_server::settings::TokenServerSettings::validate(&loaded)?;
             let server = token_server::app::TokenServer::build(settings, clock).await?;
-            let _ = ready.send(server.addr());
-            server.run_until_stopped(shutdown).await?;
+            let hasher = Some(server.password_hasher());
+            let _ = ready.send(Started { address: server.address(), hasher });
+            server.run(shutdown).await?;
         }
     }
     Ok(())
@@ -224,6 +233,14 @@ impl Server {
         match self {
             Self::Thread(server) => server.address,
             Self::Process(server) => server.address,
+        }
+    }
+
+    /// How many passwords a token server in a thread has hashed so far.
+    pub fn hash_runs(&self) -> u64 {
+        match self {
+            Self::Thread(Threaded { hasher: Some(hasher), .. }) => hasher.runs(),
+            Self::Thread(_) | Self::Process(_) => 0,
         }
     }
 

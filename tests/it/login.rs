@@ -29,7 +29,7 @@ async fn the_challenge_names_realm_and_service() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn unknown_wrong_and_disabled_users_get_the_same_answer() -> anyhow::Result<()> {
+async fn unknown_wrong_and_disabled_users_get_the_same_answer_after_the_same_work() -> anyhow::Result<()> {
     let town = Town::start().await?;
     town.stack.add_user("gone").await?;
     town.stack.operator(&["user", "disable", "gone", "--yes"], "").await?.success()?;
@@ -42,11 +42,28 @@ async fn unknown_wrong_and_disabled_users_get_the_same_answer() -> anyhow::Resul
         ("GONE", "wrong"),
     ] {
         let client = OciClient::new(&registry, user, password)?;
+        let before = town.stack.token_server.hash_runs();
         let answer = client.login().await?.expect_error(401, "UNAUTHORIZED")?;
+        assert_eq!(town.stack.token_server.hash_runs() - before, 1, "{user}");
         answers.push((answer.text(), answer.header("www-authenticate").map(str::to_owned)));
     }
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_password_is_hashed_once_for_many_tokens_and_again_after_a_minute() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    for _ in 0..10 {
+        town.alice.forget_tokens();
+        town.alice.login().await?.expect(200)?;
+    }
+    assert_eq!(town.stack.token_server.hash_runs(), 1);
+    town.stack.clock.advance(std::time::Duration::from_mins(1));
+    town.alice.forget_tokens();
+    town.alice.login().await?.expect(200)?;
+    assert_eq!(town.stack.token_server.hash_runs(), 2);
     Ok(())
 }
 

@@ -106,7 +106,7 @@ impl TokenServer {
     }
 
     /// The address that was bound, with its real port.
-    pub fn addr(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.listener.address()
     }
 
@@ -116,7 +116,7 @@ impl TokenServer {
     }
 
     /// Serves until a stop is requested and open requests are done or out of time.
-    pub async fn run_until_stopped(self, shutdown: Shutdown) -> io::Result<()> {
+    pub async fn run(self, shutdown: Shutdown) -> io::Result<()> {
         let pool = self.pool.clone();
         // The signing key was loaded before the socket was bound, so it needs no check of its own.
         let health = Health::default().with("database", move || {

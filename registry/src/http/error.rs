@@ -125,7 +125,7 @@ impl ApiError {
             }
             Self::DeleteDisabled => Answer::new(S::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, text()),
             Self::TokenRequestTooLarge { .. } => {
-                Answer::new(S::PAYLOAD_TOO_LARGE, ErrorCode::SizeInvalid, text())
+                Answer::new(S::PAYLOAD_TOO_LARGE, ErrorCode::Unsupported, text())
             }
             Self::TokenServerUnavailable | Self::KeysUnavailable => Answer::unavailable(&text()),
             Self::Body(error) => body_answer(error),

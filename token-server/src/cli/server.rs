@@ -26,8 +26,8 @@ pub(super) async fn serve(settings: TokenServerSettings, loaded: &Loaded) -> Res
     let shutdown = Shutdown::default();
     shutdown.on_signals()?;
     let server = TokenServer::build(settings, Arc::new(SystemClock)).await?;
-    tracing::info!(address = %server.addr(), version = env!("CARGO_PKG_VERSION"), "token server listening");
-    server.run_until_stopped(shutdown).await?;
+    tracing::info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), "token server listening");
+    server.run(shutdown).await?;
     tracing::info!("token server stopped");
     Ok(())
 }
