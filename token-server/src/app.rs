@@ -16,6 +16,7 @@ use shared::server::shutdown::Shutdown;
 use crate::db::error::DbError;
 use crate::db::{self, Pool};
 use crate::domain::account::Accounts;
+use crate::domain::audit_repeats::AuditRepeats;
 use crate::domain::authenticate::Authenticator;
 use crate::domain::error::TokenServerError;
 use crate::domain::key_store;
@@ -85,17 +86,26 @@ impl TokenServer {
         let hasher = Arc::new(hasher.map_err(TokenServerError::from)?);
         let verified = VerifiedPasswords::new(passwords.cache, &random).map_err(TokenServerError::from)?;
         let refresh_tokens = RefreshTokens::new(TokenMac::new(&settings.secret), settings.refresh);
+        let repeats = Arc::new(AuditRepeats::default());
         let authenticator = Arc::new(Authenticator::new(
             pool.clone(),
             clock.clone(),
             hasher.clone(),
             verified,
             refresh_tokens,
+            repeats.clone(),
         ));
         let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
         let key_set = PublishedKeySet::new(&key.key_set());
-        let issuer =
-            TokenIssuer::new(settings.issuer, pool.clone(), clock, random, authenticator, Arc::new(key));
+        let issuer = TokenIssuer::new(
+            settings.issuer,
+            pool.clone(),
+            clock,
+            random,
+            authenticator,
+            Arc::new(key),
+            repeats,
+        );
         let services = Services {
             issuer: Arc::new(issuer),
             accounts: Arc::new(accounts),

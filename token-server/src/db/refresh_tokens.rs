@@ -107,6 +107,24 @@ pub async fn delete_refresh_tokens_of(db: impl PgExecutor<'_>, pid: i64) -> Resu
     Ok(query.execute(db).await?.rows_affected())
 }
 
+/// Removes all but the `keep` most recently used tokens of a user for one registry.
+pub async fn delete_beyond(
+    db: impl PgExecutor<'_>,
+    pid: i64,
+    audience: &str,
+    keep: i64,
+) -> Result<u64, DbError> {
+    let query = sqlx::query!(
+        "delete from refresh_token
+          where mac in (select mac from refresh_token where pid = $1 and audience = $2
+                         order by last_used_at desc, created_at desc offset $3)",
+        pid,
+        audience,
+        keep
+    );
+    Ok(query.execute(db).await?.rows_affected())
+}
+
 /// Removes a user's tokens that were last used before that time.
 pub async fn delete_idle(
     db: impl PgExecutor<'_>,

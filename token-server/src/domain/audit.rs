@@ -1,28 +1,18 @@
 //! The closed list of things worth remembering.
 //!
-//! Logins are recorded when credentials were really checked; a password that was right a moment ago, or a refresh
-//! token that was used within the last minute, adds no row. The same refusal to the same client adds one row a
-//! minute, so that asking again and again does not fill the disk.
+//! What clients can repeat at will, such as logins and refusals, goes through [`super::audit_repeats`].
 //!
 //! *Invariant:* a record never holds a secret, and texts from strangers are cut to a fixed length and printable.
 
-use std::time::Duration;
-
-use moka::sync::Cache;
 use shared::clock::Clock;
 use uuid::Uuid;
 
+use crate::db::Executor;
 use crate::db::audit::{self, AuditRow};
 use crate::db::error::DbError;
-use crate::db::{Executor, Pool};
 
 /// Longest text from outside that is kept.
 const MAX_TEXT_CHARACTERS: usize = 200;
-
-/// The same refusal is recorded again after this time.
-const REPEAT_AFTER: Duration = Duration::from_mins(1);
-
-const MAX_REMEMBERED_REFUSALS: u64 = 10_000;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +21,8 @@ pub enum Event {
     Login,
     /// Rights were asked for and not held.
     ScopesRefused,
+    /// A login that lasts was given out.
+    RefreshTokenIssued,
     /// Users changed their own password.
     PasswordChanged,
     /// The following were done by an administrator.
@@ -61,6 +53,7 @@ impl Event {
         match self {
             Self::Login => "login",
             Self::ScopesRefused => "scopes_refused",
+            Self::RefreshTokenIssued => "refresh_token_issued",
             Self::PasswordChanged => "password_changed",
             Self::UserAdded => "user_added",
             Self::UserPasswordSet => "user_password_set",
@@ -139,48 +132,8 @@ pub async fn record(
     audit::insert_event(db, &row, clock.now()).await
 }
 
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(MAX_TEXT_CHARACTERS).collect()
-}
-
-/// Records refusals, the same one once a minute.
-#[derive(Debug)]
-pub struct Refusals {
-    recent: Cache<String, i64>,
-}
-
-impl Default for Refusals {
-    fn default() -> Self {
-        Self {
-            recent: Cache::builder().max_capacity(MAX_REMEMBERED_REFUSALS).time_to_live(REPEAT_AFTER).build(),
-        }
-    }
-}
-
-impl Refusals {
-    /// Writes the record unless it was written within the last minute.
-    pub async fn record(
-        &self,
-        db: &Pool,
-        clock: &dyn Clock,
-        origin: &Origin,
-        refusal: Record<'_>,
-    ) -> Result<(), DbError> {
-        let now = clock.unix_now();
-        let address = origin.address.as_deref().unwrap_or_default();
-        let key = format!(
-            "{}\n{}\n{address}\n{}",
-            refusal.event.as_str(),
-            refusal.actor,
-            printable(refusal.target)
-        );
-        if self.recent.get(&key).is_some_and(|end| now < end) {
-            return Ok(());
-        }
-        record(db, clock, origin, refusal).await?;
-        self.recent.insert(key, now.saturating_add(REPEAT_AFTER.as_secs().cast_signed()));
-        Ok(())
-    }
 }
 
 #[cfg(test)]

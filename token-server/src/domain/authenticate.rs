@@ -9,7 +9,8 @@ use std::sync::Arc;
 use shared::clock::Clock;
 use shared::secret::Secret;
 
-use super::audit::{self, Event, Origin, Outcome, Record, Refusals};
+use super::audit::{Event, Origin, Outcome, Record};
+use super::audit_repeats::AuditRepeats;
 use super::error::TokenServerError;
 use super::password::{MAX_PASSWORD_BYTES, PasswordHasher};
 use super::principal_name::PrincipalName;
@@ -40,7 +41,7 @@ pub struct Authenticator {
     hasher: Arc<PasswordHasher>,
     verified: VerifiedPasswords,
     refresh_tokens: RefreshTokens,
-    refusals: Refusals,
+    repeats: Arc<AuditRepeats>,
 }
 
 impl Authenticator {
@@ -51,8 +52,9 @@ impl Authenticator {
         hasher: Arc<PasswordHasher>,
         verified: VerifiedPasswords,
         refresh_tokens: RefreshTokens,
+        repeats: Arc<AuditRepeats>,
     ) -> Self {
-        Self { pool, clock, hasher, verified, refresh_tokens, refusals: Refusals::default() }
+        Self { pool, clock, hasher, verified, refresh_tokens, repeats }
     }
 
     /// Refresh tokens, for whoever issues them.
@@ -79,21 +81,32 @@ impl Authenticator {
         if let Some(row) = active
             && self.verified.contains(row.uid, &row.password_hash, password, &*self.clock)
         {
-            return Ok(User::from_row(row.clone()));
+            let user = User::from_row(row.clone());
+            self.record_login(&user, "password", origin).await?;
+            return Ok(user);
         }
         let hash = active.map(|row| row.password_hash.as_str());
-        let matches = self.hasher.verify(password, hash).await?;
-        match row {
-            Some(row) if matches && !row.disabled => self.accept(row, password, origin).await,
-            row => {
-                let reason = match row {
-                    None => "unknown_user",
-                    Some(row) if row.disabled => "disabled_user",
-                    Some(_) => "wrong_password",
-                };
-                Err(self.refuse_login(name.as_ref(), reason, origin).await?)
-            }
+        let reason = match &row {
+            None => "unknown_user",
+            Some(row) if row.disabled => "disabled_user",
+            Some(_) => "wrong_password",
+        };
+        if !self.hasher.verify(password, hash).await? {
+            return Err(self.refuse_login(name.as_ref(), reason, origin).await?);
         }
+        match self.still_as_checked(row).await? {
+            Some(row) => self.accept(row, password, origin).await,
+            None => Err(self.refuse_login(name.as_ref(), "changed_meanwhile", origin).await?),
+        }
+    }
+
+    /// A check can wait long in the queue; what counts is the user as it is afterwards.
+    async fn still_as_checked(&self, row: Option<UserRow>) -> Result<Option<UserRow>, TokenServerError> {
+        let Some(checked) = row else { return Ok(None) };
+        let now = users::find_user(&self.pool, &checked.name).await?;
+        Ok(now.filter(|now| {
+            now.uid == checked.uid && !now.disabled && now.password_hash == checked.password_hash
+        }))
     }
 
     async fn accept(
@@ -138,7 +151,7 @@ impl Authenticator {
                     target: refused.user.as_deref().unwrap_or_default(),
                     outcome: Outcome::Refused(refused.failure.as_str()),
                 };
-                self.refusals.record(&self.pool, &*self.clock, origin, refusal).await?;
+                self.repeats.record(&self.pool, &*self.clock, origin, refusal).await?;
                 Err(match refused.failure {
                     // Clients put a password there when they were given no user name.
                     RefreshFailure::Malformed => TokenServerError::WrongCredentials,
@@ -156,7 +169,7 @@ impl Authenticator {
             target: &user.name,
             outcome: Outcome::Allowed(Some(how)),
         };
-        Ok(audit::record(&self.pool, &*self.clock, origin, record).await?)
+        Ok(self.repeats.record(&self.pool, &*self.clock, origin, record).await?)
     }
 
     /// Records a failed login and says what the client is told. What was typed as a name is kept only when it can be
@@ -174,7 +187,7 @@ impl Authenticator {
             target: name.map_or("", PrincipalName::as_str),
             outcome: Outcome::Refused(reason),
         };
-        audit::record(&self.pool, &*self.clock, origin, record).await?;
+        self.repeats.record(&self.pool, &*self.clock, origin, record).await?;
         Ok(TokenServerError::WrongCredentials)
     }
 }

@@ -32,7 +32,8 @@ pub async fn load_or_create_signing_key(
     }
     let now = clock.now();
     let new = NewKey::generate(random, now)?;
-    let sealed_private_key = sealing::seal(secret, &new.kid, &new.private_key, random)?;
+    let sealed_private_key =
+        sealing::seal(secret, &context(&new.kid, &new.certificate), &new.private_key, random)?;
     let row = SigningKeyRow { kid: new.kid, sealed_private_key, certificate: new.certificate };
     signing_keys::insert_signing_key(&mut *tx, &row, now).await?;
     db::commit(tx).await?;
@@ -45,7 +46,13 @@ fn unseal(
     secret: &MasterSecret,
     random: &SystemRandom,
 ) -> Result<SigningKey, TokenServerError> {
-    let private_key = sealing::open(secret, &row.kid, &row.sealed_private_key)
+    let private_key = sealing::open(secret, &context(&row.kid, &row.certificate), &row.sealed_private_key)
         .map_err(|_| TokenServerError::SealedKey { kid: row.kid })?;
     Ok(SigningKey::new(&Zeroizing::new(private_key), row.certificate, random)?)
+}
+
+/// The certificate is exported for other registries to trust, so whoever can write to the database but does not have
+/// the secret must not be able to put another one in its place.
+fn context(kid: &str, certificate: &[u8]) -> Vec<u8> {
+    [kid.as_bytes(), b"\0", certificate].concat()
 }

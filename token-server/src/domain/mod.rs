@@ -57,3 +57,5 @@ pub mod account;
 pub mod administration;
 
 pub mod audit;
+
+pub mod audit_repeats;

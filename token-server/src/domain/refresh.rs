@@ -13,6 +13,7 @@ use shared::clock::Clock;
 use shared::secret::Secret;
 use time::OffsetDateTime;
 
+use super::audit::{self, Event, Origin, Outcome, Record};
 use super::error::TokenServerError;
 use super::opaque_token::{self, TokenMac};
 use super::subject::User;
@@ -23,6 +24,10 @@ use crate::db::{self, Pool};
 pub const USE_PRECISION: Duration = Duration::from_mins(1);
 
 const MAX_CLIENT_ID_CHARACTERS: usize = 100;
+
+/// A user has at most this many for one registry; the oldest make room, so that scripts that log in for each build
+/// do not pile them up.
+const MAX_TOKENS: i64 = 100;
 
 /// How long refresh tokens are good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +100,7 @@ impl RefreshTokens {
         user: &User,
         audience: &str,
         client_id: &str,
+        origin: &Origin,
     ) -> Result<Secret, TokenServerError> {
         let token = opaque_token::generate(random)?;
         let client_id: String =
@@ -115,6 +121,15 @@ impl RefreshTokens {
         if !refresh_tokens::insert_refresh_token(&mut *tx, &row, now).await? {
             return Err(TokenServerError::WrongCredentials);
         }
+        refresh_tokens::delete_beyond(&mut *tx, user.pid, audience, MAX_TOKENS).await?;
+        let record = Record {
+            event: Event::RefreshTokenIssued,
+            actor: &user.name,
+            actor_uid: Some(user.uid),
+            target: audience,
+            outcome: Outcome::Allowed(Some(&client_id)),
+        };
+        audit::record(&mut *tx, clock, origin, record).await?;
         db::commit(tx).await?;
         Ok(token)
     }

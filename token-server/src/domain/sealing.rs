@@ -1,7 +1,7 @@
-//! Private keys at rest: encrypted and bound to their key id.
+//! Private keys at rest: encrypted and bound to what is kept with them.
 //!
-//! A sealed key is one byte of version, a random nonce, and the ciphertext with its tag. The key id is authenticated
-//! with it, so that rows cannot be exchanged.
+//! A sealed key is one byte of version, a random nonce, and the ciphertext with its tag. The context (key id and
+//! certificate) is authenticated with it, so that neither rows nor certificates can be exchanged.
 //!
 //! *Invariant:* what cannot be opened with the configured secret is an error, never a different key.
 //!
@@ -15,7 +15,7 @@ use super::random::{self, NoRandomness};
 
 const VERSION: u8 = 1;
 
-/// The bytes were sealed with another secret, for another key id, or were damaged.
+/// The bytes were sealed with another secret, for another context, or were damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it was sealed with another `secret`, or is damaged")]
 pub struct CannotOpen;
@@ -28,24 +28,20 @@ fn key(secret: &MasterSecret) -> LessSafeKey {
 /// Encrypts a private key.
 pub fn seal(
     secret: &MasterSecret,
-    key_id: &str,
+    context: &[u8],
     private_key: &[u8],
     random: &SystemRandom,
 ) -> Result<Vec<u8>, NoRandomness> {
     let nonce: [u8; NONCE_LEN] = random::bytes(random)?;
     let mut sealed = private_key.to_vec();
     key(secret)
-        .seal_in_place_append_tag(
-            Nonce::assume_unique_for_key(nonce),
-            Aad::from(key_id.as_bytes()),
-            &mut sealed,
-        )
+        .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut sealed)
         .expect("a private key is far below the limit of the cipher");
     Ok([&[VERSION][..], &nonce, &sealed].concat())
 }
 
 /// Decrypts a private key.
-pub fn open(secret: &MasterSecret, key_id: &str, sealed: &[u8]) -> Result<Vec<u8>, CannotOpen> {
+pub fn open(secret: &MasterSecret, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, CannotOpen> {
     let (&version, rest) = sealed.split_first().ok_or(CannotOpen)?;
     let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(CannotOpen)?;
     if version != VERSION {
@@ -53,7 +49,7 @@ pub fn open(secret: &MasterSecret, key_id: &str, sealed: &[u8]) -> Result<Vec<u8
     }
     let mut opened = ciphertext.to_vec();
     let length = key(secret)
-        .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(key_id.as_bytes()), &mut opened)
+        .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context), &mut opened)
         .map_err(|_| CannotOpen)?
         .len();
     opened.truncate(length);
@@ -71,25 +67,25 @@ mod tests {
     }
 
     #[test]
-    fn only_the_same_secret_and_key_id_open_it() {
+    fn only_the_same_secret_and_context_open_it() {
         let random = SystemRandom::new();
-        let sealed = seal(&secret("a"), "kid", b"private", &random).unwrap();
-        assert_eq!(open(&secret("a"), "kid", &sealed).unwrap(), b"private");
-        assert_eq!(open(&secret("b"), "kid", &sealed), Err(CannotOpen));
-        assert_eq!(open(&secret("a"), "other", &sealed), Err(CannotOpen));
-        assert_ne!(seal(&secret("a"), "kid", b"private", &random).unwrap(), sealed, "nonces are random");
+        let sealed = seal(&secret("a"), b"kid", b"private", &random).unwrap();
+        assert_eq!(open(&secret("a"), b"kid", &sealed).unwrap(), b"private");
+        assert_eq!(open(&secret("b"), b"kid", &sealed), Err(CannotOpen));
+        assert_eq!(open(&secret("a"), b"other", &sealed), Err(CannotOpen));
+        assert_ne!(seal(&secret("a"), b"kid", b"private", &random).unwrap(), sealed, "nonces are random");
     }
 
     #[test]
     fn damage_is_noticed_wherever_it_is() {
-        let sealed = seal(&secret("a"), "kid", b"private", &SystemRandom::new()).unwrap();
+        let sealed = seal(&secret("a"), b"kid", b"private", &SystemRandom::new()).unwrap();
         for position in 0..sealed.len() {
             let mut damaged = sealed.clone();
             damaged[position] ^= 1;
-            assert_eq!(open(&secret("a"), "kid", &damaged), Err(CannotOpen), "{position}");
+            assert_eq!(open(&secret("a"), b"kid", &damaged), Err(CannotOpen), "{position}");
         }
         for length in 0..sealed.len() {
-            assert_eq!(open(&secret("a"), "kid", &sealed[..length]), Err(CannotOpen), "{length}");
+            assert_eq!(open(&secret("a"), b"kid", &sealed[..length]), Err(CannotOpen), "{length}");
         }
     }
 }

@@ -14,7 +14,8 @@ use shared::scope::{Scope, ScopeList};
 use shared::secret::Secret;
 
 use super::audience::{AudienceRef, Audiences, Verifier};
-use super::audit::{Event, Origin, Outcome, Record, Refusals};
+use super::audit::{Event, Origin, Outcome, Record};
+use super::audit_repeats::AuditRepeats;
 use super::authenticate::{Authenticator, Credentials};
 use super::error::TokenServerError;
 use super::issue::{self, Decision, TokenFrame};
@@ -90,7 +91,7 @@ pub struct TokenIssuer {
     random: SystemRandom,
     authenticator: Arc<Authenticator>,
     key: Arc<SigningKey>,
-    refusals: Refusals,
+    repeats: Arc<AuditRepeats>,
 }
 
 impl TokenIssuer {
@@ -102,13 +103,9 @@ impl TokenIssuer {
         random: SystemRandom,
         authenticator: Arc<Authenticator>,
         key: Arc<SigningKey>,
+        repeats: Arc<AuditRepeats>,
     ) -> Self {
-        Self { settings, pool, clock, random, authenticator, key, refusals: Refusals::default() }
-    }
-
-    /// The text of the claim `iss`.
-    pub fn issuer(&self) -> &str {
-        &self.settings.issuer
+        Self { settings, pool, clock, random, authenticator, key, repeats }
     }
 
     /// Answers a request.
@@ -121,7 +118,7 @@ impl TokenIssuer {
         let subject = self.authenticate(request, audience, origin).await?;
         let decision = self.decide(&subject, &request.scopes).await?;
         self.record_refusals(&subject, &decision, origin).await?;
-        let refresh_token = self.refresh_token(request, &subject, audience).await?;
+        let refresh_token = self.refresh_token(request, &subject, audience, origin).await?;
         let frame = TokenFrame {
             issuer: &self.settings.issuer,
             audience,
@@ -204,7 +201,7 @@ impl TokenIssuer {
                 target: &target,
                 outcome: Outcome::Refused(reason),
             };
-            self.refusals.record(&self.pool, &*self.clock, origin, refusal).await?;
+            self.repeats.record(&self.pool, &*self.clock, origin, refusal).await?;
         }
         Ok(())
     }
@@ -216,6 +213,7 @@ impl TokenIssuer {
         request: &TokenRequest,
         subject: &Subject,
         audience: AudienceRef<'_>,
+        origin: &Origin,
     ) -> Result<Option<Secret>, TokenServerError> {
         match (&request.credentials, subject, request.access) {
             (Some(Credentials::RefreshToken(token)), Subject::User(_), Access::Offline) => {
@@ -230,6 +228,7 @@ impl TokenIssuer {
                     user,
                     audience.name,
                     &request.client_id,
+                    origin,
                 );
                 issued.await.map(Some)
             }

@@ -1,0 +1,155 @@
+//! Records of what clients can repeat at will.
+//!
+//! A push of many layers logs in many times, and a stranger can be refused as often as the line allows. So the same
+//! thing from the same place adds one row a minute, a stranger's refusals count as the same whatever was asked for,
+//! and all refusals together have a limit, so that nobody can fill the disk.
+//!
+//! *Invariant:* the first of its kind is always recorded before it is answered, up to the limit; beyond it the log
+//! says so once a minute.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use shared::clock::Clock;
+
+use super::audit::{self, Origin, Outcome, Record};
+use crate::db::Pool;
+use crate::db::error::DbError;
+
+/// The same is recorded again after this time.
+const REPEAT_AFTER: Duration = Duration::from_mins(1);
+
+const MAX_REMEMBERED: u64 = 10_000;
+
+/// Rows of refusals in a minute, of all clients together.
+const MAX_REFUSALS_A_MINUTE: u32 = 600;
+
+/// What was recorded within the last minute.
+#[derive(Debug)]
+pub struct AuditRepeats {
+    recent: Cache<String, i64>,
+    refusals: Mutex<Minute>,
+}
+
+#[derive(Debug, Default)]
+struct Minute {
+    number: i64,
+    rows: u32,
+}
+
+impl Default for AuditRepeats {
+    fn default() -> Self {
+        Self {
+            recent: Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REPEAT_AFTER).build(),
+            refusals: Mutex::default(),
+        }
+    }
+}
+
+impl AuditRepeats {
+    /// Writes the record unless its like was written within the last minute.
+    pub async fn record(
+        &self,
+        db: &Pool,
+        clock: &dyn Clock,
+        origin: &Origin,
+        record: Record<'_>,
+    ) -> Result<(), DbError> {
+        let now = clock.unix_now();
+        let key = key(origin, &record);
+        if self.recent.get(&key).is_some_and(|end| now < end) {
+            return Ok(());
+        }
+        if matches!(record.outcome, Outcome::Refused(_)) && !self.admit_refusal(now) {
+            return Ok(());
+        }
+        audit::record(db, clock, origin, record).await?;
+        self.recent.insert(key, now.saturating_add(REPEAT_AFTER.as_secs().cast_signed()));
+        Ok(())
+    }
+
+    fn admit_refusal(&self, now: i64) -> bool {
+        let mut minute = self.refusals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let number = now.div_euclid(60);
+        if minute.number != number {
+            *minute = Minute { number, rows: 0 };
+        }
+        minute.rows = minute.rows.saturating_add(1);
+        if minute.rows == MAX_REFUSALS_A_MINUTE + 1 {
+            tracing::warn!(
+                limit = MAX_REFUSALS_A_MINUTE,
+                "too many refusals; the rest of this minute is not recorded"
+            );
+        }
+        minute.rows <= MAX_REFUSALS_A_MINUTE
+    }
+}
+
+fn key(origin: &Origin, record: &Record<'_>) -> String {
+    let place = origin.address.as_deref().map(place).unwrap_or_default();
+    // Whoever is not logged in can make up names without end.
+    let target = if record.actor.is_empty() && record.event == audit::Event::ScopesRefused {
+        String::new()
+    } else {
+        audit::printable(record.target)
+    };
+    let outcome = match record.outcome {
+        Outcome::Allowed(remark) => remark.unwrap_or_default(),
+        Outcome::Refused(reason) => reason,
+    };
+    format!("{}\n{outcome}\n{}\n{place}\n{target}", record.event.as_str(), record.actor)
+}
+
+/// A customer line has a whole /64 of version 6 to choose from.
+fn place(address: &str) -> String {
+    match address.parse() {
+        Ok(IpAddr::V6(address)) => {
+            let prefix = address.to_bits() & !u128::from(u64::MAX);
+            Ipv6Addr::from_bits(prefix).to_string()
+        }
+        _ => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::audit::Event;
+    use super::*;
+
+    fn refused<'a>(event: Event, actor: &'a str, target: &'a str) -> Record<'a> {
+        Record { event, actor, actor_uid: None, target, outcome: Outcome::Refused("why") }
+    }
+
+    fn from(address: &str) -> Origin {
+        Origin { address: Some(address.into()), agent: None }
+    }
+
+    #[test]
+    fn a_stranger_is_one_whatever_is_asked_for_and_a_user_is_not() {
+        let here = from("192.0.2.1");
+        let stranger = |target| key(&here, &refused(Event::ScopesRefused, "", target));
+        assert_eq!(stranger("a"), stranger("b"));
+        let user = |target| key(&here, &refused(Event::ScopesRefused, "alice", target));
+        assert_ne!(user("a"), user("b"));
+        let login = |target| key(&here, &refused(Event::Login, "", target));
+        assert_ne!(login("alice"), login("bob"));
+    }
+
+    #[test]
+    fn neighbours_in_one_network_of_version_six_are_one() {
+        let record = refused(Event::Login, "", "alice");
+        assert_eq!(key(&from("2001:db8::1"), &record), key(&from("2001:db8::2"), &record));
+        assert_ne!(key(&from("2001:db8:0:1::1"), &record), key(&from("2001:db8::1"), &record));
+        assert_ne!(key(&from("192.0.2.1"), &record), key(&from("192.0.2.2"), &record));
+    }
+
+    #[test]
+    fn all_refusals_together_have_a_limit_in_each_minute() {
+        let repeats = AuditRepeats::default();
+        let admitted = (0..2 * MAX_REFUSALS_A_MINUTE).filter(|_| repeats.admit_refusal(0)).count();
+        assert_eq!(admitted, MAX_REFUSALS_A_MINUTE as usize);
+        assert!(repeats.admit_refusal(60));
+    }
+}
