@@ -19,7 +19,7 @@ use crate::auth::trusted_keys::TrustedKeys;
 use crate::auth::verifier::Verifier;
 use crate::domain::Repositories;
 use crate::http::routes;
-use crate::http::state::{Auth, Forward, RegistryState, StateKey, TokenAuth};
+use crate::http::state::{Auth, Forward, LargeBodies, RegistryState, StateKey, TokenAuth};
 use crate::settings::{AuthSettings, RegistrySettings, TokenSettings};
 use crate::storage::filesystem::Filesystem;
 
@@ -43,10 +43,10 @@ impl Registry {
                 (Auth::Token(Box::new(auth)), Some(keys))
             }
         };
-        let secret = if settings.secret.is_empty() {
-            random_secret(&random)?
+        let state_key = if settings.secret.is_empty() {
+            StateKey::made_up(&random_secret(&random)?)
         } else {
-            settings.secret.expose().as_bytes().to_vec()
+            StateKey::configured(settings.secret.expose().as_bytes())
         };
         let stall_timeout = settings.listener.stall_timeout;
         let listener = Listener::bind(settings.listener)?;
@@ -56,8 +56,9 @@ impl Registry {
             clock,
             locations: settings.locations,
             headers: settings.headers,
-            state_key: StateKey::new(&secret),
+            state_key,
             stall_timeout,
+            large_bodies: LargeBodies::default(),
             delete_enabled: settings.delete_enabled,
             catalog_max_entries: settings.catalog_max_entries,
             tags_max_entries: settings.tags_max_entries,
@@ -118,7 +119,7 @@ fn token_auth(settings: TokenSettings, clock: Arc<dyn Clock>) -> anyhow::Result<
     Ok((auth, (keys, refresher)))
 }
 
-/// Good for one process: upload URLs of another replica are then refused, which a warning at start says.
+/// Good for one process: a replica running the distribution registry cannot continue its uploads.
 fn random_secret(random: &SystemRandom) -> anyhow::Result<Vec<u8>> {
     let mut secret = vec![0; 32];
     random.fill(&mut secret).ok().context("the system gives no random numbers")?;

@@ -12,6 +12,7 @@ use shared::clock::SystemClock;
 use shared::server::settings::process_environment;
 use shared::server::shutdown::Shutdown;
 use shared::server::telemetry;
+use shared::server::{causes, descriptors};
 
 use crate::app::Registry;
 use crate::settings::{self, RegistrySettings, keys};
@@ -39,7 +40,8 @@ enum Command {
         /// Settings file; without one, `REGISTRY_CONFIGURATION_PATH` names it; without that, defaults.
         config: Option<PathBuf>,
     },
-    /// Show the settings in effect and where each came from; exit with 1 if something is wrong or unknown.
+    /// Show the settings in effect and where each came from; exit with 1 if serve would refuse them or a key in the
+    /// file is unknown.
     CheckConfig {
         /// Settings file, as for serve.
         config: Option<PathBuf>,
@@ -56,7 +58,7 @@ pub async fn run() -> ExitCode {
         Command::ExampleConfig => Ok(print(&keys::SCHEMA.example())),
     };
     outcome.unwrap_or_else(|error| {
-        complain(&format!("registry: {error:#}"));
+        complain(&format!("registry: {}", causes::sentence(error.as_ref())));
         ExitCode::FAILURE
     })
 }
@@ -72,6 +74,7 @@ async fn serve(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let file = config_file(config, &mut environment);
     let (settings, _, warnings) = settings::load(file.as_deref(), environment)?;
     telemetry::start(settings.log());
+    descriptors::raise_limit();
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -84,14 +87,17 @@ async fn start(settings: RegistrySettings) -> anyhow::Result<()> {
     tracing::info!(address = %registry.address(), version = env!("CARGO_PKG_VERSION"), "registry is listening");
     let shutdown = Shutdown::default();
     shutdown.on_signals().context("signals cannot be caught")?;
-    registry.run(shutdown).await
+    registry.run(shutdown).await?;
+    tracing::info!("registry stopped");
+    Ok(())
 }
 
 fn check_config(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let mut environment = process_environment();
     let file = config_file(config, &mut environment);
-    let (_, loaded, warnings) = settings::load(file.as_deref(), environment)?;
+    let (settings, loaded, warnings) = settings::load(file.as_deref(), environment)?;
     print(&loaded.report());
+    settings.check()?;
     for warning in &warnings {
         complain(&format!("warning: {warning}"));
     }

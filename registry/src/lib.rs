@@ -17,6 +17,8 @@ pub mod http;
 
 mod auth;
 
+mod outgoing;
+
 pub mod domain;
 
 pub mod storage;

@@ -1,7 +1,7 @@
 //! What this registry trusts, and nothing more: keys, an issuer, an audience.
 //!
 //! Reading order: [`error`] (what can be wrong with a token), [`trusted_keys`] (whose signatures count),
-//! [`verifier`] (from bearer text to a verified token), [`refresh`] (how the keys stay fresh).
+//! [`verifier`] (from bearer text to a verified token), [`refresh`] (how the keys stay fresh, with the help of `remembered_keys`).
 
 pub(crate) mod error;
 
@@ -10,3 +10,5 @@ pub(crate) mod trusted_keys;
 pub(crate) mod verifier;
 
 pub(crate) mod refresh;
+
+mod remembered_keys;

@@ -12,7 +12,9 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
+use super::remembered_keys;
 use super::trusted_keys::TrustedKeys;
+use crate::outgoing;
 
 /// How often a URL is asked again.
 const URL_INTERVAL: Duration = Duration::from_mins(5);
@@ -34,8 +36,8 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Where keys come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum KeySource {
-    /// A document on the network; the last good one is kept at `cache`.
-    Url { url: Url, cache: Option<PathBuf> },
+    /// A document on the network; the last good one is kept at `cache`, for this URL and this issuer only.
+    Url { url: Url, issuer: String, cache: PathBuf },
     /// A document on disk.
     File(PathBuf),
 }
@@ -64,25 +66,24 @@ pub(crate) struct KeyRefresher {
 
 impl KeyRefresher {
     pub(crate) fn new(source: KeySource, keys: Arc<TrustedKeys>) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .timeout(FETCH_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
+        let client = outgoing::client(FETCH_TIMEOUT)?;
         Ok(Self { source, client, keys, last_unknown: Mutex::new(None) })
     }
 
     /// Loads what is at hand without the network. For a file this is all there is, so its failure is an error.
     pub(crate) fn load_local(&self) -> Result<(), KeySourceError> {
         match &self.source {
-            KeySource::File(path) => self.take(&read(path)?, &path.display().to_string()),
-            KeySource::Url { cache: Some(cache), .. } if cache.exists() => {
-                let name = cache.display().to_string();
-                if let Err(error) = read(cache).and_then(|document| self.take(&document, &name)) {
-                    tracing::warn!(%error, "remembered keys not used");
+            KeySource::File(path) => self.take(&read(path)?, &path.display().to_string()).map(|_| ()),
+            KeySource::Url { url, issuer, cache } => {
+                match remembered_keys::read(cache, url, issuer) {
+                    Ok(Some(set)) => {
+                        self.keys.replace(set);
+                    }
+                    Ok(None) => {}
+                    Err(error) => tracing::warn!(%error, file = %cache.display(), "remembered keys not used"),
                 }
                 Ok(())
             }
-            KeySource::Url { .. } => Ok(()),
         }
     }
 
@@ -115,24 +116,24 @@ impl KeyRefresher {
         // Waiting here is the single flight: whoever comes second finds the work done.
         let mut last = self.last_unknown.lock().await;
         if last.is_none_or(|last| last.elapsed() >= UNKNOWN_KEY_INTERVAL) {
+            // Before the fetch, because the client for whom it is made can go away in the middle of it.
+            *last = Some(Instant::now());
             if let Err(error) = self.refresh().await {
                 tracing::warn!(%error, "trusted keys not refreshed for an unknown key id");
             }
-            *last = Some(Instant::now());
         }
         self.keys.generation() != generation
     }
 
     async fn refresh(&self) -> Result<(), KeySourceError> {
         match &self.source {
-            KeySource::File(path) => self.take(&read(path)?, &path.display().to_string()),
-            KeySource::Url { url, cache } => {
+            KeySource::File(path) => self.take(&read(path)?, &path.display().to_string()).map(|_| ()),
+            KeySource::Url { url, issuer, cache } => {
                 let document = self.fetch(url).await?;
                 let before = self.keys.generation();
-                self.take(&document, url.as_str())?;
-                if let Some(cache) = cache
-                    && (self.keys.generation() != before || !cache.exists())
-                    && let Err(error) = remember(cache, &document)
+                let set = self.take(&document, url.as_str())?;
+                if (self.keys.generation() != before || !cache.exists())
+                    && let Err(error) = remembered_keys::write(cache, url, issuer, &set)
                 {
                     tracing::warn!(%error, file = %cache.display(), "trusted keys not remembered on disk");
                 }
@@ -160,10 +161,10 @@ impl KeyRefresher {
         Ok(document)
     }
 
-    fn take(&self, document: &[u8], name: &str) -> Result<(), KeySourceError> {
-        let set: KeySet =
-            serde_json::from_slice(document).map_err(|_| KeySourceError::Unusable(name.to_owned()))?;
-        if self.keys.replace(set) { Ok(()) } else { Err(KeySourceError::Unusable(name.to_owned())) }
+    fn take(&self, document: &[u8], name: &str) -> Result<KeySet, KeySourceError> {
+        let unusable = || KeySourceError::Unusable(name.to_owned());
+        let set: KeySet = serde_json::from_slice(document).map_err(|_| unusable())?;
+        if self.keys.replace(set.clone()) { Ok(set) } else { Err(unusable()) }
     }
 }
 
@@ -174,14 +175,4 @@ fn read(path: &Path) -> Result<Vec<u8>, KeySourceError> {
         return Err(KeySourceError::TooLarge(path.display().to_string()));
     }
     std::fs::read(path).map_err(failed)
-}
-
-/// Replaces the remembered set as a whole; it is only an aid at the next start, so it is not synced.
-fn remember(cache: &Path, document: &[u8]) -> std::io::Result<()> {
-    if let Some(folder) = cache.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let temporary = cache.with_extension("tmp");
-    std::fs::write(&temporary, document)?;
-    std::fs::rename(temporary, cache)
 }

@@ -29,8 +29,8 @@ use super::trusted_keys::{TrustedKeys, parse_algorithm};
 /// A longer text is refused before it is parsed; a header of this size passes common proxies.
 pub(crate) const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// How many verified tokens are remembered; each takes about a kilobyte.
-const REMEMBERED_TOKENS: u64 = 10_000;
+/// Verified tokens are remembered up to this many bytes of their texts; in memory each is a few times as large.
+const REMEMBERED_BYTES: u64 = 8 * 1024 * 1024;
 
 /// No token of our own issuer lives longer than an hour.
 const MAX_STRICT_LIFETIME_SECONDS: i64 = 3600;
@@ -75,6 +75,7 @@ pub(crate) struct VerifiedToken {
     pub(crate) expires: i64,
     not_before: Option<i64>,
     generation: u64,
+    text_bytes: u32,
 }
 
 impl VerifiedToken {
@@ -112,7 +113,11 @@ struct Header {
 
 impl Verifier {
     pub(crate) fn new(expectations: Expectations, keys: Arc<TrustedKeys>, clock: Arc<dyn Clock>) -> Self {
-        Self { expectations, keys, clock, remembered: Cache::new(REMEMBERED_TOKENS) }
+        let remembered = Cache::builder()
+            .max_capacity(REMEMBERED_BYTES)
+            .weigher(|_, token: &Arc<VerifiedToken>| token.text_bytes)
+            .build();
+        Self { expectations, keys, clock, remembered }
     }
 
     pub(crate) fn expectations(&self) -> &Expectations {
@@ -174,7 +179,8 @@ impl Verifier {
             return Err(TokenError::BadSignature);
         }
         let claims: Claims = decode(body).ok_or(TokenError::Malformed("its claims do not parse"))?;
-        self.check_claims(claims, generation)
+        let text_bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        self.check_claims(claims, generation, text_bytes)
     }
 
     fn check_header(&self, header: &Header) -> Result<Algorithm, TokenError> {
@@ -194,7 +200,12 @@ impl Verifier {
             .ok_or(TokenError::Algorithm)
     }
 
-    fn check_claims(&self, claims: Claims, generation: u64) -> Result<VerifiedToken, TokenError> {
+    fn check_claims(
+        &self,
+        claims: Claims,
+        generation: u64,
+        text_bytes: u32,
+    ) -> Result<VerifiedToken, TokenError> {
         let Expectations { issuer, service, profile, .. } = &self.expectations;
         if claims.iss != *issuer {
             return Err(TokenError::WrongIssuer);
@@ -223,6 +234,7 @@ impl Verifier {
             expires: claims.exp,
             not_before: claims.nbf,
             generation,
+            text_bytes,
         })
     }
 }

@@ -8,13 +8,13 @@ use actix_web::body::SizedStream;
 use actix_web::http::Method;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE,
 };
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use futures_util::stream;
 
 use super::access::{Authorized, Delete, Pull};
-use super::conditional::{entity_tag, is_known};
+use super::conditional::{entity_tag, is_known, is_range_for};
 use super::error::ApiError;
 use super::headers::{CONTENT_DIGEST, OCTET_STREAM};
 use super::range::{RangeRequest, resolve};
@@ -33,20 +33,20 @@ pub(super) async fn get(
     let digest = digest(&request)?;
     if request.method() == Method::HEAD {
         let stat = state.repositories.stat_blob(caller.name(), &digest).await?;
+        if is_known(&request, &digest) {
+            return Ok(not_modified(&digest));
+        }
         let empty = stream::empty::<Result<web::Bytes, ApiError>>();
         let size = stat.size;
         return Ok(describe(StatusCode::OK, &stat).body(SizedStream::new(size, empty)));
     }
     let blob = state.repositories.open_blob(caller.name(), &digest).await?;
     if is_known(&request, &digest) {
-        return Ok(HttpResponse::NotModified()
-            .insert_header((ETAG, entity_tag(&digest)))
-            .insert_header((CONTENT_DIGEST, digest.to_string()))
-            .insert_header((CACHE_CONTROL, CACHE_FOR_A_YEAR))
-            .finish());
+        return Ok(not_modified(&digest));
     }
     let size = blob.stat.size;
-    let wanted = request.headers().get("range").and_then(|value| value.to_str().ok());
+    let wanted = request.headers().get(RANGE).and_then(|value| value.to_str().ok());
+    let wanted = wanted.filter(|_| is_range_for(&request, &digest));
     match resolve(wanted, size) {
         RangeRequest::Whole => {
             let mut response = describe(StatusCode::OK, &blob.stat);
@@ -76,6 +76,14 @@ pub(super) async fn delete(
 
 fn digest(request: &HttpRequest) -> Result<Digest, ApiError> {
     Ok(Digest::parse(request.match_info().query("digest"))?)
+}
+
+fn not_modified(digest: &Digest) -> HttpResponse {
+    HttpResponse::NotModified()
+        .insert_header((ETAG, entity_tag(digest)))
+        .insert_header((CONTENT_DIGEST, digest.to_string()))
+        .insert_header((CACHE_CONTROL, CACHE_FOR_A_YEAR))
+        .finish()
 }
 
 fn describe(status: StatusCode, stat: &BlobStat) -> HttpResponseBuilder {

@@ -1,6 +1,6 @@
 //! The list of all repositories.
 //!
-//! *Invariant:* a page costs what it lists, not what the registry holds.
+//! *Invariant:* a page costs what it lists and the names of the folders on its way, not what the registry holds.
 //!
 //! Spec: reserved as `_catalog`; behaviour of the distribution registry.
 

@@ -12,6 +12,7 @@ use actix_web::{HttpResponse, ResponseError};
 use shared::challenge::BearerChallenge;
 use shared::error_body::{ErrorBody, ErrorCode};
 use shared::repository_name::InvalidRepositoryName;
+use shared::server::causes;
 use shared::server::fallback::{error_response, note_error};
 
 use crate::domain::error::{BodyError, RegistryError};
@@ -210,7 +211,7 @@ impl ResponseError for ApiError {
         let answer = self.answer();
         let mut response = error_response(answer.status, &answer.body);
         if answer.status.is_server_error() {
-            note_error(&mut response, answer.body.code(), chain(self));
+            note_error(&mut response, answer.body.code(), causes::sentence(self));
         }
         if let Some((name, value)) = answer.header
             && let Ok(value) = HeaderValue::try_from(value)
@@ -219,15 +220,4 @@ impl ResponseError for ApiError {
         }
         response
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut chain = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        chain.push_str(": ");
-        chain.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    chain
 }

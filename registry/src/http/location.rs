@@ -13,7 +13,8 @@ pub(super) fn url(settings: &LocationSettings, request: &HttpRequest, path: &str
     if let Some(host) = &settings.host {
         return format!("{host}{path}");
     }
-    if settings.relative {
+    // Behind a proxy that is not trusted, only the client knows scheme and host.
+    if settings.relative || Client::of(request).behind_unknown_proxy {
         return path.to_owned();
     }
     origin(settings, request).map_or_else(|| path.to_owned(), |origin| format!("{origin}{path}"))

@@ -5,6 +5,7 @@
 //!
 //! Spec: end-3, end-7, end-9.
 
+use actix_web::body::SizedStream;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -12,11 +13,14 @@ use super::access::{Authorized, Delete, Pull, Push};
 use super::conditional::{entity_tag, is_known};
 use super::error::ApiError;
 use super::headers::CONTENT_DIGEST;
+use super::location;
 use super::state::RegistryState;
-use super::{body, location};
 use crate::domain::error::RegistryError;
 use crate::domain::manifests::MANIFEST_LIMIT_BYTES;
 use crate::oci::reference::{InvalidReference, Reference};
+
+/// A larger manifest is read again while it is sent, so that a client that reads slowly does not keep it in memory.
+const HELD_BYTES: usize = 64 * 1024;
 
 pub(super) async fn get(
     caller: Authorized<Pull>,
@@ -36,12 +40,20 @@ pub(super) async fn get(
             .insert_header((CONTENT_DIGEST, digest.to_string()))
             .finish());
     }
-    // For HEAD the framework sends the length and leaves out the body.
-    Ok(HttpResponse::Ok()
+    let mut response = HttpResponse::Ok();
+    response
         .insert_header((CONTENT_TYPE, manifest.media_type.as_str()))
         .insert_header((CONTENT_DIGEST, digest.to_string()))
-        .insert_header((ETAG, entity_tag(digest)))
-        .body(manifest.bytes))
+        .insert_header((ETAG, entity_tag(digest)));
+    let size = manifest.bytes.len();
+    if size <= HELD_BYTES {
+        // For HEAD the framework sends the length and leaves out the body.
+        return Ok(response.body(manifest.bytes));
+    }
+    let canonical = manifest.canonical.clone();
+    drop(manifest);
+    let bytes = state.repositories.stream_manifest(&reference, &canonical).await?;
+    Ok(response.body(SizedStream::new(size as u64, bytes)))
 }
 
 pub(super) async fn put(
@@ -53,10 +65,11 @@ pub(super) async fn put(
     let reference = Reference::parse(request.match_info().query("reference"))?;
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let limit = usize::try_from(MANIFEST_LIMIT_BYTES).unwrap_or(usize::MAX);
-    let Some(bytes) = body::collect(payload, limit, state.stall_timeout).await? else {
+    let Some(body) = state.large_bodies.collect(payload, limit, state.stall_timeout).await? else {
         return Err(RegistryError::ManifestTooLarge { limit_bytes: MANIFEST_LIMIT_BYTES }.into());
     };
-    let digest = state.repositories.put_manifest(caller.name(), &reference, content_type, bytes).await?;
+    let digest =
+        state.repositories.put_manifest(caller.name(), &reference, content_type, body.bytes.clone()).await?;
     let path = format!("/v2/{}/manifests/{digest}", caller.name());
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, location::url(&state.locations, &request, &path)))

@@ -39,6 +39,8 @@ mod location;
 
 mod pagination;
 
+mod parameters;
+
 mod range;
 
 mod upload_state;

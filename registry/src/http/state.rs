@@ -9,10 +9,12 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use shared::clock::Clock;
 use url::Url;
 
+pub(crate) use super::body::LargeBodies;
 pub(crate) use super::upload_state::StateKey;
 use crate::auth::refresh::KeyRefresher;
 use crate::auth::verifier::Verifier;
 use crate::domain::Repositories;
+use crate::outgoing;
 use crate::settings::{LocationSettings, Realm};
 
 /// The state of a running registry.
@@ -24,6 +26,7 @@ pub(crate) struct RegistryState {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) state_key: StateKey,
     pub(crate) stall_timeout: Duration,
+    pub(crate) large_bodies: LargeBodies,
     pub(crate) delete_enabled: bool,
     pub(crate) catalog_max_entries: usize,
     pub(crate) tags_max_entries: usize,
@@ -56,10 +59,7 @@ const FORWARD_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Forward {
     pub(crate) fn new(endpoint: Url) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .timeout(FORWARD_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
+        let client = outgoing::client(FORWARD_TIMEOUT)?;
         Ok(Self { endpoint, client })
     }
 }

@@ -14,8 +14,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use shared::server::client_address::Client;
 
 use super::error::ApiError;
+use super::location;
 use super::state::{Auth, Forward, RegistryState};
-use super::{body, location};
 use crate::settings::Realm;
 
 /// The token server takes no larger body.
@@ -48,7 +48,8 @@ pub(super) async fn forward(
     let Some(Forward { endpoint, client }) = &auth.forward else {
         return Err(ApiError::TokenServerUnavailable);
     };
-    let Some(sent) = body::collect(payload, MAX_REQUEST_BYTES, state.stall_timeout).await? else {
+    let Some(sent) = state.large_bodies.collect(payload, MAX_REQUEST_BYTES, state.stall_timeout).await?
+    else {
         return Err(ApiError::TokenRequestTooLarge { limit: MAX_REQUEST_BYTES });
     };
     let mut target = endpoint.clone();
@@ -56,7 +57,7 @@ pub(super) async fn forward(
         target.set_query(Some(request.query_string()));
     }
     let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or_default();
-    let mut outgoing = client.request(method, target).body(sent);
+    let mut outgoing = client.request(method, target).body(sent.bytes);
     for name in PASSED_ON {
         // Repeated credentials stay repeated: whether that is acceptable is for the token server to say.
         for value in request.headers().get_all(&name) {

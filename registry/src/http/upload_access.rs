@@ -14,13 +14,14 @@ use futures_util::future::LocalBoxFuture;
 use shared::action::Action;
 use shared::challenge::ChallengeError;
 use shared::scope::{Resource, Scope, ScopeList};
-use url::form_urlencoded;
 
 use super::access::{
     Authorized, Presented, Push, Right as _, challenge, presented_token, repository_name, require, state,
 };
 use super::error::ApiError;
+use super::parameters::parameter;
 use super::state::{Auth, RegistryState};
+use super::upload_state::StateOffset;
 use crate::auth::verifier::VerifiedToken;
 use crate::domain::upload_id::UploadId;
 use crate::domain::upload_session::UploadOwner;
@@ -33,6 +34,8 @@ pub(super) struct AuthorizedUpload {
     pub(super) caller: Authorized<Push>,
     pub(super) id: UploadId,
     pub(super) owner: UploadOwner,
+    /// From the URL the client used.
+    pub(super) offset: StateOffset,
 }
 
 impl FromRequest for AuthorizedUpload {
@@ -71,14 +74,12 @@ async fn authorize(request: &HttpRequest) -> Result<AuthorizedUpload, ApiError> 
         },
     };
     let id = id.ok_or(ApiError::UploadUnknown)?;
-    let mut query = form_urlencoded::parse(request.query_string().as_bytes());
-    if let Some((_, text)) = query.find(|(name, _)| name == "_state")
-        && !state.state_key.accepts(&text, &name, id)
-    {
-        return Err(ApiError::UploadStateInvalid);
-    }
+    let offset = match parameter(request, "_state") {
+        Some(text) => state.state_key.read(&text, &name, id).map_err(|_| ApiError::UploadStateInvalid)?,
+        None => StateOffset::default(),
+    };
     let owner = owner(token.as_deref());
-    Ok(AuthorizedUpload { caller: Authorized::new(name, token), id, owner })
+    Ok(AuthorizedUpload { caller: Authorized::new(name, token), id, owner, offset })
 }
 
 /// Whose a session is that is begun with this token.

@@ -14,6 +14,7 @@ use url::form_urlencoded;
 use super::access::{Authorized, Push, SourceAccess};
 use super::error::{ApiError, upload_range};
 use super::headers::{CONTENT_DIGEST, UPLOAD_UUID};
+use super::parameters::parameter;
 use super::range::parse_chunk;
 use super::state::RegistryState;
 use super::upload_access::{AuthorizedUpload, owner};
@@ -73,7 +74,7 @@ async fn mount(
 }
 
 pub(super) async fn status(
-    AuthorizedUpload { caller, id, owner }: AuthorizedUpload,
+    AuthorizedUpload { caller, id, owner, .. }: AuthorizedUpload,
     request: HttpRequest,
     state: web::Data<RegistryState>,
 ) -> Result<HttpResponse, ApiError> {
@@ -82,7 +83,7 @@ pub(super) async fn status(
 }
 
 pub(super) async fn append(
-    AuthorizedUpload { caller, id, owner }: AuthorizedUpload,
+    AuthorizedUpload { caller, id, owner, .. }: AuthorizedUpload,
     request: HttpRequest,
     payload: web::Payload,
     state: web::Data<RegistryState>,
@@ -94,14 +95,18 @@ pub(super) async fn append(
 }
 
 pub(super) async fn finish(
-    AuthorizedUpload { caller, id, owner }: AuthorizedUpload,
+    AuthorizedUpload { caller, id, owner, offset }: AuthorizedUpload,
     request: HttpRequest,
     payload: web::Payload,
     state: web::Data<RegistryState>,
 ) -> Result<HttpResponse, ApiError> {
     let digest = parameter(&request, "digest").ok_or(ApiError::DigestMissing)?;
     let digest = Digest::parse(&digest)?;
-    let announced = announced(&request)?;
+    let mut announced = announced(&request)?;
+    if announced.start.is_none() && announced.length != Some(0) {
+        // A PUT may be repeated, also by a proxy, and then its body would be appended once more.
+        announced.start = offset.0;
+    }
     let content = body::stream(payload, state.stall_timeout);
     let stat =
         state.repositories.finish_upload(caller.name(), id, &owner, &digest, announced, content).await?;
@@ -109,16 +114,11 @@ pub(super) async fn finish(
 }
 
 pub(super) async fn cancel(
-    AuthorizedUpload { caller, id, owner }: AuthorizedUpload,
+    AuthorizedUpload { caller, id, owner, .. }: AuthorizedUpload,
     state: web::Data<RegistryState>,
 ) -> Result<HttpResponse, ApiError> {
     state.repositories.cancel_upload(caller.name(), id, &owner).await?;
     Ok(HttpResponse::NoContent().insert_header((UPLOAD_UUID, id.to_string())).finish())
-}
-
-fn parameter(request: &HttpRequest, name: &str) -> Option<String> {
-    let mut query = form_urlencoded::parse(request.query_string().as_bytes());
-    query.find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).filter(|value| !value.is_empty())
 }
 
 fn content_length(request: &HttpRequest) -> Option<u64> {

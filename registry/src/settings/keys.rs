@@ -47,9 +47,15 @@ const KEYS: &[Key] = &[
     Key::new("http.tls.certificate", Kind::Scalar, "", "PEM file: certificate, then intermediates."),
     Key::new("http.tls.key", Kind::Scalar, "", "PEM file: private key."),
     Key::new(
+        "http.maxconnections",
+        Kind::Scalar,
+        "2000",
+        "Connections at a time; each may hold about 0.5 MiB.",
+    ),
+    Key::new(
         "http.trustedproxies",
         Kind::List,
-        "[127.0.0.0/8, \"::1/128\", 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, \"fc00::/7\"]",
+        "",
         "Networks whose X-Forwarded-* and Forwarded headers are believed.",
     ),
     Key::new("auth", Kind::Selector, "", "Who may do what: token, or none for an open registry."),

@@ -12,11 +12,12 @@ pub mod keys;
 use std::path::{Path, PathBuf};
 
 use actix_web::http::header::{HeaderName, HeaderValue};
+use anyhow::Context as _;
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use shared::secret::Secret;
 use shared::server::client_address::TrustedProxies;
-use shared::server::listener::ListenerSettings;
+use shared::server::listener::{Listener, ListenerSettings};
 use shared::server::settings::{Duration, Loaded, SettingsError};
 use shared::server::telemetry::LogSettings;
 use shared::server::tls::TlsFiles;
@@ -131,7 +132,9 @@ struct RawHttp {
     headers: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     tls: RawTls,
+    #[serde(default)]
     trustedproxies: Vec<String>,
+    maxconnections: usize,
 }
 
 #[derive(Default, Deserialize)]
@@ -204,19 +207,24 @@ impl RegistrySettings {
         let tls = tls_files(&raw.http.tls, &mut problems);
         let headers = headers(&raw.http.headers, &mut problems);
         let host = host(&raw.http.host, &mut problems);
-        let auth = match raw.auth.token {
-            Some(token) if loaded.is_given("auth.token") => {
-                token_settings(token, &raw.storage.filesystem.rootdirectory, &mut problems)
-                    .map(|token| AuthSettings::Token(Box::new(token)))
-            }
-            _ => {
-                if !loaded.is_given("auth.none") {
-                    warnings.push(
-                        "there is no `auth` section: everybody who reaches this registry may pull, push and delete"
-                            .into(),
-                    );
-                }
+        let chosen: Vec<&str> = loaded.given_below("auth").into_iter().collect();
+        let auth = match (loaded.is_mentioned("auth"), chosen.as_slice(), raw.auth.token) {
+            (false, ..) => {
+                warnings.push(
+                    "there is no `auth` section: everybody who reaches this registry may pull, push and delete".into(),
+                );
                 Some(AuthSettings::Open)
+            }
+            (true, ["token"], Some(token)) => {
+                let root = &raw.storage.filesystem.rootdirectory;
+                token_settings(token, root, &mut problems).map(|token| AuthSettings::Token(Box::new(token)))
+            }
+            (true, ["none"], _) => Some(AuthSettings::Open),
+            (true, [], _) if loaded.is_mentioned("auth.none") => Some(AuthSettings::Open),
+            // Whoever writes the section wants something guarded, so nothing is guessed.
+            _ => {
+                problems.push("`auth` must be exactly one of `token`, with its settings, and `none`".into());
+                None
             }
         };
         let (Some(log), Some(trusted_proxies), Some(auth), true) =
@@ -231,6 +239,7 @@ impl RegistrySettings {
                 trusted_proxies,
                 drain_timeout: raw.http.draintimeout.0,
                 stall_timeout: raw.http.stalltimeout.0,
+                max_connections: raw.http.maxconnections,
             },
             log,
             storage_root: raw.storage.filesystem.rootdirectory,
@@ -244,6 +253,18 @@ impl RegistrySettings {
             tags_max_entries: limit(raw.tags.maxtags),
         };
         Ok((settings, warnings))
+    }
+
+    /// Looks at what the settings point to: certificate, address, keys on disk.
+    pub fn check(&self) -> anyhow::Result<()> {
+        Listener::check(&self.listener)?;
+        if let AuthSettings::Token(token) = &self.auth
+            && let KeySource::File(path) = &token.keys
+        {
+            std::fs::metadata(path)
+                .with_context(|| format!("`auth.token.jwks`: cannot read {}", path.display()))?;
+        }
+        Ok(())
     }
 
     /// How to log.
@@ -332,8 +353,11 @@ fn token_settings(raw: RawToken, root: &Path, problems: &mut Vec<String>) -> Opt
     }
     let keys = if raw.jwks.starts_with("http://") || raw.jwks.starts_with("https://") {
         let cache = raw.jwkscache.unwrap_or_else(|| root.join("portcullis").join("trusted-keys.json"));
-        optional_url("auth.token.jwks", &raw.jwks, problems)
-            .map(|url| KeySource::Url { url, cache: Some(cache) })
+        optional_url("auth.token.jwks", &raw.jwks, problems).map(|url| KeySource::Url {
+            url,
+            issuer: raw.issuer.clone(),
+            cache,
+        })
     } else {
         Some(KeySource::File(PathBuf::from(&raw.jwks)))
     };
@@ -367,6 +391,10 @@ fn optional_url(name: &str, text: &str, problems: &mut Vec<String>) -> Option<Ur
         return None;
     }
     match Url::parse(text) {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            problems.push(format!("`{name}` holds a user name or a password, which would be shown in logs"));
+            None
+        }
         Ok(url) if matches!(url.scheme(), "http" | "https") => Some(url),
         _ => {
             problems.push(format!("`{name}` is not an http or https URL"));

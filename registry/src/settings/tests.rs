@@ -122,3 +122,35 @@ fn the_manual_lists_the_table() {
         keys::SCHEMA.markdown()
     );
 }
+
+#[test]
+fn an_auth_section_that_guards_nothing_stops_the_start() {
+    for yaml in [
+        "auth: {tokn: {realm: 'https://t/token', service: s, issuer: i, jwks: 'https://t/keys'}}",
+        "auth: tokn",
+        "auth: {oidc: {issuer: x}}",
+        "auth: {token: }",
+        "auth: {}",
+        "auth:",
+        "auth: token",
+        "auth: {none: {}, token: {service: s}}",
+    ] {
+        let error = load_yaml(yaml).expect_err(yaml).to_string();
+        assert!(error.contains("`auth"), "{yaml}: {error}");
+    }
+    assert!(load_with("", &[("REGISTRY_AUTH", "tokn")]).is_err());
+    for yaml in ["auth: none", "auth: {none: }", "auth: {none: {}}"] {
+        let (settings, warnings) = load_yaml(yaml).expect(yaml);
+        assert!(matches!(settings.auth, AuthSettings::Open));
+        assert_eq!(warnings, Vec::<String>::new(), "{yaml}");
+    }
+    let chosen = load_with("auth: none", &[("REGISTRY_AUTH", "token"), ("REGISTRY_AUTH_TOKEN_SERVICE", "s")]);
+    assert!(chosen.expect_err("incomplete").to_string().contains("auth.token.issuer"));
+}
+
+#[test]
+fn urls_with_a_password_are_refused() {
+    let yaml = "auth: {token: {realm: 'https://t/token', service: s, issuer: i, jwks: 'https://u:p@t/keys'}}";
+    let error = load_yaml(yaml).expect_err("it would be logged").to_string();
+    assert!(error.contains("auth.token.jwks") && !error.contains("u:p"), "{error}");
+}

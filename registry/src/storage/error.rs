@@ -58,7 +58,13 @@ impl StorageError {
     pub(super) fn from_io(operation: &'static str, key: &Key, source: io::Error) -> Self {
         use io::ErrorKind;
 
+        /// Too many open files, in this process or on this machine; the standard library has no kind for them.
+        const NO_DESCRIPTOR: [i32; 2] = [24, 23];
+
         let key = key.clone();
+        if source.raw_os_error().is_some_and(|code| NO_DESCRIPTOR.contains(&code)) {
+            return Self::Unavailable { operation, key, source };
+        }
         match source.kind() {
             ErrorKind::StorageFull
             | ErrorKind::QuotaExceeded

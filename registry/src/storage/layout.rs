@@ -32,6 +32,9 @@ use crate::oci::reference::Tag;
 
 const ROOT: &str = "docker/registry/v2";
 
+/// The folder of a repository's upload sessions. What is inside goes with a session and is nobody's promise.
+pub(super) const UPLOADS: &str = "_uploads";
+
 /// Directory of a repository in which its blobs are linked.
 pub const LAYERS: &str = "_layers";
 
@@ -143,7 +146,7 @@ pub struct SessionKeys {
 impl SessionKeys {
     /// The keys of the session `id`, which must be a single harmless path component such as a UUID.
     pub fn new(repository: &RepositoryName, id: uuid::Uuid) -> Self {
-        let folder = of(repository, "_uploads").child(&id.as_hyphenated().to_string());
+        let folder = of(repository, UPLOADS).child(&id.as_hyphenated().to_string());
         Self {
             started_at: folder.child("startedat"),
             data: folder.child("data"),

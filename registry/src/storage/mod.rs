@@ -95,7 +95,7 @@ pub enum TryLock {
 /// by [`list`](Self::list).
 #[async_trait]
 pub trait Storage: Send + Sync + 'static {
-    /// Answers whether the tree can be reached, for readiness; an empty tree is healthy.
+    /// Tries whether the tree can be written to, for readiness; makes its root if it is not there.
     async fn check(&self) -> Result<(), StorageError>;
 
     /// Reads whole small objects, in the order of `keys`; `None` for each that does not exist.

@@ -1,9 +1,11 @@
 //! Who is really asking when proxies stand in between.
 //!
-//! `Forwarded` and `X-Forwarded-*` are claims of whoever sent them. They are believed only from a peer inside the
-//! configured networks, and the address is the last one in the chain that is not itself such a proxy.
+//! `X-Forwarded-*` and `Forwarded` are claims of whoever sent them. They are believed only from a peer inside the
+//! configured networks, and the address is the last one in the chain that is not itself such a proxy. Where both
+//! kinds are there, `X-Forwarded-*` counts: nearly every proxy sets it, and few take the other one away.
 //!
-//! *Invariant:* a client outside the trusted networks cannot choose the address it is known by.
+//! *Invariant:* a client outside the trusted networks cannot choose the address it is known by, provided that the
+//! proxy in front of it sets or removes `X-Forwarded-For`.
 //!
 //! Spec: RFC 7239.
 
@@ -15,6 +17,9 @@ use actix_web::{HttpMessage as _, HttpRequest};
 use ipnet::IpNet;
 
 use super::settings::SettingsError;
+
+/// What proxies say, the standard header first.
+const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
 
 /// The networks proxies may stand in.
 #[derive(Clone, Debug, Default)]
@@ -53,13 +58,15 @@ pub struct Client {
     pub scheme: &'static str,
     /// Host and port as the client typed them.
     pub host: Option<String>,
+    /// Whether somebody who is not trusted says that there is a proxy, so that scheme and host may be another's.
+    pub behind_unknown_proxy: bool,
 }
 
 impl Client {
     /// The client of this request.
     pub fn of(request: &HttpRequest) -> Self {
         let known = request.extensions().get::<Self>().cloned();
-        known.unwrap_or(Self { address: None, scheme: "http", host: None })
+        known.unwrap_or(Self { address: None, scheme: "http", host: None, behind_unknown_proxy: false })
     }
 
     pub(super) fn remember(request: &ServiceRequest, proxies: &TrustedProxies, tls: bool) {
@@ -71,19 +78,29 @@ impl Client {
         let direct = Self {
             address: peer.map(|peer| peer.ip().to_canonical()),
             scheme: if tls { "https" } else { "http" },
-            host: header(headers, HOST.as_str()).map(str::to_owned),
+            host: header(headers, HOST.as_str()).filter(|host| is_host(host)).map(str::to_owned),
+            behind_unknown_proxy: false,
         };
         match direct.address {
             Some(address) if proxies.contains(address) => direct.forwarded(headers, proxies),
-            _ => direct,
+            _ => Self {
+                behind_unknown_proxy: FORWARDED.iter().any(|name| headers.contains_key(*name)),
+                ..direct
+            },
         }
     }
 
     fn forwarded(self, headers: &HeaderMap, proxies: &TrustedProxies) -> Self {
+        let customary = FORWARDED[1..].iter().any(|name| headers.contains_key(*name));
         let mut chain = Vec::new();
         let (mut scheme, mut host) = (None, None);
-        if let Some(forwarded) = header(headers, "forwarded") {
-            for (position, element) in forwarded.split(',').enumerate() {
+        if customary {
+            chain = lines(headers, "x-forwarded-for").flat_map(|list| list.split(',')).collect();
+            scheme = lines(headers, "x-forwarded-proto").next().and_then(|list| list.split(',').next());
+            host = lines(headers, "x-forwarded-host").next().and_then(|list| list.split(',').next());
+        } else {
+            let elements = lines(headers, FORWARDED[0]).flat_map(|list| list.split(','));
+            for (position, element) in elements.enumerate() {
                 for (name, value) in element.split(';').filter_map(|pair| pair.trim().split_once('=')) {
                     let value = value.trim_matches('"');
                     match name.to_ascii_lowercase().as_str() {
@@ -94,10 +111,6 @@ impl Client {
                     }
                 }
             }
-        } else {
-            chain = header(headers, "x-forwarded-for").into_iter().flat_map(|list| list.split(',')).collect();
-            scheme = header(headers, "x-forwarded-proto").and_then(|list| list.split(',').next());
-            host = header(headers, "x-forwarded-host").and_then(|list| list.split(',').next());
         }
         let address = chain.into_iter().rev().map_while(|text| parse_address(text.trim()));
         let mut seen = self.address;
@@ -113,7 +126,7 @@ impl Client {
             _ => self.scheme,
         };
         let host = host.map(str::trim).filter(|host| is_host(host)).map(str::to_owned).or(self.host);
-        Self { address: seen, scheme, host }
+        Self { address: seen, scheme, host, behind_unknown_proxy: false }
     }
 }
 
@@ -132,7 +145,12 @@ fn parse_address(text: &str) -> Option<IpAddr> {
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
+    lines(headers, name).next()
+}
+
+/// A proxy may add a line of its own behind the one that came.
+fn lines<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    headers.get_all(name).filter_map(|value| value.to_str().ok())
 }
 
 #[cfg(test)]
@@ -159,6 +177,8 @@ mod tests {
     fn strangers_cannot_choose_their_address() {
         let client = derive("203.0.113.9", &[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "https")]);
         assert_eq!((address(&client).as_str(), client.scheme), ("203.0.113.9", "http"));
+        assert!(client.behind_unknown_proxy);
+        assert!(!derive("203.0.113.9", &[]).behind_unknown_proxy);
     }
 
     #[test]
@@ -173,16 +193,34 @@ mod tests {
     }
 
     #[test]
-    fn the_standard_header_wins_over_the_customary_ones() {
-        let client = derive(
-            "10.0.0.1",
-            &[
-                ("forwarded", r#"for="[2001:db8::1]:80";proto=https;host=r.example"#),
-                ("x-forwarded-for", "6.6.6.6"),
-            ],
-        );
+    fn the_customary_headers_win_over_the_standard_one() {
+        let standard = ("forwarded", r#"for="[2001:db8::1]:80";proto=https;host=r.example"#);
+        let client = derive("10.0.0.1", &[standard]);
         assert_eq!(address(&client), "2001:db8::1");
         assert_eq!(client.host.as_deref(), Some("r.example"));
+        assert_eq!(
+            address(&derive("10.0.0.1", &[standard, ("x-forwarded-for", "203.0.113.9")])),
+            "203.0.113.9"
+        );
+    }
+
+    #[test]
+    fn a_line_added_by_the_proxy_counts_more_than_the_one_that_came() {
+        let client =
+            derive("10.0.0.1", &[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "203.0.113.9")]);
+        assert_eq!(address(&client), "203.0.113.9");
+    }
+
+    #[test]
+    fn a_host_that_is_none_is_ignored() {
+        assert_eq!(derive("203.0.113.9", &[("host", "evil.example\"/x?y=")]).host, None);
+    }
+
+    #[test]
+    fn a_claim_of_a_stranger_is_noticed() {
+        assert!(derive("203.0.113.9", &[("x-forwarded-proto", "https")]).behind_unknown_proxy);
+        assert!(!derive("203.0.113.9", &[]).behind_unknown_proxy);
+        assert!(!derive("10.0.0.1", &[("x-forwarded-proto", "https")]).behind_unknown_proxy);
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct ListenerSettings {
     pub drain_timeout: Duration,
     /// How long a peer may take no data before it is cut off; zero for ever.
     pub stall_timeout: Duration,
+    /// More connections wait until one is closed; bounds the memory of the process.
+    pub max_connections: usize,
 }
 
 /// Why a server cannot listen.
@@ -80,6 +82,15 @@ impl Listener {
         Ok(Self { socket, certificate, settings })
     }
 
+    /// Says what would keep [`Self::bind`] from working, as far as can be told without taking the address.
+    pub fn check(settings: &ListenerSettings) -> Result<(), ListenError> {
+        settings.tls.clone().map(ReloadingCertificate::load).transpose()?;
+        let address = settings.address.strip_prefix(':').map(|port| format!("[::]:{port}"));
+        let resolved = address.as_ref().unwrap_or(&settings.address).to_socket_addrs();
+        resolved.map_err(|source| ListenError::Address { address: settings.address.clone(), source })?;
+        Ok(())
+    }
+
     /// The address that was bound, with its real port.
     pub fn address(&self) -> SocketAddr {
         self.socket.local_addr().expect("a bound socket has an address")
@@ -101,7 +112,11 @@ impl Listener {
                 .configure(routes.clone())
                 .default_service(web::to(fallback::not_found))
         };
+        // The limit is for the whole server, the framework's is for each of its workers.
+        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let server = HttpServer::new(app)
+            .workers(workers)
+            .max_connections(self.settings.max_connections.div_ceil(workers).max(1))
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HEAD_TIMEOUT)
             .client_disconnect_timeout(LINGER)

@@ -4,7 +4,7 @@
 //! checks, and [`run`](listener::Listener::run) does the rest, so that both behave alike under the same operator.
 //!
 //! Reading order: [`settings`], [`telemetry`], [`listener`] with [`tls`], then what happens around each request
-//! ([`client_address`], [`request_log`], [`fallback`]), [`health`], [`shutdown`]; [`jwt_crypto`] joins the token
+//! ([`client_address`], [`request_log`], [`fallback`]), [`health`], [`shutdown`], [`descriptors`], [`causes`]; [`jwt_crypto`] joins the token
 //! library to the one crypto library.
 
 pub mod settings;
@@ -24,5 +24,9 @@ pub mod fallback;
 pub mod health;
 
 pub mod shutdown;
+
+pub mod descriptors;
+
+pub mod causes;
 
 pub mod jwt_crypto;

@@ -3,6 +3,7 @@
 //! *Invariant:* the exit code says who can help: 1 whoever runs the server, 2 whoever typed the command, 3 nobody
 //! needs to.
 
+use shared::server::causes;
 use shared::server::settings::SettingsError;
 
 use crate::app::StartError;
@@ -27,10 +28,10 @@ pub enum CliError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The domain refused or failed.
-    #[error("{}", with_causes(.0))]
+    #[error("{}", causes::sentence(.0))]
     Domain(#[from] TokenServerError),
     /// The server did not start.
-    #[error("{}", with_causes(.0))]
+    #[error("{}", causes::sentence(.0))]
     Start(#[from] StartError),
     /// Reading or writing failed.
     #[error(transparent)]
@@ -55,21 +56,6 @@ fn domain_code(error: &TokenServerError) -> u8 {
         E::InvalidPassword(_) | E::InvalidName(_) | E::InvalidPattern(_) | E::InvalidSubject(_) => USAGE,
         _ => 1,
     }
-}
-
-/// The sentence and why, as far as that says more.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut sentence = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !sentence.contains(&text) {
-            sentence.push_str(": ");
-            sentence.push_str(&text);
-        }
-        source = cause.source();
-    }
-    sentence
 }
 
 impl From<crate::db::error::DbError> for CliError {

@@ -2,14 +2,14 @@
 //!
 //! *Invariant:* `check-config` touches neither the database nor the network.
 
-use std::fs::File;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use shared::clock::SystemClock;
+use shared::server::listener::Listener;
 use shared::server::settings::{Loaded, SettingsError};
 use shared::server::shutdown::Shutdown;
-use shared::server::telemetry;
+use shared::server::{causes, descriptors, telemetry};
 
 use super::error::CliError;
 use super::{log_quietly, terminal};
@@ -20,6 +20,7 @@ use crate::settings::TokenServerSettings;
 /// Runs the server.
 pub(super) async fn serve(settings: TokenServerSettings, loaded: &Loaded) -> Result<(), CliError> {
     telemetry::start(settings.log);
+    descriptors::raise_limit();
     for warning in loaded.warnings() {
         tracing::warn!("{warning}");
     }
@@ -54,12 +55,9 @@ pub(super) fn check_config(loaded: Result<Loaded, SettingsError>) -> Result<Exit
         terminal::remark(&format!("warning: {warning}"));
     }
     let settings = TokenServerSettings::validate(&loaded)?;
-    let mut code = ExitCode::SUCCESS;
-    for file in settings.listener.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]) {
-        if let Err(error) = File::open(file) {
-            terminal::complain(&format!("cannot read {}: {error}", file.display()));
-            code = ExitCode::from(1);
-        }
+    if let Err(error) = Listener::check(&settings.listener) {
+        terminal::complain(&causes::sentence(&error));
+        return Ok(ExitCode::FAILURE);
     }
-    Ok(code)
+    Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@
 //! [`audience`]); how somebody proves who they are ([`password`], [`verified_passwords`], [`opaque_token`],
 //! [`refresh`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`],
 //! [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
-//! is remembered ([`audit`]).
+//! is remembered ([`audit`], [`audit_repeats`]).
 //!
 //! *Invariant:* nothing here knows HTTP, reads the clock or makes randomness by itself, and no connection to the
 //! database is held while a password is hashed.

@@ -14,6 +14,7 @@ use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, W
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use shared::error_body::{ErrorBody, ErrorCode};
+use shared::server::causes;
 use shared::server::fallback::note_error;
 use shared::server::request_log::RequestLog;
 
@@ -126,7 +127,7 @@ impl ApiError {
             response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"token server\""));
         }
         let mut response = finish(response, &verdict, shape, &message, detail.as_deref());
-        note_error(&mut response, verdict.code.as_str(), causes(self));
+        note_error(&mut response, verdict.code.as_str(), causes::sentence(self));
         response
     }
 }
@@ -171,21 +172,6 @@ fn server_sentence(error: &ApiError) -> &'static str {
         }
         _ => "the token server failed; its log says why",
     }
-}
-
-/// The whole chain, for the log.
-fn causes(error: &ApiError) -> String {
-    let mut chain = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !chain.contains(&text) {
-            chain.push_str(": ");
-            chain.push_str(&text);
-        }
-        source = cause.source();
-    }
-    chain
 }
 
 #[derive(Serialize)]

@@ -53,6 +53,7 @@ pub const KEYS: &[Key] = &[
     ),
     scalar("http.draintimeout", "30s", "How long open requests may take after a request to stop."),
     scalar("http.stalltimeout", "60s", "How long a client may send or take nothing before it is cut off."),
+    scalar("http.maxconnections", "2000", "Connections at a time; more wait."),
     scalar("log.level", "info", "Least severe level that is logged: error, warn, info or debug."),
     scalar("log.formatter", "text", "How log lines look: text or json."),
     Key::new(
@@ -114,6 +115,7 @@ struct RawHttp {
     trustedproxies: Vec<String>,
     draintimeout: DurationText,
     stalltimeout: DurationText,
+    maxconnections: usize,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -333,6 +335,7 @@ fn listener(http: &RawHttp) -> Result<ListenerSettings, SettingsError> {
         trusted_proxies: TrustedProxies::parse(&http.trustedproxies)?,
         drain_timeout: http.draintimeout.0,
         stall_timeout: http.stalltimeout.0,
+        max_connections: http.maxconnections,
     })
 }
 

@@ -1,7 +1,8 @@
 //! Listing the repositories.
 //!
 //! *Invariant:* names come in byte order of the whole name, strictly after the one asked for, and the walk looks only
-//! into folders that can still hold such a name; so a page costs about as much as it shows.
+//! into folders that can still hold such a name; so a page costs what it shows, and the names of the folders on its
+//! way.
 //!
 //! Walking folder by folder does not give that order, because `-` and `.` sort before `/`: `a`, `a-b`, `a/c`. So each
 //! folder stands in the queue twice: as `a`, for itself, and as `a/`, for everything below it.
@@ -71,6 +72,11 @@ impl Repositories {
             }
         }
         Ok(page)
+    }
+
+    /// Whether anything was ever pushed to a repository.
+    pub(super) async fn is_repository(&self, repository: &RepositoryName) -> Result<bool, StorageError> {
+        Ok(self.look_into(&layout::repository_folder(repository.as_str())).await?.0)
     }
 
     /// Whether a folder is a repository, and what may be repositories below it.

@@ -20,11 +20,14 @@ use crate::oci::digest::{Algorithm, Digest};
 use crate::oci::manifest::{Manifest, stored_media_type};
 use crate::oci::reference::{Reference, Tag};
 use crate::storage::error::StorageError;
-use crate::storage::{Durability, layout};
+use crate::storage::{ByteStream, Durability, layout};
 
 /// The largest manifest in bytes. Not less, because the specification tells clients to rely on 4 MB; not more,
 /// because a manifest is held in memory.
 pub const MANIFEST_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A tag that moves more often than this while it is read once is not worth waiting for.
+const TAG_READS: usize = 4;
 
 /// A manifest as it was pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub struct StoredManifest {
     pub media_type: String,
     /// The digest it was asked by, or the tag was made with.
     pub digest: Digest,
+    /// The digest its bytes are stored under.
+    pub canonical: Digest,
 }
 
 /// What went with a manifest.
@@ -86,19 +91,31 @@ impl Repositories {
         reference: &Reference,
     ) -> Result<StoredManifest, RegistryError> {
         let unknown = || RegistryError::ManifestUnknown { reference: reference.clone() };
-        let digest = match reference {
-            Reference::Digest(digest) => digest.clone(),
-            Reference::Tag(tag) => {
-                let current = layout::tag_current_link(repository, tag);
-                self.read_link(&current).await?.ok_or_else(unknown)?
+        let (digest, canonical, bytes) = match reference {
+            Reference::Digest(digest) => {
+                let (canonical, bytes) =
+                    self.revision_bytes(repository, digest).await?.ok_or_else(unknown)?;
+                (digest.clone(), canonical, bytes)
             }
+            Reference::Tag(tag) => self.tagged_bytes(repository, tag).await?.ok_or_else(unknown)?,
         };
-        let (key, bytes) = self.revision_bytes(repository, &digest).await?.ok_or_else(unknown)?;
-        let media_type = stored_media_type(&bytes).ok_or(StorageError::Corrupt {
-            key,
+        let media_type = stored_media_type(&bytes).ok_or_else(|| StorageError::Corrupt {
+            key: layout::blob(&canonical),
             reason: "a manifest must be JSON, with a well-formed media type if it names one",
         })?;
-        Ok(StoredManifest { bytes, media_type, digest })
+        Ok(StoredManifest { bytes, media_type, digest, canonical })
+    }
+
+    /// The bytes of a manifest that was just read, from its `canonical` digest.
+    pub async fn stream_manifest(
+        &self,
+        reference: &Reference,
+        canonical: &Digest,
+    ) -> Result<ByteStream, RegistryError> {
+        let reader = self.storage.open(&layout::blob(canonical)).await?;
+        let reader = reader.ok_or_else(|| RegistryError::ManifestUnknown { reference: reference.clone() })?;
+        let size = reader.size();
+        Ok(reader.stream(0..size))
     }
 
     /// Takes a manifest and all tags that name it out of a repository. The bytes stay, as do manifests it lists.
@@ -178,28 +195,42 @@ impl Repositories {
         Ok(DeletedManifest { tags })
     }
 
-    /// The bytes of a manifest that belongs to the repository, and their key.
+    /// What a tag names: its digest, the canonical one, the bytes. A tag may move while it is read, and what it named before may be deleted; then it is read
+    /// again, so that a tag that is there all the time is always found.
+    async fn tagged_bytes(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<Option<(Digest, Digest, Bytes)>, RegistryError> {
+        let current = layout::tag_current_link(repository, tag);
+        let mut gone: Option<Digest> = None;
+        for _ in 0..TAG_READS {
+            let Some(digest) = self.read_link(&current).await? else { return Ok(None) };
+            if gone.as_ref() == Some(&digest) {
+                return Ok(None);
+            }
+            if let Some((canonical, bytes)) = self.revision_bytes(repository, &digest).await? {
+                return Ok(Some((digest, canonical, bytes)));
+            }
+            gone = Some(digest);
+        }
+        Ok(None)
+    }
+
+    /// The canonical digest and the bytes of a manifest that belongs to the repository. Without a link nothing is read, so that
+    /// what others have makes no difference.
     async fn revision_bytes(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
-    ) -> Result<Option<(layout::Key, Bytes)>, StorageError> {
+    ) -> Result<Option<(Digest, Bytes)>, StorageError> {
         let link = layout::revision_link(repository, digest);
-        if digest.algorithm() != Algorithm::Sha256 {
-            let Some(canonical) = self.read_link(&link).await? else { return Ok(None) };
-            let key = layout::blob(&canonical);
-            let bytes = self.storage.read(&key, MANIFEST_LIMIT_BYTES).await?;
-            return Ok(bytes.map(|bytes| (key, bytes)));
-        }
-        // The link of a canonical digest names that very digest, so both can be read in one turn.
-        let key = layout::blob(digest);
-        let mut found = self.storage.read_all(vec![link.clone(), key.clone()], MANIFEST_LIMIT_BYTES).await?;
-        let (bytes, content) = (found.pop().flatten(), found.pop().flatten());
-        let Some(content) = content else { return Ok(None) };
-        if links::parse(&link, &content)? != *digest {
+        let Some(canonical) = self.read_link(&link).await? else { return Ok(None) };
+        if digest.algorithm() == Algorithm::Sha256 && canonical != *digest {
             return Err(StorageError::Corrupt { key: link, reason: "a link must name its own digest" });
         }
-        Ok(bytes.map(|bytes| (key, bytes)))
+        let bytes = self.storage.read(&layout::blob(&canonical), MANIFEST_LIMIT_BYTES).await?;
+        Ok(bytes.map(|bytes| (canonical, bytes)))
     }
 
     /// Sees to it that the repository has all a manifest needs.

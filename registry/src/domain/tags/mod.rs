@@ -33,8 +33,11 @@ impl Repositories {
         after: Option<&str>,
         limit: Option<usize>,
     ) -> Result<TagPage, RegistryError> {
-        let unknown = || RegistryError::RepositoryUnknown { repository: repository.clone() };
-        let all = self.tag_folders(repository).await?.ok_or_else(unknown)?;
+        let all = match self.tag_folders(repository).await? {
+            Some(all) => all,
+            None if self.is_repository(repository).await? => Vec::new(),
+            None => return Err(RegistryError::RepositoryUnknown { repository: repository.clone() }),
+        };
         let first = after.map_or(0, |after| all.partition_point(|tag| tag.as_str() <= after));
         let candidates = &all[first..];
         let limit = limit.unwrap_or(usize::MAX);
@@ -42,7 +45,8 @@ impl Repositories {
         if limit == 0 {
             return Ok(page);
         }
-        // One more than asked for is enough to know whether there is more, so a page reads about as much as it shows.
+        // One more than asked for is enough to know whether there is more, so a page reads the names of
+        // all tags, and of the links about as many as it shows.
         let batch = limit.saturating_add(1).min(links::BATCH);
         for candidates in candidates.chunks(batch) {
             for tag in self.living_tags(repository, candidates).await? {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use crate::storage::error::StorageError;
-use crate::storage::layout::Key;
+use crate::storage::layout::{self, Key};
 use crate::storage::{Durability, Entry, EntryKind};
 
 const TEMPORARY: &str = ".tmp";
@@ -68,7 +68,7 @@ impl Files {
         let failed = |error| StorageError::from_io("write", key, error);
         let path = self.path(key);
         let folder = parent(&path);
-        make_folders(folder, durability).map_err(failed)?;
+        make_folders(folder).map_err(failed)?;
         let temporary = self.temporary(&path);
         let written = write_new(&temporary, content, durability).and_then(|()| fs::rename(&temporary, &path));
         if let Err(error) = written {
@@ -99,7 +99,7 @@ impl Files {
         let failed = |error| StorageError::from_io("append to", key, error);
         let path = self.path(key);
         if length == 0 {
-            make_folders(parent(&path), Durability::Relaxed).map_err(failed)?;
+            make_folders(parent(&path)).map_err(failed)?;
         }
         let file =
             OpenOptions::new().write(true).truncate(false).create(length == 0).open(path).map_err(failed)?;
@@ -116,7 +116,7 @@ impl Files {
         let failed = |error| StorageError::from_io("move something to", to, error);
         let target = self.path(to);
         let folder = parent(&target);
-        make_folders(folder, Durability::Synced).map_err(failed)?;
+        make_folders(folder).map_err(failed)?;
         if absent_as_none(fs::rename(self.path(from), &target)).map_err(failed)?.is_none() {
             return Ok(false);
         }
@@ -174,6 +174,15 @@ impl Files {
         }
     }
 
+    /// Makes, writes and removes a file, which is what a push will need.
+    pub(super) fn try_writing(&self) -> io::Result<()> {
+        make_folders(&self.root)?;
+        let probe = self.temporary(&self.root.join("check"));
+        let written = write_new(&probe, b"portcullis", Durability::Relaxed);
+        let removed = fs::remove_file(&probe);
+        written.and(removed)
+    }
+
     fn temporary(&self, path: &Path) -> PathBuf {
         let count = self.counter.fetch_add(1, Ordering::Relaxed);
         let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -182,18 +191,20 @@ impl Files {
     }
 }
 
-/// Makes a folder and those above it that are missing; those outside the root are the operator's.
-pub(super) fn make_folders(folder: &Path, durability: Durability) -> io::Result<()> {
+/// Makes a folder and those above it that are missing. Each is durable at once, whatever it is made for: others will
+/// keep acknowledged things in it and find it there. Only what is inside an upload session goes with the session.
+pub(super) fn make_folders(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
     let above = parent(folder);
     if folder != above {
-        make_folders(above, durability)?;
+        make_folders(above)?;
     }
+    let in_session = above.components().any(|component| component.as_os_str() == layout::UPLOADS);
     match fs::create_dir(folder) {
-        Ok(()) if durability == Durability::Synced => sync_folder(above),
-        Ok(()) => Ok(()),
+        Ok(()) if in_session => Ok(()),
+        Ok(()) => sync_folder(above),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
         Err(error) => Err(error),
     }

@@ -16,7 +16,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::files::{Files, absent_as_none, make_folders};
 use crate::storage::error::StorageError;
 use crate::storage::layout::Key;
-use crate::storage::{Durability, Lock, TryLock};
+use crate::storage::{Lock, TryLock};
 
 /// How long to wait before asking again for a lock another process holds; it is held for a few disk writes.
 pub(super) const RETRY: Duration = Duration::from_millis(5);
@@ -62,7 +62,7 @@ pub(super) fn claim(files: &Files, key: &Key) -> Result<Option<File>, StorageErr
         file
     } else {
         if let Some(folder) = path.parent() {
-            make_folders(folder, Durability::Relaxed).map_err(failed)?;
+            make_folders(folder).map_err(failed)?;
         }
         options.open(&path).map_err(failed)?
     };

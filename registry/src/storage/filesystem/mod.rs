@@ -6,7 +6,7 @@
 //! Reading order: `pool` bounds how many threads wait for the disk, `files` are the blocking steps, `reader` and
 //! `appender` stream large objects, `locks` keeps tasks and processes apart.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -91,11 +91,8 @@ impl Filesystem {
 #[async_trait]
 impl Storage for Filesystem {
     async fn check(&self) -> Result<(), StorageError> {
-        self.blocking(|files| match fs::metadata(files.root()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(StorageError::from_io("reach", &layout::root(), error))
-            }
-            _ => Ok(()),
+        self.blocking(|files| {
+            files.try_writing().map_err(|error| StorageError::from_io("write to", &layout::root(), error))
         })
         .await
     }

@@ -14,6 +14,7 @@ mod report;
 
 mod tree;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -126,9 +127,9 @@ impl Schema {
         file: Option<&Path>,
         environment: Vec<(String, String)>,
     ) -> Result<Loaded, SettingsError> {
-        let mut tree = match file {
+        let (mut tree, mut mentioned) = match file {
             Some(path) => read_yaml(path)?,
-            None => Tree::default(),
+            None => (Tree::default(), Vec::new()),
         };
         let mut warnings = Vec::new();
         let mut problems = Vec::new();
@@ -145,9 +146,10 @@ impl Schema {
         environment::apply(self, &mut tree, environment, &mut warnings, &mut problems);
         self.read_secret_files(&mut tree, &mut problems);
         let given = tree.leaves();
+        mentioned.extend(given.iter().cloned());
         self.add_defaults(&mut tree);
         if problems.is_empty() {
-            Ok(Loaded { schema: *self, tree, given, warnings, unknown_in_file })
+            Ok(Loaded { schema: *self, tree, given, mentioned, warnings, unknown_in_file })
         } else {
             Err(SettingsError::Problems(problems))
         }
@@ -253,22 +255,25 @@ fn is_file_variant(pattern: &str, path: &[String]) -> bool {
     matched_segments(pattern, &stripped).is_some_and(<[String]>::is_empty)
 }
 
-fn read_yaml(path: &Path) -> Result<Tree, SettingsError> {
+/// The tree of a file, and all its paths with those of empty sections.
+fn read_yaml(path: &Path) -> Result<(Tree, Vec<Vec<String>>), SettingsError> {
     let text = fs::read_to_string(path)
         .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;
     let origin = path.display().to_string();
     let parsed = config::File::from_str(&text, FileFormat::Yaml).collect();
     let map = parsed
         .map_err(|error| SettingsError::Syntax { path: path.to_owned(), message: error.to_string() })?;
-    Ok(Tree::new(map, &origin))
+    let mentioned = Tree::with_empty_sections(map.clone()).leaves();
+    Ok((Tree::new(map, &origin), mentioned))
 }
 
 /// Settings as they came together, before they get their types.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Loaded {
     schema: Schema,
     tree: Tree,
     given: Vec<Vec<String>>,
+    mentioned: Vec<Vec<String>>,
     warnings: Vec<String>,
     unknown_in_file: usize,
 }
@@ -287,6 +292,19 @@ impl Loaded {
         self.given.iter().any(|given| given.starts_with(&wanted))
     }
 
+    /// Like [`Self::is_given`], but a section without content counts as well.
+    pub fn is_mentioned(&self, path: &str) -> bool {
+        let wanted = tree::segments(path);
+        self.mentioned.iter().any(|mentioned| mentioned.starts_with(&wanted))
+    }
+
+    /// The names directly below `path` below which somebody set something.
+    pub fn given_below(&self, path: &str) -> BTreeSet<&str> {
+        let wanted = tree::segments(path);
+        let below = self.given.iter().filter(|given| given.starts_with(&wanted));
+        below.filter_map(|given| given.get(wanted.len())).map(String::as_str).collect()
+    }
+
     /// The text of a scalar, where somebody set one.
     pub fn text(&self, path: &str) -> Option<String> {
         self.tree.text(&tree::segments(path)).map(|(text, _)| text)
@@ -300,6 +318,13 @@ impl Loaded {
     /// Whether the file has keys that the table does not know; `check-config` exits with 1 then.
     pub fn has_unknown_keys(&self) -> bool {
         self.unknown_in_file > 0
+    }
+}
+
+/// Values may be secrets.
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded").field("given", &self.given).finish_non_exhaustive()
     }
 }
 

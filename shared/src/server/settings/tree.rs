@@ -18,13 +18,18 @@ pub(super) fn parse_yaml(text: &str, origin: &str) -> Value {
 }
 
 /// A tree of settings.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Tree(Map<String, Value>);
 
 impl Tree {
     pub(super) fn new(map: Map<String, Value>, origin: &str) -> Self {
         let kept = map.into_iter().filter(|(_, value)| !matches!(value.kind, ValueKind::Nil));
         Self(kept.map(|(name, value)| (name, with_origin(value, origin))).collect())
+    }
+
+    /// As it was read; a section without content is a leaf.
+    pub(super) fn with_empty_sections(map: Map<String, Value>) -> Self {
+        Self(map)
     }
 
     pub(super) fn to_map(&self) -> Map<String, Value> {
@@ -128,4 +133,11 @@ fn with_origin(value: Value, origin: &str) -> Value {
         kind => kind,
     };
     Value::new(Some(&origin.to_owned()), kind)
+}
+
+/// The source of settings has to be printable; values may be secrets.
+impl std::fmt::Debug for Tree {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Tree").field(&self.names(&[])).finish()
+    }
 }

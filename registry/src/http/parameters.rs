@@ -1,0 +1,12 @@
+//! Parameters of a request's query.
+//!
+//! *Invariant:* only the query is read, never a body, whatever type the client gives it; the first of several equal
+//! names counts, and an empty value is the same as none.
+
+use actix_web::HttpRequest;
+use url::form_urlencoded;
+
+pub(super) fn parameter(request: &HttpRequest, name: &str) -> Option<String> {
+    let mut query = form_urlencoded::parse(request.query_string().as_bytes());
+    query.find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).filter(|value| !value.is_empty())
+}
