@@ -90,10 +90,20 @@ impl Database {
     /// Clones the migrated template.
     pub async fn create() -> anyhow::Result<Self> {
         let server = SERVER.get_or_try_init(Server::start).await?;
+        Self::create_from(server, &server.template).await
+    }
+
+    /// A database without any table, as an operator has it before the first start.
+    pub async fn create_empty() -> anyhow::Result<Self> {
+        let server = SERVER.get_or_try_init(Server::start).await?;
+        Self::create_from(server, "template0").await
+    }
+
+    async fn create_from(server: &Server, template: &str) -> anyhow::Result<Self> {
         let name = format!("test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let _one_at_a_time = CLONING.lock().await;
         let mut admin = PgConnection::connect(server.url.as_str()).await?;
-        let clone = format!("CREATE DATABASE {name} TEMPLATE {}", server.template);
+        let clone = format!("CREATE DATABASE {name} TEMPLATE {template}");
         admin.execute(AssertSqlSafe(clone)).await.context("cannot clone the template database")?;
         admin.close().await?;
         Ok(Self { url: named(&server.url, &name), admin: server.url.clone(), name })

@@ -11,6 +11,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
@@ -133,6 +135,14 @@ impl DockerPerson {
     pub async fn image_id(&self, reference: &str) -> anyhow::Result<String> {
         let said = self.docker(&["image", "inspect", "--format", "{{.Id}}", reference]).await?.success()?;
         Ok(said.output.trim().to_owned())
+    }
+
+    /// Stores a user and a password the way old clients and build scripts do, without asking the registry.
+    pub fn store_password(&self, registry: &str, user: &str, password: &str) -> anyhow::Result<()> {
+        let auth = STANDARD.encode(format!("{user}:{password}"));
+        let config = serde_json::json!({"auths": {registry: {"auth": auth}}});
+        std::fs::write(self.config.path().join("config.json"), config.to_string())?;
+        Ok(())
     }
 
     /// What is stored for this person, as JSON.

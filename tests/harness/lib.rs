@@ -5,15 +5,20 @@
 //!
 //! *Invariant:* a test that cannot run fails with a sentence that says what is missing; nothing is ever skipped.
 //!
-//! Reading order: what ends with the run ([`watchdog`]), other programs ([`program`]), the database, the two
-//! servers ([`settings`], [`server`], [`stack`]), who speaks to them ([`client`], [`actors`], [`forge`]), what is
-//! pushed ([`tar`], [`images`], [`layout`]), the real clients and the real peer, and how answers are compared.
+//! Reading order: what ends with the run ([`watchdog`]), other programs ([`program`]), the database ([`database`],
+//! [`audit`], [`gate`]), the two servers ([`settings`], [`server`], [`stack`], [`edited`]), who speaks to them
+//! ([`client`], [`actors`], [`forge`], [`forgery`], [`key_source`]), what is pushed ([`tar`], [`images`],
+//! [`layout`]), the real clients and the real peer, and how answers are compared.
 
 pub mod watchdog;
 
 pub mod program;
 
 pub mod database;
+
+pub mod audit;
+
+pub mod gate;
 
 pub mod settings;
 
@@ -30,6 +35,12 @@ pub mod raw_http;
 pub mod actors;
 
 pub mod forge;
+
+pub mod forgery;
+
+pub mod key_source;
+
+pub mod edited;
 
 pub mod tar;
 

@@ -49,7 +49,8 @@ impl Which {
             .with_context(|| format!("{} is not built: run cargo build --workspace", self.name()))
     }
 
-    fn arguments(self, settings: &Path) -> Vec<std::ffi::OsString> {
+    /// The words after the binary that make it serve with these settings.
+    pub fn arguments(self, settings: &Path) -> Vec<std::ffi::OsString> {
         match self {
             Self::Registry => vec!["serve".into(), settings.into()],
             Self::TokenServer => vec!["--config".into(), settings.into(), "serve".into()],
@@ -157,15 +158,19 @@ impl Process {
     }
 
     async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        self.wait_until_it_answers("/readyz").await
+    }
+
+    async fn wait_until_it_answers(&mut self, path: &str) -> anyhow::Result<()> {
         let http = http_client()?;
-        let url = format!("http://{}/readyz", self.address);
-        let ready = program::until("ready", Duration::from_secs(30), || async {
+        let url = format!("http://{}{path}", self.address);
+        let ready = program::until(path, Duration::from_secs(30), || async {
             http.get(&url).send().await.is_ok_and(|response| response.status().is_success())
         });
         let outcome = ready.await;
         if outcome.is_err() || !self.running.is_running() {
             let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-            anyhow::bail!("{} does not become ready: {log}", self.which.name());
+            anyhow::bail!("{} does not answer {path} with success: {log}", self.which.name());
         }
         Ok(())
     }
@@ -185,6 +190,13 @@ impl Process {
         self.running.kill()?;
         self.running = spawn(self.which, &self.settings, &self.log)?;
         self.wait_until_ready().await
+    }
+
+    /// Starts it again and waits only until it answers, for a server that cannot become ready yet.
+    pub async fn restart_unready(&mut self) -> anyhow::Result<()> {
+        self.running.kill()?;
+        self.running = spawn(self.which, &self.settings, &self.log)?;
+        self.wait_until_it_answers("/healthz").await
     }
 
     /// What it logged since its first start.

@@ -13,9 +13,13 @@ use tokio::process::Command;
 
 use crate::client::{OciClient, basic};
 use crate::database::Database;
+use crate::gate::Gate;
 use crate::program::{self, Said};
 use crate::server::{Process, Server, Threaded, Which};
 use crate::settings::{self, Auth, RegistryOptions, TokenServerOptions};
+
+/// What signs the state of uploads in the settings of every test.
+const SECRET: &str = "of-a-test";
 
 /// How a stack differs from the usual one.
 #[derive(Clone, Debug)]
@@ -26,6 +30,10 @@ pub struct StackOptions {
     pub token_lifetime: &'static str,
     /// Whether clients get their tokens through the registry's own address.
     pub same_origin: bool,
+    /// Whether the token server reaches its database through a [`Gate`].
+    pub gated_database: bool,
+    /// What signs the state of uploads; without it the registry makes one up at each start.
+    pub registry_secret: Option<&'static str>,
     /// More YAML for the token server.
     pub token_server_more: String,
     /// More YAML for the registry.
@@ -38,6 +46,8 @@ impl Default for StackOptions {
             processes: false,
             token_lifetime: "300s",
             same_origin: false,
+            gated_database: false,
+            registry_secret: Some(SECRET),
             token_server_more: String::new(),
             registry_more: String::new(),
         }
@@ -55,6 +65,8 @@ pub struct Stack {
     pub token_server: Server,
     /// The database of the token server.
     pub database: Database,
+    /// What stands between the two, when that was asked for.
+    pub gate: Option<Gate>,
     settings: PathBuf,
     // Last, so that the servers are gone before their files.
     folder: tempfile::TempDir,
@@ -66,22 +78,18 @@ impl Stack {
         Self::with(StackOptions::default()).await
     }
 
-    /// A stack of processes.
-    pub async fn start_processes() -> anyhow::Result<Self> {
-        Self::with(StackOptions { processes: true, ..StackOptions::default() }).await
-    }
-
     /// A stack with everything chosen.
     pub async fn with(options: StackOptions) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let clock = Arc::new(ManualClock::default());
         let database = Database::create().await?;
+        let gate = if options.gated_database { Some(Gate::before(database.url())?) } else { None };
         let address = any_address(options.processes)?;
         let settings = settings::write_token_server(
             folder.path(),
             &TokenServerOptions {
                 address: address.to_string(),
-                database_url: database.url().to_owned(),
+                database_url: gate.as_ref().map_or(database.url(), Gate::url).to_owned(),
                 token_lifetime: options.token_lifetime,
                 more: options.token_server_more.clone(),
             },
@@ -95,12 +103,13 @@ impl Stack {
             folder.path(),
             &folder.path().join("images"),
             auth,
+            options.registry_secret,
             &options.registry_more,
             &clock,
             options.processes,
         )
         .await?;
-        Ok(Self { clock, registry, token_server, database, settings, folder })
+        Ok(Self { clock, registry, token_server, database, gate, settings, folder })
     }
 
     /// `host:port` of the registry.
@@ -126,6 +135,11 @@ impl Stack {
     /// A folder for whatever else the test writes.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The settings file of the token server.
+    pub fn token_server_settings(&self) -> &Path {
+        &self.settings
     }
 
     /// Runs `token-server` with these words, as an operator.
@@ -193,7 +207,7 @@ impl LoneRegistry {
     pub async fn start(root: &Path, auth: Auth) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let clock = Arc::new(ManualClock::default());
-        let server = start_registry(folder.path(), root, auth, "", &clock, false).await?;
+        let server = start_registry(folder.path(), root, auth, Some(SECRET), "", &clock, false).await?;
         Ok(Self { clock, server, _folder: folder })
     }
 
@@ -207,6 +221,7 @@ async fn start_registry(
     folder: &Path,
     root: &Path,
     auth: Auth,
+    secret: Option<&str>,
     more: &str,
     clock: &Arc<ManualClock>,
     process: bool,
@@ -216,7 +231,16 @@ async fn start_registry(
         folder,
         &RegistryOptions { address: address.to_string(), root: root.into(), auth, more: more.into() },
     )?;
+    let line = secret.map(|secret| format!("  secret: {secret}\n")).unwrap_or_default();
+    replace(&settings, &format!("  secret: {SECRET}\n"), &line)?;
     start(Which::Registry, &settings, address, clock, process).await
+}
+
+/// Changes one place of a settings file.
+fn replace(file: &Path, from: &str, to: &str) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(file)?;
+    anyhow::ensure!(text.contains(from), "{} has no {from:?}", file.display());
+    Ok(std::fs::write(file, text.replacen(from, to, 1))?)
 }
 
 /// A thread reports the port it got; a process has to be told one.

@@ -20,34 +20,38 @@ use shared::challenge::{BearerChallenge, ChallengeError};
 
 const REALM: &str = "http://127.0.0.1:1/token";
 
-struct Room {
+/// A registry that trusts the key of a forge.
+pub(crate) struct Room {
     registry: LoneRegistry,
-    client: OciClient,
-    forge: Forge,
-    stranger: Forge,
+    pub(crate) client: OciClient,
+    pub(crate) forge: Forge,
+    pub(crate) stranger: Forge,
     _folder: tempfile::TempDir,
 }
 
 impl Room {
     async fn open() -> anyhow::Result<Self> {
+        Self::with_profile("strict").await
+    }
+
+    pub(crate) async fn with_profile(profile: &'static str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let forge = Forge::new()?;
         let file = folder.path().join("keys.json");
         std::fs::write(&file, forge.key_set()?)?;
         let registry =
-            LoneRegistry::start(&folder.path().join("images"), Auth::Keys { file, profile: "strict" })
-                .await?;
+            LoneRegistry::start(&folder.path().join("images"), Auth::Keys { file, profile }).await?;
         let client = OciClient::anonymous(&registry.url())?;
         Ok(Self { registry, client, forge, stranger: Forge::new()?, _folder: folder })
     }
 
-    fn now(&self) -> i64 {
+    pub(crate) fn now(&self) -> i64 {
         use shared::clock::Clock as _;
         self.registry.clock.unix_now()
     }
 
     /// Claims that are right in everything and give these actions.
-    fn claims(&self, kind: &str, name: &str, actions: &[&str]) -> Value {
+    pub(crate) fn claims(&self, kind: &str, name: &str, actions: &[&str]) -> Value {
         let now = self.now();
         json!({
             "iss": ISSUER, "sub": "alice", "aud": SERVICE, "jti": "1",
@@ -62,7 +66,7 @@ impl Room {
     }
 
     /// What must be there before an operation can succeed: an image and an open upload session.
-    async fn furnish(&self, repository: &str) -> anyhow::Result<Furniture> {
+    pub(crate) async fn furnish(&self, repository: &str) -> anyhow::Result<Furniture> {
         let token = self.token("repository", repository, &["pull", "push"])?;
         let image = Image::new(1, 1, 100)?;
         for blob in image.blobs() {
@@ -85,7 +89,8 @@ impl Room {
     }
 }
 
-struct Furniture {
+/// What an operation can be done with.
+pub(crate) struct Furniture {
     repository: String,
     image: Image,
     upload: String,
@@ -93,7 +98,7 @@ struct Furniture {
 
 impl Furniture {
     /// The request of an operation, and the status with which it succeeds.
-    fn request(&self, operation: Operation) -> (Request, u16) {
+    pub(crate) fn request(&self, operation: Operation) -> (Request, u16) {
         let Self { repository, image, upload } = self;
         let manifest = format!("/v2/{repository}/manifests/{}", image.manifest.digest);
         let blob = format!("/v2/{repository}/blobs/{}", image.layers[0].digest);
@@ -140,7 +145,7 @@ impl Furniture {
     }
 }
 
-fn challenge(scope: Option<&str>, error: Option<ChallengeError>) -> String {
+pub(crate) fn challenge(scope: Option<&str>, error: Option<ChallengeError>) -> String {
     BearerChallenge {
         realm: REALM.into(),
         service: SERVICE.into(),

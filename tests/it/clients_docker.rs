@@ -90,6 +90,29 @@ async fn the_stored_login_is_an_identity_token_and_works() -> anyhow::Result<()>
 }
 
 #[tokio::test]
+async fn a_stored_password_without_an_identity_token_works_as_well() -> anyhow::Result<()> {
+    let (town, docker) = (Town::start().await?, DockerEngine::shared().await?);
+    let registry = town.stack.registry_address();
+    let name = format!("{registry}/platform/stored:1");
+    let image = Image::new(37, 2, 10_000)?;
+    let person = docker.person()?;
+    person.store_password(&registry, "alice", &password_of("alice"))?;
+    person.load(&image, &name).await?;
+    let id = person.image_id(&name).await?;
+    person.docker(&["push", &name]).await?.success()?;
+    person.forget(&name).await?;
+    person.docker(&["pull", &name]).await?.success()?;
+    assert_eq!(person.image_id(&name).await?, id);
+    assert!(!person.stored_credentials()?.to_string().contains("identitytoken"));
+    person.store_password(&registry, "alice", "wrong")?;
+    for words in [["push", &name], ["pull", &name]] {
+        let text = person.docker(&words).await?.failure()?;
+        assert!(text.contains("wrong user name or password"), "{words:?}: {text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_engine_takes_its_platform_from_an_index() -> anyhow::Result<()> {
     let (town, docker) = (Town::start().await?, DockerEngine::shared().await?);
     let index = Index::two_platforms(35)?;

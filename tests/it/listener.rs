@@ -8,9 +8,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use harness::database::Database;
 use harness::images::noise;
 use harness::program;
 use harness::server::{Process, Which};
+use harness::settings::KEYS_PATH;
 use harness::watchdog::Guarded;
 
 /// A registry in a process, with this YAML in its `http` section.
@@ -26,11 +28,21 @@ async fn registry(folder: &Path, http: &str) -> anyhow::Result<(SocketAddr, Path
     Ok((address, settings))
 }
 
-/// The same, for tests that watch it from outside.
-fn launch(settings: &Path) -> anyhow::Result<Guarded> {
+/// A token server in a process, with this YAML in its `http` section.
+async fn token_server(folder: &Path, http: &str, database: &str) -> anyhow::Result<(SocketAddr, PathBuf)> {
+    let address = SocketAddr::from(([127, 0, 0, 1], program::free_port()?));
+    let settings = folder.join("token-server.yml");
+    let secret = "0123456789abcdef0123456789abcdef";
+    let text = format!("http:\n  addr: {address}\n{http}database:\n  url: {database}\nsecret: {secret}\n");
+    tokio::fs::write(&settings, text).await?;
+    Ok((address, settings))
+}
+
+/// A server in a process, for tests that watch it from outside.
+fn launch(which: Which, settings: &Path) -> anyhow::Result<Guarded> {
     let log = std::fs::File::create(settings.with_extension("log"))?;
-    let mut command = std::process::Command::new(Which::Registry.binary()?);
-    Guarded::spawn(command.arg("serve").arg(settings).stdout(log.try_clone()?).stderr(log))
+    let mut command = std::process::Command::new(which.binary()?);
+    Guarded::spawn(command.args(which.arguments(settings)).stdout(log.try_clone()?).stderr(log))
 }
 
 async fn reachable(address: SocketAddr) -> bool {
@@ -49,8 +61,12 @@ fn https(root: reqwest::Certificate) -> anyhow::Result<reqwest::Client> {
     Ok(reqwest::Client::builder().tls_certs_only([root]).pool_max_idle_per_host(0).build()?)
 }
 
-#[tokio::test]
-async fn a_new_certificate_is_served_without_a_restart() -> anyhow::Result<()> {
+/// Exchanges the certificate of a running server; `settings` makes its file from the section `http.tls`.
+async fn exchange_certificate(
+    which: Which,
+    path: &str,
+    settings: impl AsyncFnOnce(&Path, &str) -> anyhow::Result<(SocketAddr, PathBuf)>,
+) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let first_root = write_certificate(folder.path())?;
     let first = https(first_root.clone())?;
@@ -58,9 +74,9 @@ async fn a_new_certificate_is_served_without_a_restart() -> anyhow::Result<()> {
         "  tls:\n    certificate: {0}/certificate.pem\n    key: {0}/key.pem\n",
         folder.path().display()
     );
-    let (address, settings) = registry(folder.path(), &tls).await?;
-    let _server = launch(&settings)?;
-    let url = format!("https://{address}/v2/");
+    let (address, settings) = settings(folder.path(), &tls).await?;
+    let _server = launch(which, &settings)?;
+    let url = format!("https://{address}{path}");
     let answers = |client: reqwest::Client| {
         let url = url.clone();
         move || {
@@ -79,6 +95,19 @@ async fn a_new_certificate_is_served_without_a_restart() -> anyhow::Result<()> {
     // A client of its own: the other one could resume its session without seeing a certificate.
     assert!(!answers(https(first_root)?)().await, "the first certificate is gone");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_new_certificate_of_the_registry_is_served_without_a_restart() -> anyhow::Result<()> {
+    exchange_certificate(Which::Registry, "/v2/", registry).await
+}
+
+#[tokio::test]
+async fn a_new_certificate_of_the_token_server_is_served_without_a_restart() -> anyhow::Result<()> {
+    let database = Database::create().await?;
+    let url = database.url().to_owned();
+    let settings = async |folder: &Path, http: &str| token_server(folder, http, &url).await;
+    exchange_certificate(Which::TokenServer, KEYS_PATH, settings).await
 }
 
 #[tokio::test]
@@ -130,7 +159,7 @@ async fn a_writer_that_stops_is_told_and_can_go_on_later() -> anyhow::Result<()>
 async fn a_request_that_began_before_sigterm_may_finish() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let (address, settings) = registry(folder.path(), "  relativeurls: true\n").await?;
-    let mut server = launch(&settings)?;
+    let mut server = launch(Which::Registry, &settings)?;
     program::until("listening", Duration::from_secs(20), || reachable(address)).await?;
     let client = harness::client::OciClient::anonymous(&format!("http://{address}"))?;
     let location = client.start_upload("a/b").await?;
@@ -168,8 +197,9 @@ async fn a_request_that_began_before_sigterm_may_finish() -> anyhow::Result<()> 
 async fn urls_follow_what_a_trusted_proxy_says() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     for (http, expected) in [
-        ("", "https://registry.example/v2/"),
-        ("  trustedproxies: [192.0.2.1]\n", "http://registry.test/v2/"),
+        ("  trustedproxies: [127.0.0.1]\n", "https://registry.example/v2/"),
+        // Whoever is not trusted may still be a proxy, and a path is right behind any.
+        ("", "/v2/"),
         ("  host: https://always.example\n", "https://always.example/v2/"),
         ("  relativeurls: true\n", "/v2/"),
     ] {

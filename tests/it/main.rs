@@ -19,7 +19,25 @@ mod token_endpoint;
 
 mod refresh_tokens;
 
+mod account;
+
+mod audit;
+
+mod commands;
+
 mod access_matrix;
+
+mod odd_tokens;
+
+mod trusted_keys;
+
+mod secrecy;
+
+mod canaries;
+
+mod front_door;
+
+mod proxies;
 
 mod push_pull;
 
@@ -36,6 +54,10 @@ mod clients_containerd;
 mod interop;
 
 mod crash;
+
+mod database_away;
+
+mod token_server_away;
 
 mod lease;
 

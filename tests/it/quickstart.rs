@@ -52,7 +52,7 @@ impl Quickstart {
         let env: BTreeMap<_, _> =
             text.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.into(), v.into())).collect();
         let line = format!(
-            "docker login {registry} --username {} --password {}",
+            "docker login {registry} --username {}     # password: {}",
             env["ADMIN_USER"], env["ADMIN_PASSWORD"]
         );
         anyhow::ensure!(said().contains(&line), "no login line in {}", said());

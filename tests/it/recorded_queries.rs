@@ -3,15 +3,22 @@
 //! The build believes `.sqlx`; a migration that was changed without recording again would go unnoticed until a query
 //! fails in production.
 //!
-//! *Invariant:* every recorded query has the parameters, columns, types and nullability that Postgres describes.
+//! *Invariant:* every recorded query has the parameters that Postgres describes, by type, and the same columns in the
+//! same order, by name, type and nullability.
 
 use std::fs;
 
 use harness::database::Database;
 use serde_json::{Value, json};
+use sqlx::postgres::PgTypeInfo;
 use sqlx::{AssertSqlSafe, Column as _, Either, Executor as _, SqlSafeStr as _, TypeInfo as _};
 
 use crate::tidy::root;
+
+/// The name of a type as it is recorded.
+fn word(kind: &PgTypeInfo) -> String {
+    kind.name().to_lowercase().replace("[]", "array")
+}
 
 #[tokio::test]
 async fn recorded_queries_match_the_schema() -> anyhow::Result<()> {
@@ -37,11 +44,8 @@ async fn recorded_queries_match_the_schema() -> anyhow::Result<()> {
             .map(|column| &column["name"])
             .collect();
         assert_eq!(json!(columns), json!(named), "{query}");
-        let described_types: Vec<_> = described
-            .columns()
-            .iter()
-            .map(|column| column.type_info().name().to_lowercase().replace("[]", "array"))
-            .collect();
+        let described_types: Vec<_> =
+            described.columns().iter().map(|column| word(column.type_info())).collect();
         let recorded_types: Vec<_> = recorded["describe"]["columns"]
             .as_array()
             .into_iter()
@@ -51,12 +55,16 @@ async fn recorded_queries_match_the_schema() -> anyhow::Result<()> {
         assert_eq!(described_types, recorded_types, "{query}");
         let nullable: Vec<_> = (0..columns.len()).map(|column| described.nullable(column)).collect();
         assert_eq!(json!(nullable), recorded["describe"]["nullable"], "{query}");
-        let parameters = match described.parameters() {
-            Some(Either::Left(types)) => types.len(),
-            Some(Either::Right(count)) => count,
-            None => 0,
+        let Some(Either::Left(parameters)) = described.parameters() else {
+            anyhow::bail!("the parameters of {query} are not described");
         };
-        let recorded_parameters = recorded["describe"]["parameters"]["Left"].as_array().map_or(0, Vec::len);
+        let parameters: Vec<_> = parameters.iter().map(word).collect();
+        let recorded_parameters: Vec<_> = recorded["describe"]["parameters"]["Left"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|kind| kind.as_str().unwrap_or("custom").to_lowercase())
+            .collect();
         assert_eq!(parameters, recorded_parameters, "{query}");
         checked += 1;
     }

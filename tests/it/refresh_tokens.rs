@@ -10,7 +10,8 @@ use harness::settings::{PEER_SERVICE, SERVICE};
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 
-async fn refresh_token(town: &Town) -> anyhow::Result<String> {
+/// What `docker login` of alice keeps.
+pub(crate) async fn refresh_token(town: &Town) -> anyhow::Result<String> {
     let challenge = town.alice.challenge().await?;
     let answer =
         town.alice.ask_token(&challenge, &[("offline_token", "true"), ("client_id", "docker")]).await?;
@@ -20,7 +21,8 @@ async fn refresh_token(town: &Town) -> anyhow::Result<String> {
     Ok(token)
 }
 
-async fn redeem(town: &Town, refresh: &str, service: &str) -> anyhow::Result<Answer> {
+/// Asks for a token with a kept login, as clients do.
+pub(crate) async fn redeem(town: &Town, refresh: &str, service: &str) -> anyhow::Result<Answer> {
     let pairs = [
         ("grant_type", "refresh_token"),
         ("service", service),

@@ -13,11 +13,13 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-fn encoded(pairs: &[(&str, &str)]) -> String {
+/// A query or a form.
+pub(crate) fn encoded(pairs: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
-async fn get(town: &Town, user: Option<&str>, pairs: &[(&str, &str)]) -> anyhow::Result<Answer> {
+/// A token request as a query, by a test user or by nobody.
+pub(crate) async fn get(town: &Town, user: Option<&str>, pairs: &[(&str, &str)]) -> anyhow::Result<Answer> {
     let mut request = Request::get(format!("{}/token?{}", town.stack.token_server_url(), encoded(pairs)));
     if let Some(user) = user {
         request = request.header(AUTHORIZATION, basic_of(user));
@@ -25,7 +27,8 @@ async fn get(town: &Town, user: Option<&str>, pairs: &[(&str, &str)]) -> anyhow:
     town.anonymous.raw(&request).await
 }
 
-async fn post(town: &Town, pairs: &[(&str, &str)]) -> anyhow::Result<Answer> {
+/// A token request as a form.
+pub(crate) async fn post(town: &Town, pairs: &[(&str, &str)]) -> anyhow::Result<Answer> {
     let request = Request::new(Method::POST, format!("{}/token", town.stack.token_server_url()))
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(encoded(pairs));
@@ -128,7 +131,8 @@ async fn scopes_may_be_repeated_mixed_doubled_and_malformed() -> anyhow::Result<
 }
 
 #[tokio::test]
-async fn fewer_rights_than_asked_is_no_error_and_is_remembered() -> anyhow::Result<()> {
+async fn fewer_rights_than_asked_is_no_error_and_the_token_and_the_record_say_what_is_missing()
+-> anyhow::Result<()> {
     let town = Town::start().await?;
     let pairs = [
         ("service", SERVICE),
@@ -153,6 +157,10 @@ async fn fewer_rights_than_asked_is_no_error_and_is_remembered() -> anyhow::Resu
             {"type": "repository", "name": "public/tool", "actions": ["push"], "reason": "no_grant"},
         ])
     );
+    let recorded = town.stack.database.db_audit_of("scopes_refused").await?;
+    let targets: Vec<_> = recorded.iter().map(|row| row.target.as_str()).collect();
+    let missing = "repository:other/app:pull,push repository:platform/app:delete repository:public/tool:push";
+    assert_eq!(targets, [missing]);
     Ok(())
 }
 

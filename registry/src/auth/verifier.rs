@@ -213,8 +213,9 @@ impl Verifier {
         if !claims.aud.contains(service) {
             return Err(TokenError::WrongAudience);
         }
-        if claims.exp <= 0 {
-            return Err(TokenError::Claim("exp"));
+        let times = [("exp", Some(claims.exp)), ("nbf", claims.nbf), ("iat", claims.iat)];
+        if let Some((name, _)) = times.into_iter().find(|(_, time)| time.is_some_and(|time| time < 0)) {
+            return Err(TokenError::Claim(name));
         }
         if *profile == Profile::Strict {
             let issued = claims.iat.ok_or(TokenError::Claim("iat"))?;

@@ -263,7 +263,8 @@ pub(super) async fn presented_token(
         Bearer::Text(text) => text,
     };
     let mut outcome = auth.verifier.verify(text);
-    if matches!(outcome, Err(TokenError::UnknownKey | TokenError::NoKeys))
+    // A key can also be exchanged under its old id.
+    if matches!(outcome, Err(TokenError::UnknownKey | TokenError::BadSignature | TokenError::NoKeys))
         && auth.refresher.refresh_for_unknown_key().await
     {
         outcome = auth.verifier.verify(text);

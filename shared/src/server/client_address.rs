@@ -1,8 +1,8 @@
 //! Who is really asking when proxies stand in between.
 //!
 //! `X-Forwarded-*` and `Forwarded` are claims of whoever sent them. They are believed only from a peer inside the
-//! configured networks, and the address is the last one in the chain that is not itself such a proxy. Where both
-//! kinds are there, `X-Forwarded-*` counts: nearly every proxy sets it, and few take the other one away.
+//! configured networks, and the address is the last one in the chain that is not itself such a proxy. Where
+//! `X-Forwarded-For` is there, its kind counts: nearly every proxy sets it, and few take the other one away.
 //!
 //! *Invariant:* a client outside the trusted networks cannot choose the address it is known by, provided that the
 //! proxy in front of it sets or removes `X-Forwarded-For`.
@@ -91,16 +91,11 @@ impl Client {
     }
 
     fn forwarded(self, headers: &HeaderMap, proxies: &TrustedProxies) -> Self {
-        let customary = FORWARDED[1..].iter().any(|name| headers.contains_key(*name));
-        let mut chain = Vec::new();
-        let (mut scheme, mut host) = (None, None);
-        if customary {
-            chain = lines(headers, "x-forwarded-for").flat_map(|list| list.split(',')).collect();
-            scheme = lines(headers, "x-forwarded-proto").next().and_then(|list| list.split(',').next());
-            host = lines(headers, "x-forwarded-host").next().and_then(|list| list.split(',').next());
-        } else {
-            let elements = lines(headers, FORWARDED[0]).flat_map(|list| list.split(','));
-            for (position, element) in elements.enumerate() {
+        let joined = FORWARDED.map(|name| joined(headers, name));
+        let [standard, addresses, schemes, hosts] = &joined;
+        let (mut chain, mut scheme, mut host) = (Vec::new(), None, None);
+        if addresses.is_empty() && !standard.is_empty() {
+            for (position, element) in standard.split(',').enumerate() {
                 for (name, value) in element.split(';').filter_map(|pair| pair.trim().split_once('=')) {
                     let value = value.trim_matches('"');
                     match name.to_ascii_lowercase().as_str() {
@@ -111,6 +106,10 @@ impl Client {
                     }
                 }
             }
+        } else {
+            chain = addresses.split(',').filter(|text| !text.is_empty()).collect();
+            scheme = schemes.split(',').next();
+            host = hosts.split(',').next();
         }
         let address = chain.into_iter().rev().map_while(|text| parse_address(text.trim()));
         let mut seen = self.address;
@@ -145,12 +144,14 @@ fn parse_address(text: &str) -> Option<IpAddr> {
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    lines(headers, name).next()
+    headers.get(name)?.to_str().ok()
 }
 
-/// A proxy may add a line of its own behind the one that came.
-fn lines<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
-    headers.get_all(name).filter_map(|value| value.to_str().ok())
+/// All lines of a header as one list: a proxy may add a line of its own behind the one that came. What is no text
+/// only spoils its own element.
+fn joined(headers: &HeaderMap, name: &str) -> String {
+    let lines = headers.get_all(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    lines.collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use moka::ops::compute::{CompResult, Op};
 use moka::sync::Cache;
 use shared::clock::Clock;
 
@@ -26,14 +27,18 @@ const MAX_REMEMBERED: u64 = 10_000;
 /// Rows of refusals in a minute, of all clients together.
 const MAX_REFUSALS_A_MINUTE: u32 = 600;
 
+/// Rows of refusals in a minute from one place, so that one noisy client does not use up the others' share.
+const MAX_REFUSALS_FROM_ONE_PLACE: u32 = 60;
+
 /// What was recorded within the last minute.
 #[derive(Debug)]
 pub struct AuditRepeats {
     recent: Cache<String, i64>,
     refusals: Mutex<Minute>,
+    refusals_by_place: Cache<String, Minute>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Minute {
     number: i64,
     rows: u32,
@@ -44,6 +49,10 @@ impl Default for AuditRepeats {
         Self {
             recent: Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REPEAT_AFTER).build(),
             refusals: Mutex::default(),
+            refusals_by_place: Cache::builder()
+                .max_capacity(MAX_REMEMBERED)
+                .time_to_live(2 * REPEAT_AFTER)
+                .build(),
         }
     }
 }
@@ -59,46 +68,67 @@ impl AuditRepeats {
     ) -> Result<(), DbError> {
         let now = clock.unix_now();
         let key = key(origin, &record);
-        if self.recent.get(&key).is_some_and(|end| now < end) {
+        if !self.is_first(&key, now) {
             return Ok(());
         }
-        if matches!(record.outcome, Outcome::Refused(_)) && !self.admit_refusal(now) {
+        let place = origin.address.as_deref().map(place).unwrap_or_default();
+        if matches!(record.outcome, Outcome::Refused(_)) && !self.admit_refusal(&place, now) {
             return Ok(());
         }
-        audit::record(db, clock, origin, record).await?;
-        self.recent.insert(key, now.saturating_add(REPEAT_AFTER.as_secs().cast_signed()));
-        Ok(())
+        let written = audit::record(db, clock, origin, record).await;
+        if written.is_err() {
+            self.recent.invalidate(&key);
+        }
+        written
     }
 
-    fn admit_refusal(&self, now: i64) -> bool {
-        let mut minute = self.refusals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let number = now.div_euclid(60);
-        if minute.number != number {
-            *minute = Minute { number, rows: 0 };
+    /// Whether nobody has recorded this within the last minute; of many at once, one is the first.
+    fn is_first(&self, key: &str, now: i64) -> bool {
+        let entry = self.recent.entry_by_ref(key).and_compute_with(|known| match known {
+            Some(known) if now < *known.value() => Op::Nop,
+            _ => Op::Put(now.saturating_add(REPEAT_AFTER.as_secs().cast_signed())),
+        });
+        matches!(entry, CompResult::Inserted(_) | CompResult::ReplacedWith(_))
+    }
+
+    fn admit_refusal(&self, place: &str, now: i64) -> bool {
+        let here = self
+            .refusals_by_place
+            .entry_by_ref(place)
+            .and_upsert_with(|known| known.map(moka::Entry::into_value).unwrap_or_default().counting(now));
+        if here.into_value().rows > MAX_REFUSALS_FROM_ONE_PLACE {
+            return false;
         }
-        minute.rows = minute.rows.saturating_add(1);
-        if minute.rows == MAX_REFUSALS_A_MINUTE + 1 {
+        let mut all = self.refusals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *all = all.counting(now);
+        if all.rows == MAX_REFUSALS_A_MINUTE + 1 {
             tracing::warn!(
                 limit = MAX_REFUSALS_A_MINUTE,
                 "too many refusals; the rest of this minute is not recorded"
             );
         }
-        minute.rows <= MAX_REFUSALS_A_MINUTE
+        all.rows <= MAX_REFUSALS_A_MINUTE
+    }
+}
+
+impl Minute {
+    /// One more row, in the minute of `now`.
+    fn counting(self, now: i64) -> Self {
+        let number = now.div_euclid(60);
+        let rows = if self.number == number { self.rows } else { 0 };
+        Self { number, rows: rows.saturating_add(1) }
     }
 }
 
 fn key(origin: &Origin, record: &Record<'_>) -> String {
     let place = origin.address.as_deref().map(place).unwrap_or_default();
-    // Whoever is not logged in can make up names without end.
-    let target = if record.actor.is_empty() && record.event == audit::Event::ScopesRefused {
-        String::new()
-    } else {
-        audit::printable(record.target)
-    };
     let outcome = match record.outcome {
         Outcome::Allowed(remark) => remark.unwrap_or_default(),
         Outcome::Refused(reason) => reason,
     };
+    // Whoever is not logged in can make up repositories without end.
+    let made_up = record.actor.is_empty() && record.event == audit::Event::ScopesRefused;
+    let target = if made_up { String::new() } else { audit::printable(record.target) };
     format!("{}\n{outcome}\n{}\n{place}\n{target}", record.event.as_str(), record.actor)
 }
 
@@ -148,8 +178,19 @@ mod tests {
     #[test]
     fn all_refusals_together_have_a_limit_in_each_minute() {
         let repeats = AuditRepeats::default();
-        let admitted = (0..2 * MAX_REFUSALS_A_MINUTE).filter(|_| repeats.admit_refusal(0)).count();
-        assert_eq!(admitted, MAX_REFUSALS_A_MINUTE as usize);
-        assert!(repeats.admit_refusal(60));
+        let place = |number: u32| number.to_string();
+        let admitted =
+            (0..2 * MAX_REFUSALS_A_MINUTE).filter(|number| repeats.admit_refusal(&place(*number), 0));
+        assert_eq!(admitted.count(), MAX_REFUSALS_A_MINUTE as usize);
+        assert!(repeats.admit_refusal("elsewhere", 60));
+    }
+
+    #[test]
+    fn one_place_does_not_use_up_the_share_of_others() {
+        let repeats = AuditRepeats::default();
+        let admitted = (0..1000).filter(|_| repeats.admit_refusal("here", 0)).count();
+        assert_eq!(admitted, MAX_REFUSALS_FROM_ONE_PLACE as usize);
+        assert!(repeats.admit_refusal("elsewhere", 0));
+        assert!(repeats.admit_refusal("here", 60));
     }
 }

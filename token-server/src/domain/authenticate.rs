@@ -69,7 +69,7 @@ impl Authenticator {
         password: &Secret,
         origin: &Origin,
     ) -> Result<User, TokenServerError> {
-        let name = PrincipalName::parse(user).ok();
+        let name = PrincipalName::parse(user).ok().filter(|name| !name.is_token_like());
         if password.expose().len() > MAX_PASSWORD_BYTES {
             return Err(self.refuse_login(name.as_ref(), "password_too_long", origin).await?);
         }

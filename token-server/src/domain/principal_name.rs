@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use super::opaque_token::REFRESH_PREFIX;
+
 /// Longest name in bytes.
 pub const MAX_NAME_BYTES: usize = 63;
 
@@ -53,10 +55,15 @@ impl PrincipalName {
     /// Folds and checks a name that is about to be given to somebody.
     pub fn parse_new(text: &str) -> Result<Self, InvalidName> {
         let name = Self::parse(text)?;
-        if RESERVED.contains(&name.as_str()) {
+        if RESERVED.contains(&name.as_str()) || name.is_token_like() {
             return Err(InvalidName::Reserved(name.as_str().to_owned()));
         }
         Ok(name)
+    }
+
+    /// Whether it looks like a token that was typed in the place of a name; such a text is not kept anywhere.
+    pub fn is_token_like(&self) -> bool {
+        self.0.starts_with(REFRESH_PREFIX)
     }
 
     /// The folded name.
@@ -92,6 +99,7 @@ mod tests {
         for word in RESERVED {
             assert!(matches!(PrincipalName::parse_new(&word.to_uppercase()), Err(InvalidName::Reserved(_))));
         }
+        assert!(PrincipalName::parse_new("pcr_abc").is_err(), "it looks like a token");
         assert!(PrincipalName::parse_new("admin").is_ok());
     }
 

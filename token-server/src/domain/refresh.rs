@@ -85,6 +85,19 @@ pub struct RefusedToken {
     pub failure: RefreshFailure,
 }
 
+/// A login that is to last.
+#[derive(Clone, Copy, Debug)]
+pub struct Login<'a> {
+    /// Whose it is.
+    pub user: &'a User,
+    /// For which registry.
+    pub audience: &'a str,
+    /// What the client calls itself.
+    pub client_id: &'a str,
+    /// Where it came from.
+    pub origin: &'a Origin,
+}
+
 impl RefreshTokens {
     /// Uses this MAC and these limits.
     pub fn new(mac: TokenMac, lifetimes: RefreshLifetimes) -> Self {
@@ -97,11 +110,9 @@ impl RefreshTokens {
         pool: &Pool,
         clock: &dyn Clock,
         random: &SystemRandom,
-        user: &User,
-        audience: &str,
-        client_id: &str,
-        origin: &Origin,
+        login: &Login<'_>,
     ) -> Result<Secret, TokenServerError> {
+        let Login { user, audience, client_id, origin } = *login;
         let token = opaque_token::generate(random)?;
         let client_id: String =
             client_id.chars().filter(char::is_ascii_graphic).take(MAX_CLIENT_ID_CHARACTERS).collect();

@@ -22,6 +22,7 @@ use super::issue::{self, Decision, TokenFrame};
 use super::pattern::{self, RepositoryPattern};
 use super::policy::Grant;
 use super::random;
+use super::refresh::Login;
 use super::role::Role;
 use super::signing::{CertificateHeader, SigningKey};
 use super::subject::Subject;
@@ -221,15 +222,8 @@ impl TokenIssuer {
             }
             (Some(Credentials::Password { .. }), Subject::User(user), Access::Offline) => {
                 let tokens = self.authenticator.refresh_tokens();
-                let issued = tokens.issue(
-                    &self.pool,
-                    &*self.clock,
-                    &self.random,
-                    user,
-                    audience.name,
-                    &request.client_id,
-                    origin,
-                );
+                let login = Login { user, audience: audience.name, client_id: &request.client_id, origin };
+                let issued = tokens.issue(&self.pool, &*self.clock, &self.random, &login);
                 issued.await.map(Some)
             }
             _ => Ok(None),

@@ -95,12 +95,16 @@ impl Repositories {
     where
         B: Stream<Item = Result<Bytes, BodyError>>,
     {
-        let (mut session, lock) = self.lock_session(repository, id, owner).await?;
+        let (mut session, mut lock) = self.lock_session(repository, id, owner).await?;
         let have = self.appendable(&session, announced).await?;
-        if let Some(record) = session.record.as_mut().filter(|record| record.verified.is_some()) {
-            // Other bytes are about to come in, which nobody has verified.
-            record.verified = None;
-            self.write_record(&session.keys, record).await?;
+        if session.verified().is_some() {
+            let registry = self.clone();
+            // Under the lock to its end, so that what a later request records cannot be overtaken.
+            (session, lock) = to_the_end(async move {
+                registry.forget_verified(&mut session).await?;
+                Ok((session, lock))
+            })
+            .await?;
         }
         let hasher = self.resume_hasher(&session.keys, have).await?;
         let received = self.receive(&session.keys, hasher, lock, announced.length, body, Then::Pause).await?;
@@ -171,6 +175,13 @@ impl Repositories {
             Ok(registry.remove_session(&session.keys).await?)
         })
         .await
+    }
+
+    /// Other bytes are about to come in, which nobody has verified.
+    async fn forget_verified(&self, session: &mut Session) -> Result<(), RegistryError> {
+        let Some(record) = &mut session.record else { return Ok(()) };
+        record.verified = None;
+        self.write_record(&session.keys, record).await
     }
 
     /// How many bytes the session holds, if the announced chunk may follow them.

@@ -1,0 +1,347 @@
+//! The command lines of both servers: what each command of the manuals does, prints and exits with.
+//!
+//! *Invariant:* 0 done, 1 failed, 2 wrong usage or nobody to ask, 3 nothing to do; and a command that did not end
+//! with 0 has changed nothing.
+
+use std::path::Path;
+
+use harness::actors::Town;
+use harness::client::Request;
+use harness::database::Database;
+use harness::program::{self, Said};
+use harness::server::Which;
+use harness::settings::KEYS_PATH;
+use harness::stack::{Stack, password_of};
+use tokio::process::Command;
+
+use crate::tidy::root;
+
+async fn run(which: Which, words: &[&str]) -> anyhow::Result<Said> {
+    program::run(Command::new(which.binary()?).args(words), "").await
+}
+
+/// Runs a command at a terminal, with somebody who types this.
+async fn at_a_terminal(stack: &Stack, words: &[&str], typed: &str) -> anyhow::Result<Said> {
+    let (binary, settings) = (Which::TokenServer.binary()?, stack.token_server_settings());
+    let words: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
+    let line = format!("'{}' --config '{}' {}", binary.display(), settings.display(), words.join(" "));
+    let mut command = Command::new(program::find("script", "bsdutils")?);
+    program::run(command.args(["--quiet", "--return", "--command", &line, "/dev/null"]), typed).await
+}
+
+/// The rows of a listing without its header, each as its words.
+fn rows(said: &Said) -> Vec<Vec<&str>> {
+    said.output.lines().skip(1).map(|line| line.split_whitespace().collect()).collect()
+}
+
+async fn expect_code(stack: &Stack, words: &[&str], code: i32) -> anyhow::Result<String> {
+    let said = stack.operator(words, "").await?;
+    anyhow::ensure!(said.code == Some(code), "{words:?} ended with {:?}: {}", said.code, said.text);
+    // Standard output is for answers; what went wrong is a sentence on standard error.
+    anyhow::ensure!(code == 0 || (said.output.is_empty() && !said.text.is_empty()), "{words:?}: {said:?}");
+    Ok(said.text)
+}
+
+/// Everything an operator can list.
+async fn listings(stack: &Stack) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for what in ["user", "team", "grant"] {
+        text.push_str(&stack.operator(&[what, "list"], "").await?.success()?.output);
+    }
+    Ok(text)
+}
+
+#[tokio::test]
+async fn users_teams_and_grants_are_listed_a_line_each() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    town.stack.operator(&["user", "disable", "bob", "--yes"], "").await?.success()?;
+    let users = town.stack.operator(&["user", "list"], "").await?.success()?;
+    let users: Vec<_> = rows(&users).iter().map(|row| (row[0], row[1], row[row.len() - 1])).collect();
+    assert_eq!(users, [("admin", "active", "-"), ("alice", "active", "platform"), ("bob", "disabled", "-")]);
+    let teams = town.stack.operator(&["team", "list"], "").await?.success()?;
+    let teams: Vec<_> = rows(&teams).iter().map(|row| (row[0], row[row.len() - 1])).collect();
+    assert_eq!(teams, [("platform", "alice")]);
+    let grants = town.stack.operator(&["grant", "list"], "").await?.success()?;
+    let mut grants: Vec<_> = rows(&grants).iter().map(|row| row[..3].join(" ")).collect();
+    grants.sort();
+    assert_eq!(
+        grants,
+        ["everyone viewer public/**", "team:platform writer platform/**", "user:admin owner **"]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_right_that_is_taken_away_is_gone_with_the_next_token() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let may_push = async |client: &harness::client::OciClient| -> anyhow::Result<bool> {
+        client.forget_tokens();
+        let request = Request::new(reqwest::Method::POST, harness::client::uploads("platform/app"));
+        Ok(client.send(&request).await?.status == 202)
+    };
+    let operator = async |words: &[&str]| expect_code(&town.stack, words, 0).await;
+    for (take, give) in [
+        (
+            &["grant", "remove", "team:platform", "writer", "platform/**", "--yes"][..],
+            &["grant", "add", "team:platform", "writer", "platform/**"][..],
+        ),
+        (
+            &["team", "member", "remove", "platform", "alice", "--yes"],
+            &["team", "member", "add", "platform", "alice"],
+        ),
+        (&["team", "remove", "platform", "--yes"], &["team", "add", "platform"]),
+    ] {
+        assert!(may_push(&town.alice).await?, "before {take:?}");
+        operator(take).await?;
+        assert!(!may_push(&town.alice).await?, "after {take:?}");
+        operator(give).await?;
+    }
+    // A team of the same name begins with nothing.
+    assert!(!may_push(&town.alice).await?);
+    operator(&["team", "member", "add", "platform", "alice"]).await?;
+    assert!(!may_push(&town.alice).await?);
+    operator(&["grant", "add", "user:alice", "writer", "platform/app"]).await?;
+    assert!(may_push(&town.alice).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_takes_away_asks_first_and_without_a_terminal_needs_to_be_told() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let before = listings(&town.stack).await?;
+    let commands: [&[&str]; 4] = [
+        &["user", "disable", "alice"],
+        &["team", "member", "remove", "platform", "alice"],
+        &["grant", "remove", "team:platform", "writer", "platform/**"],
+        &["team", "remove", "platform"],
+    ];
+    for words in commands {
+        let text = expect_code(&town.stack, words, 2).await?;
+        assert!(text.contains("--yes"), "{text}");
+        // A script that pipes something in is not a person.
+        let said = town.stack.operator(words, "y\n").await?;
+        assert_eq!(said.code, Some(2), "{}", said.text);
+        let said = at_a_terminal(&town.stack, words, "n\n").await?;
+        assert_eq!(said.code, Some(1), "{}", said.text);
+        assert!(said.text.contains("[y/N]") && said.text.contains("nothing was done"), "{}", said.text);
+    }
+    assert_eq!(listings(&town.stack).await?, before);
+    for words in commands {
+        at_a_terminal(&town.stack, words, "y\n").await?.success()?;
+    }
+    let after = listings(&town.stack).await?;
+    assert!(!after.contains("platform") && after.contains("disabled"), "{after}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn wrong_usage_is_2_and_changes_nothing() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let before = listings(&town.stack).await?;
+    let cases: [(&[&str], &str); 15] = [
+        (&[], "Usage"),
+        (&["fly"], "fly"),
+        (&["user", "add"], "NAME"),
+        (&["user", "add", "carol", "--password", "secret-on-the-line"], "--password"),
+        (&["user", "add", "carol"], "--password-stdin"),
+        (&["user", "password", "alice"], "--password-stdin"),
+        (&["user", "add", "-carol-", "--password-stdin"], "-"),
+        (&["user", "add", "carol smith", "--password-stdin"], "letter"),
+        (&["user", "add", "everyone", "--password-stdin"], "reserved"),
+        (&["user", "add", "carol", "--password-stdin"], "at least"),
+        (&["team", "add", "a/b"], "letter"),
+        (&["grant", "add", "team:platform", "king", "a/**"], "viewer, writer, maintainer or owner"),
+        (&["grant", "add", "platform", "writer", "a/**"], "team:"),
+        (&["grant", "add", "team:platform", "writer", "a/[b"], "["),
+        (&["key", "export", "--format", "der"], "jwks"),
+    ];
+    for (words, expected) in cases {
+        let text = expect_code(&town.stack, words, 2).await?;
+        assert!(text.contains(expected), "{words:?}: {text}");
+    }
+    assert_eq!(listings(&town.stack).await?, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_not_there_or_there_already_is_3() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let before = listings(&town.stack).await?;
+    let cases: [&[&str]; 14] = [
+        &["user", "disable", "carol", "--yes"],
+        &["user", "enable", "carol"],
+        &["team", "add", "platform"],
+        // Users and teams share one list of names.
+        &["team", "add", "alice"],
+        &["team", "remove", "crew", "--yes"],
+        &["team", "remove", "alice", "--yes"],
+        &["team", "member", "add", "platform", "alice"],
+        &["team", "member", "add", "platform", "carol"],
+        &["team", "member", "add", "crew", "alice"],
+        &["team", "member", "remove", "platform", "bob", "--yes"],
+        &["grant", "add", "team:platform", "writer", "platform/**"],
+        &["grant", "add", "user:carol", "writer", "platform/**"],
+        &["grant", "remove", "team:platform", "viewer", "platform/**", "--yes"],
+        &["grant", "remove", "team:crew", "writer", "platform/**", "--yes"],
+    ];
+    for words in cases {
+        expect_code(&town.stack, words, 3).await?;
+    }
+    for words in [["user", "add", "ALICE"], ["user", "add", "platform"], ["user", "password", "carol"]] {
+        let words: Vec<_> = words.into_iter().chain(["--password-stdin"]).collect();
+        let said = town.stack.operator(&words, "a good password\n").await?;
+        assert_eq!(said.code, Some(3), "{words:?}: {}", said.text);
+    }
+    assert_eq!(listings(&town.stack).await?, before);
+    town.alice.login().await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_password_is_asked_for_twice_at_a_terminal_and_never_shown() -> anyhow::Result<()> {
+    let stack = Stack::start().await?;
+    let password = password_of("carol");
+    let words = ["user", "add", "carol"];
+    let said = at_a_terminal(&stack, &words, &format!("{password}\nsomething else\n")).await?;
+    assert_eq!(said.code, Some(2), "{}", said.text);
+    let said = at_a_terminal(&stack, &words, &format!("{password}\n{password}\n")).await?.success()?;
+    assert!(said.text.contains("Password: ") && said.text.contains("Again: "), "{}", said.text);
+    stack.client("carol")?.login().await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_exported_key_is_the_one_that_signs() -> anyhow::Result<()> {
+    let stack = Stack::start().await?;
+    let exported = stack.operator(&["key", "export", "--format", "jwks"], "").await?.success()?;
+    let exported: serde_json::Value = serde_json::from_str(&exported.output)?;
+    let url = format!("{}{KEYS_PATH}", stack.token_server_url());
+    let published = stack.anonymous()?.raw(&Request::get(url)).await?.expect(200)?.json()?;
+    assert_eq!(exported, published);
+    let pem = stack.operator(&["key", "export", "--format", "pem"], "").await?.success()?.output;
+    assert!(pem.starts_with("-----BEGIN CERTIFICATE-----\n"), "{pem}");
+    assert!(pem.ends_with("-----END CERTIFICATE-----\n"), "{pem}");
+    assert!(!pem.contains("PRIVATE") && pem.matches("BEGIN").count() == 1, "{pem}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_commands_may_not_migrate_they_say_so_and_migrate_does() -> anyhow::Result<()> {
+    let (database, folder) = (Database::create_empty().await?, tempfile::tempdir()?);
+    let settings = folder.path().join("settings.yml");
+    let secret = "0123456789abcdef0123456789abcdef";
+    let yaml = format!("database:\n  url: {}\n  migrate: false\nsecret: {secret}\n", database.url());
+    std::fs::write(&settings, yaml)?;
+    let settings = settings.display().to_string();
+    let command =
+        async |words: &[&str]| run(Which::TokenServer, &[&["--config", &settings], words].concat()).await;
+    for words in [&["user", "list"][..], &["serve"], &["key", "export", "--format", "pem"]] {
+        let said = command(words).await?;
+        assert_eq!(said.code, Some(1), "{words:?}: {}", said.text);
+        assert!(said.text.contains("token-server migrate"), "{}", said.text);
+    }
+    let said = command(&["migrate"]).await?.success()?;
+    assert!(said.text.contains("migrations applied"), "{}", said.text);
+    let said = command(&["migrate"]).await?.success()?;
+    assert!(said.text.contains("up to date"), "{}", said.text);
+    assert_eq!(rows(&command(&["user", "list"]).await?.success()?).len(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_1_with_the_reason_and_without_the_password() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let settings = folder.path().join("settings.yml");
+    let yaml = format!(
+        "database:\n  url: postgres://someone:hush-hush@localhost/x?host={}\nsecret: {}\n",
+        folder.path().display(),
+        "0123456789abcdef0123456789abcdef"
+    );
+    std::fs::write(&settings, yaml)?;
+    let settings = settings.display().to_string();
+    for words in [&["user", "list"][..], &["serve"], &["migrate"]] {
+        let said = run(Which::TokenServer, &[&["--config", &settings], words].concat()).await?;
+        assert_eq!(said.code, Some(1), "{words:?}: {}", said.text);
+        assert!(said.text.contains("database is not reachable"), "{}", said.text);
+        assert!(!said.text.contains("hush-hush"), "{}", said.text);
+    }
+    Ok(())
+}
+
+/// Runs `check-config` on this YAML.
+async fn check_config(which: Which, folder: &Path, yaml: &str) -> anyhow::Result<Said> {
+    let file = folder.join("settings.yml");
+    std::fs::write(&file, yaml)?;
+    let file = file.display().to_string();
+    match which {
+        Which::Registry => run(which, &["check-config", &file]).await,
+        Which::TokenServer => run(which, &["--config", &file, "check-config"]).await,
+    }
+}
+
+#[tokio::test]
+async fn check_config_shows_what_is_in_effect_and_hides_secrets() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let registry = "auth: none\nhttp:\n  addr: 127.0.0.1:5999\n  secret: very-hush-hush\n";
+    let token_server = "database:\n  url: postgres://u:very-hush-hush@h/n\n\
+                        secret: very-hush-hush-very-hush-hush-very\nhttp:\n  addr: 127.0.0.1:5999\n";
+    for (which, yaml) in [(Which::Registry, registry), (Which::TokenServer, token_server)] {
+        let said = check_config(which, folder.path(), yaml).await?.success()?;
+        let file = folder.path().join("settings.yml");
+        let address = said.output.lines().find(|line| line.starts_with("http.addr = ")).unwrap_or_default();
+        assert!(address.contains("127.0.0.1:5999"), "{}", said.text);
+        assert!(address.contains(&file.display().to_string()), "{}", said.text);
+        assert!(said.output.lines().any(|line| line.ends_with("(default)")), "{}", said.text);
+        assert!(said.output.contains("[redacted]") && !said.text.contains("hush-hush"), "{}", said.text);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn check_config_finds_unknown_keys_and_wrong_values() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let token_server = "database:\n  url: postgres://u@h/n\nsecret: 0123456789abcdef0123456789abcdef\n";
+    for (which, base) in [(Which::Registry, "auth: none\n"), (Which::TokenServer, token_server)] {
+        for (more, expected) in [
+            ("http:\n  adress: x\n", "http.addr"),
+            ("log:\n  levle: info\n", "log.level"),
+            ("log:\n  level: loud\n", "log.level"),
+            ("http:\n  draintimeout: soon\n", "http.draintimeout"),
+            ("http:\n  trustedproxies: [nowhere]\n", "http.trustedproxies"),
+            ("http:\n  addr: [\n", "settings.yml"),
+        ] {
+            let said = check_config(which, folder.path(), &format!("{base}{more}")).await?;
+            assert_eq!(said.code, Some(1), "{which:?} {more}: {}", said.text);
+            let complaint = said.text.strip_prefix(&said.output).unwrap_or_default();
+            assert!(complaint.contains(expected), "{which:?} {more}: {complaint}");
+        }
+    }
+    let missing = folder.path().join("absent.yml").display().to_string();
+    let said = run(Which::Registry, &["check-config", &missing]).await?;
+    assert_eq!(said.code, Some(1), "{}", said.text);
+    let said = run(Which::TokenServer, &["--config", &missing, "check-config"]).await?;
+    assert_eq!(said.code, Some(1), "{}", said.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_example_files_are_what_the_programs_say() -> anyhow::Result<()> {
+    let said = run(Which::Registry, &["example-config"]).await?.success()?;
+    assert_eq!(said.output, std::fs::read_to_string(root().join("registry/config.example.yml"))?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn help_and_version_are_answers_and_not_errors() -> anyhow::Result<()> {
+    for which in [Which::Registry, Which::TokenServer] {
+        for word in ["--help", "--version"] {
+            let said = run(which, &[word]).await?.success()?;
+            assert!(said.output.contains(which.name()), "{}", said.text);
+        }
+        let said = run(which, &["--help"]).await?.success()?;
+        assert!(said.output.to_lowercase().contains("exit codes"), "{}", said.output);
+        let said = run(which, &["--no-such-option"]).await?;
+        assert_eq!((said.code, said.output.as_str()), (Some(2), ""), "{}", said.text);
+    }
+    Ok(())
+}
