@@ -1,6 +1,6 @@
 //! Servers whose settings a test changes before they start: proxies, key sources, the size of the hash queue.
 //!
-//! The files are those of [`settings`](crate::settings), with single lines replaced, so that everything a test does
+//! The files are those of [`crate::settings`], with single lines replaced, so that everything a test does
 //! not name stays as in every other test.
 //!
 //! *Invariant:* a replacement that finds nothing to replace is an error, so that no test runs with other settings

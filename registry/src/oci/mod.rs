@@ -3,7 +3,7 @@
 //! *Invariant:* a value of this module obeys its grammar; text from a stranger becomes a value through `parse`, which
 //! answers with an error and never panics.
 //!
-//! Reading order: [`digest`] names content and [`hasher`] computes such names from a stream, [`reference`] is what a
+//! Reading order: [`digest`] names content and [`hasher`] computes such names from a stream, [`mod@reference`] is what a
 //! client may ask a manifest by, [`media_type`] and [`descriptor`] are the words a [`manifest`] is made of.
 
 pub mod digest;

@@ -1,6 +1,6 @@
 //! The registry's settings: the distribution registry's keys and `REGISTRY_*` variables, and a few of our own.
 //!
-//! [`keys`] is the table, [`foreign`] says what becomes of keys whose feature this version does not have. Everything
+//! [`keys`] is the table, `foreign` says what becomes of keys whose feature this version does not have. Everything
 //! is validated here; all problems are reported at once.
 //!
 //! *Invariant:* a key that guards something or decides where data goes either takes effect or stops the start.
