@@ -76,11 +76,6 @@ impl StorageError {
             _ => Self::Io { operation, key, source },
         }
     }
-
-    /// Whether trying again later can help without anybody changing anything in the tree.
-    pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Stopped)
-    }
 }
 
 #[cfg(test)]
@@ -91,9 +86,9 @@ mod tests {
     #[test]
     fn a_full_disk_may_pass_and_a_missing_permission_will_not() {
         let error = |kind| StorageError::from_io("write", &layout::root(), io::Error::from(kind));
-        assert!(error(io::ErrorKind::StorageFull).is_unavailable());
+        assert!(matches!(error(io::ErrorKind::StorageFull), StorageError::Unavailable { .. }));
         let denied = error(io::ErrorKind::PermissionDenied);
-        assert!(!denied.is_unavailable());
+        assert!(matches!(denied, StorageError::Io { .. }));
         assert_eq!(denied.to_string(), "storage failed to write docker/registry/v2");
     }
 }

@@ -35,10 +35,6 @@ impl Files {
         Self { root, instance, counter: AtomicU64::new(0) }
     }
 
-    pub(super) fn root(&self) -> &Path {
-        &self.root
-    }
-
     pub(super) fn path(&self, key: &Key) -> PathBuf {
         self.root.join(key.as_str())
     }

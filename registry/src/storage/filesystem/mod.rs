@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -72,11 +72,6 @@ impl Filesystem {
             pool: Pool::new(max_threads.max(MIN_MAX_THREADS)),
             locks: Arc::default(),
         })
-    }
-
-    /// The directory all keys are relative to.
-    pub fn root(&self) -> &Path {
-        self.files.root()
     }
 
     async fn blocking<T: Send + 'static>(
