@@ -62,10 +62,10 @@ async fn a_failed_login_says_why_to_whoever_reads_the_record() -> anyhow::Result
     let long = "x".repeat(1025);
     let cases = [
         (("Alice", "wrong"), ("alice", "wrong_password")),
-        (("nobody", "wrong"), ("nobody", "unknown_user")),
+        // Nobody's name, so perhaps a password in the wrong field: it is not kept.
+        (("nobody", "wrong"), ("", "unknown_user")),
         (("gone", &password_of("gone")), ("gone", "disabled_user")),
         (("bob", &long), ("bob", "password_too_long")),
-        // Not a name, so perhaps a password in the wrong field: it is not kept.
         (("my secret passphrase!", "x"), ("", "unknown_user")),
         (("", "neither name nor token"), ("", "not_a_refresh_token")),
     ];
@@ -192,7 +192,9 @@ async fn no_row_holds_a_password_or_a_token_wherever_it_was_typed() -> anyhow::R
     let answer = get(&town, Some("alice"), &[("service", SERVICE), ("scope", "repository:a/b:pull")]).await?;
     let token = answer.expect(200)?.json()?["token"].as_str().unwrap_or_default().to_owned();
     let new = "an entirely new password";
-    let typed = [password_of("alice"), refresh.clone(), token.clone(), new.to_owned()];
+    // The last one could be a user's name.
+    let typed =
+        [password_of("alice"), refresh.clone(), token.clone(), new.to_owned(), "hunter2hunter2".to_owned()];
     for secret in &typed {
         for authorization in [basic(secret, "x"), basic("bob", secret), basic("", secret)] {
             // The right ones are right, the wrong ones wrong; here only what they leave behind counts.
@@ -213,7 +215,7 @@ async fn no_row_holds_a_password_or_a_token_wherever_it_was_typed() -> anyhow::R
     let changed = town.stack.database.db_audit_of("password_changed").await?;
     let summaries: Vec<_> = changed.iter().map(AuditRow::summary).collect();
     assert_eq!(summaries, [["password_changed", "alice", "alice", "allowed", ""]]);
-    // What can be a user name is folded to lower case before it is kept.
+    // Names are folded to lower case, so a secret kept as one would be too.
     let text = town.stack.database.db_audit_text().await?.to_lowercase();
     assert!(text.lines().count() > 10, "{text}");
     for secret in typed {

@@ -45,7 +45,8 @@ async fn fail_login(
     headers: &[(&str, &str)],
 ) -> anyhow::Result<()> {
     let authorization = basic(user, "wrong password");
-    let mut all = vec![("Authorization", authorization.as_str())];
+    // The record does not keep names that are nobody's, so the program's name tells the rows apart.
+    let mut all = vec![("Authorization", authorization.as_str()), ("User-Agent", user)];
     all.extend_from_slice(headers);
     let request = raw_http::request("GET", &format!("{path}?service={SERVICE}"), &all, b"");
     let answer = send(from, to, &request).await?;
@@ -53,10 +54,10 @@ async fn fail_login(
     Ok(())
 }
 
-/// The address in the row about this user.
+/// The address in the row that this case left.
 async fn address_of(server: &TokenServer, user: &str) -> anyhow::Result<String> {
     let rows = server.database().db_audit().await?;
-    let mut rows = rows.into_iter().filter(|row| row.target == user);
+    let mut rows = rows.into_iter().filter(|row| row.agent.as_deref() == Some(user));
     let (row, more) = (rows.next(), rows.next());
     let row = row.ok_or_else(|| anyhow::anyhow!("no row about {user}"))?;
     anyhow::ensure!(more.is_none(), "two rows about {user}");

@@ -312,3 +312,21 @@ async fn one_address_is_enough_when_the_registry_passes_token_requests_on() -> a
     stranger.login().await?.expect_error(401, "UNAUTHORIZED")?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_closing_request_that_is_repeated_with_its_body_does_not_spoil_the_upload() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let blob = Blob::new("application/octet-stream", noise(71, 600));
+    let before = town.alice.start_upload("platform/app").await?;
+    let patch = Request::new(Method::PATCH, before.clone()).body(blob.bytes.slice(..300));
+    let after = town.alice.send(&patch).await?.expect(202)?.needs_header("location")?.to_owned();
+    // A proxy sends again what a client sent before the upload had grown.
+    let stale = Request::new(Method::PUT, with_digest(&before, &blob.digest)).body(blob.bytes.slice(..300));
+    let refused = town.alice.send(&stale).await?.expect_error(416, "BLOB_UPLOAD_INVALID")?;
+    assert_eq!(refused.needs_header("range")?, "0-299");
+    let close = Request::new(Method::PUT, with_digest(&after, &blob.digest)).body(blob.bytes.slice(300..));
+    town.alice.send(&close).await?.expect(201)?;
+    let pulled = town.alice.get_blob("platform/app", &blob.digest).await?.expect(200)?;
+    assert_eq!(pulled.body, blob.bytes);
+    Ok(())
+}

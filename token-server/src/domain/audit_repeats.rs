@@ -66,8 +66,20 @@ impl AuditRepeats {
         origin: &Origin,
         record: Record<'_>,
     ) -> Result<(), DbError> {
+        self.record_as(db, clock, origin, record, record.target).await
+    }
+
+    /// Like [`Self::record`], where what tells repeats apart is not the target but something that must not be kept.
+    pub async fn record_as(
+        &self,
+        db: &Pool,
+        clock: &dyn Clock,
+        origin: &Origin,
+        record: Record<'_>,
+        named: &str,
+    ) -> Result<(), DbError> {
         let now = clock.unix_now();
-        let key = key(origin, &record);
+        let key = key(origin, &record, named);
         if !self.is_first(&key, now) {
             return Ok(());
         }
@@ -120,7 +132,7 @@ impl Minute {
     }
 }
 
-fn key(origin: &Origin, record: &Record<'_>) -> String {
+fn key(origin: &Origin, record: &Record<'_>, named: &str) -> String {
     let place = origin.address.as_deref().map(place).unwrap_or_default();
     let outcome = match record.outcome {
         Outcome::Allowed(remark) => remark.unwrap_or_default(),
@@ -128,7 +140,7 @@ fn key(origin: &Origin, record: &Record<'_>) -> String {
     };
     // Whoever is not logged in can make up repositories without end.
     let made_up = record.actor.is_empty() && record.event == audit::Event::ScopesRefused;
-    let target = if made_up { String::new() } else { audit::printable(record.target) };
+    let target = if made_up { String::new() } else { audit::printable(named) };
     format!("{}\n{outcome}\n{}\n{place}\n{target}", record.event.as_str(), record.actor)
 }
 
@@ -159,20 +171,23 @@ mod tests {
     #[test]
     fn a_stranger_is_one_whatever_is_asked_for_and_a_user_is_not() {
         let here = from("192.0.2.1");
-        let stranger = |target| key(&here, &refused(Event::ScopesRefused, "", target));
+        let stranger = |target| key(&here, &refused(Event::ScopesRefused, "", target), target);
         assert_eq!(stranger("a"), stranger("b"));
-        let user = |target| key(&here, &refused(Event::ScopesRefused, "alice", target));
+        let user = |target| key(&here, &refused(Event::ScopesRefused, "alice", target), target);
         assert_ne!(user("a"), user("b"));
-        let login = |target| key(&here, &refused(Event::Login, "", target));
+        let login = |target| key(&here, &refused(Event::Login, "", ""), target);
         assert_ne!(login("alice"), login("bob"));
     }
 
     #[test]
     fn neighbours_in_one_network_of_version_six_are_one() {
         let record = refused(Event::Login, "", "alice");
-        assert_eq!(key(&from("2001:db8::1"), &record), key(&from("2001:db8::2"), &record));
-        assert_ne!(key(&from("2001:db8:0:1::1"), &record), key(&from("2001:db8::1"), &record));
-        assert_ne!(key(&from("192.0.2.1"), &record), key(&from("192.0.2.2"), &record));
+        assert_eq!(key(&from("2001:db8::1"), &record, "alice"), key(&from("2001:db8::2"), &record, "alice"));
+        assert_ne!(
+            key(&from("2001:db8:0:1::1"), &record, "alice"),
+            key(&from("2001:db8::1"), &record, "alice")
+        );
+        assert_ne!(key(&from("192.0.2.1"), &record, "alice"), key(&from("192.0.2.2"), &record, "alice"));
     }
 
     #[test]

@@ -69,14 +69,15 @@ impl Authenticator {
         password: &Secret,
         origin: &Origin,
     ) -> Result<User, TokenServerError> {
-        let name = PrincipalName::parse(user).ok().filter(|name| !name.is_token_like());
-        if password.expose().len() > MAX_PASSWORD_BYTES {
-            return Err(self.refuse_login(name.as_ref(), "password_too_long", origin).await?);
-        }
-        let row = match &name {
-            Some(name) => users::find_user(&self.pool, name.as_str()).await?,
-            None => None,
+        let row = match PrincipalName::parse(user) {
+            Ok(name) => users::find_user(&self.pool, name.as_str()).await?,
+            Err(_) => None,
         };
+        let known = row.as_ref().map(|row| row.name.clone());
+        let typed = Typed { name: user, known: known.as_deref() };
+        if password.expose().len() > MAX_PASSWORD_BYTES {
+            return Err(self.refuse_login(typed, "password_too_long", origin).await?);
+        }
         let active = row.as_ref().filter(|row| !row.disabled);
         if let Some(row) = active
             && self.verified.contains(row.uid, &row.password_hash, password, &*self.clock)
@@ -92,11 +93,11 @@ impl Authenticator {
             Some(_) => "wrong_password",
         };
         if !self.hasher.verify(password, hash).await? {
-            return Err(self.refuse_login(name.as_ref(), reason, origin).await?);
+            return Err(self.refuse_login(typed, reason, origin).await?);
         }
         match self.still_as_checked(row).await? {
             Some(row) => self.accept(row, password, origin).await,
-            None => Err(self.refuse_login(name.as_ref(), "changed_meanwhile", origin).await?),
+            None => Err(self.refuse_login(typed, "changed_meanwhile", origin).await?),
         }
     }
 
@@ -172,11 +173,11 @@ impl Authenticator {
         Ok(self.repeats.record(&self.pool, &*self.clock, origin, record).await?)
     }
 
-    /// Records a failed login and says what the client is told. What was typed as a name is kept only when it can be
-    /// one: people type passwords into the wrong field.
+    /// Records a failed login and says what the client is told. What was typed as a name is kept only when it is
+    /// somebody's: people type passwords and tokens into the wrong field.
     async fn refuse_login(
         &self,
-        name: Option<&PrincipalName>,
+        typed: Typed<'_>,
         reason: &str,
         origin: &Origin,
     ) -> Result<TokenServerError, TokenServerError> {
@@ -184,10 +185,19 @@ impl Authenticator {
             event: Event::Login,
             actor: "",
             actor_uid: None,
-            target: name.map_or("", PrincipalName::as_str),
+            target: typed.known.unwrap_or_default(),
             outcome: Outcome::Refused(reason),
         };
-        self.repeats.record(&self.pool, &*self.clock, origin, record).await?;
+        self.repeats.record_as(&self.pool, &*self.clock, origin, record, typed.name).await?;
         Ok(TokenServerError::WrongCredentials)
     }
+}
+
+/// What came as a user name.
+#[derive(Clone, Copy)]
+struct Typed<'a> {
+    /// As it came.
+    name: &'a str,
+    /// Whose it is.
+    known: Option<&'a str>,
 }

@@ -55,15 +55,10 @@ impl PrincipalName {
     /// Folds and checks a name that is about to be given to somebody.
     pub fn parse_new(text: &str) -> Result<Self, InvalidName> {
         let name = Self::parse(text)?;
-        if RESERVED.contains(&name.as_str()) || name.is_token_like() {
+        if RESERVED.contains(&name.as_str()) || name.as_str().starts_with(REFRESH_PREFIX) {
             return Err(InvalidName::Reserved(name.as_str().to_owned()));
         }
         Ok(name)
-    }
-
-    /// Whether it looks like a token that was typed in the place of a name; such a text is not kept anywhere.
-    pub fn is_token_like(&self) -> bool {
-        self.0.starts_with(REFRESH_PREFIX)
     }
 
     /// The folded name.
