@@ -35,7 +35,7 @@ impl Registry {
     pub fn build(settings: RegistrySettings, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         jwt_crypto::install();
         let random = SystemRandom::new();
-        let storage = Filesystem::open(&settings.storage_root, settings.storage_threads, &random)?;
+        let storage = Filesystem::open(&settings.storage.root, settings.storage.threads, &random)?;
         let (auth, keys) = match settings.auth {
             AuthSettings::Open => (Auth::Open, None),
             AuthSettings::Token(token) => {
@@ -43,25 +43,25 @@ impl Registry {
                 (Auth::Token(Box::new(auth)), Some(keys))
             }
         };
-        let state_key = if settings.secret.is_empty() {
+        let state_key = if settings.http.secret.is_empty() {
             StateKey::made_up(&random_secret(&random)?)
         } else {
-            StateKey::configured(settings.secret.expose().as_bytes())
+            StateKey::configured(settings.http.secret.expose().as_bytes())
         };
-        let stall_timeout = settings.listener.stall_timeout;
-        let listener = Listener::bind(settings.listener)?;
+        let stall_timeout = settings.http.listener.stall_timeout;
+        let listener = Listener::bind(settings.http.listener)?;
         let state = RegistryState {
             repositories: Repositories::new(Arc::new(storage), clock.clone(), random.clone()),
             auth,
             clock,
-            locations: settings.locations,
-            headers: settings.headers,
+            locations: settings.http.locations,
+            headers: settings.http.headers,
             state_key,
             stall_timeout,
             large_bodies: LargeBodies::default(),
-            delete_enabled: settings.delete_enabled,
-            catalog_max_entries: settings.catalog_max_entries,
-            tags_max_entries: settings.tags_max_entries,
+            delete_enabled: settings.storage.delete_enabled,
+            catalog_max_entries: settings.limits.catalog_max_entries,
+            tags_max_entries: settings.limits.tags_max_entries,
         };
         Ok(Self { listener, state, keys })
     }

@@ -15,7 +15,7 @@ use shared::server::telemetry;
 use shared::server::{causes, descriptors};
 
 use crate::app::Registry;
-use crate::settings::{self, RegistrySettings, keys};
+use crate::settings::{self, RegistrySettings, SCHEMA};
 
 /// The variable that names the settings file when the command line does not.
 const CONFIG_VARIABLE: &str = "REGISTRY_CONFIGURATION_PATH";
@@ -47,7 +47,11 @@ enum Command {
         config: Option<PathBuf>,
     },
     /// Print a settings file with every key, its default and what it does.
-    ExampleConfig,
+    ExampleConfig {
+        /// Print a table in Markdown instead, with the variable and the state of every key.
+        #[arg(long)]
+        table: bool,
+    },
 }
 
 /// Runs the command line of this process.
@@ -55,7 +59,8 @@ pub async fn run() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve { config } => serve(config).await,
         Command::CheckConfig { config } => check_config(config),
-        Command::ExampleConfig => Ok(print(&keys::SCHEMA.example())),
+        Command::ExampleConfig { table: false } => Ok(print(&SCHEMA.example())),
+        Command::ExampleConfig { table: true } => Ok(print(&settings::manual())),
     };
     outcome.unwrap_or_else(|error| {
         complain(&format!("registry: {}", causes::sentence(error.as_ref())));
@@ -72,7 +77,7 @@ fn config_file(argument: Option<PathBuf>, environment: &mut Vec<(String, String)
 async fn serve(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let mut environment = process_environment();
     let file = config_file(config, &mut environment);
-    let (settings, _, warnings) = settings::load(file.as_deref(), environment)?;
+    let (settings, warnings) = settings::load(file.as_deref(), environment)?;
     telemetry::start(settings.log());
     descriptors::raise_limit();
     for warning in warnings {
@@ -95,13 +100,13 @@ async fn start(settings: RegistrySettings) -> anyhow::Result<()> {
 fn check_config(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let mut environment = process_environment();
     let file = config_file(config, &mut environment);
-    let (settings, loaded, warnings) = settings::load(file.as_deref(), environment)?;
-    print(&loaded.report());
-    settings.check()?;
-    for warning in &warnings {
+    let examined = settings::examine(file.as_deref(), environment)?;
+    print(&examined.loaded.report());
+    for warning in &examined.warnings {
         complain(&format!("warning: {warning}"));
     }
-    Ok(if loaded.has_unknown_keys() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    examined.outcome?.check()?;
+    Ok(if examined.loaded.has_unknown_keys() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 #[expect(clippy::print_stdout, reason = "the answer of a command belongs on standard output")]

@@ -90,7 +90,8 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// The table with its rules.
-pub const SCHEMA: Schema = Schema { env_prefix: "TOKEN_SERVER_", keys: KEYS, unknown: UnknownKeys::Refuse };
+pub const SCHEMA: Schema =
+    Schema { env_prefix: "TOKEN_SERVER_", keys: &[KEYS], unknown: UnknownKeys::Refuse };
 
 #[derive(Debug, Deserialize)]
 struct Raw {

@@ -45,7 +45,7 @@ fn apply_one(
     text: &str,
     origin: &str,
 ) -> Result<bool, String> {
-    for key in schema.keys {
+    for key in schema.rows() {
         let Some(rest) = matched_segments(key.path, path) else { continue };
         match (key.kind, rest) {
             (Kind::Scalar | Kind::Secret, []) => {
@@ -128,7 +128,7 @@ fn replace_inner_section(
 }
 
 fn is_file_path(schema: &Schema, path: &[String]) -> bool {
-    schema.keys.iter().any(|key| key.kind == Kind::Secret && super::is_file_variant(key.path, path))
+    schema.rows().any(|key| key.kind == Kind::Secret && super::is_file_variant(key.path, path))
 }
 
 fn path_length(pattern: &str) -> usize {

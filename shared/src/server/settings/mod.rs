@@ -12,6 +12,8 @@ mod environment;
 
 mod report;
 
+mod states;
+
 mod tree;
 
 use std::collections::BTreeSet;
@@ -53,13 +55,38 @@ pub struct Key {
     pub default: &'static str,
     /// One sentence on what it does.
     pub doc: &'static str,
+    /// What becomes of it in this version.
+    pub state: State,
 }
 
 impl Key {
-    /// A row of the table.
+    /// A row of the table, for a key that takes effect.
     pub const fn new(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Self {
-        Self { path, kind, default, doc }
+        Self { path, kind, default, doc, state: State::Works }
     }
+
+    /// The same row for a key that may be given and changes nothing.
+    #[must_use]
+    pub const fn no_effect(self, why: &'static str) -> Self {
+        Self { state: State::NoEffect(why), ..self }
+    }
+
+    /// The same row for a key that stops the start when it is given.
+    #[must_use]
+    pub const fn refused(self, why: &'static str) -> Self {
+        Self { state: State::Refused(why), ..self }
+    }
+}
+
+/// What becomes of a key in this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It does what its sentence says.
+    Works,
+    /// Giving it is a warning: nothing is less safe, and no data goes elsewhere, without it.
+    NoEffect(&'static str),
+    /// Giving it stops the start, unless the value switches it off.
+    Refused(&'static str),
 }
 
 /// What to do about a key in the file that the table does not know.
@@ -76,8 +103,8 @@ pub enum UnknownKeys {
 pub struct Schema {
     /// Variables that begin with this are looked at, such as `REGISTRY_`.
     pub env_prefix: &'static str,
-    /// The table of keys.
-    pub keys: &'static [Key],
+    /// The table of keys, section by section.
+    pub keys: &'static [&'static [Key]],
     /// How strict the file is read.
     pub unknown: UnknownKeys,
 }
@@ -121,8 +148,23 @@ pub fn process_environment() -> Vec<(String, String)> {
 }
 
 impl Schema {
-    /// Reads the file (if any) and lays the environment over it.
+    /// Every row of the table.
+    pub fn rows(&self) -> impl Iterator<Item = &'static Key> {
+        self.keys.iter().copied().flatten()
+    }
+
+    /// Reads the file (if any) and lays the environment over it; stops at problems.
     pub fn load(
+        &self,
+        file: Option<&Path>,
+        environment: Vec<(String, String)>,
+    ) -> Result<Loaded, SettingsError> {
+        let loaded = self.gather(file, environment)?;
+        if loaded.problems.is_empty() { Ok(loaded) } else { Err(SettingsError::Problems(loaded.problems)) }
+    }
+
+    /// Like [`Self::load`], but problems of single keys are kept beside what could be loaded, so that it can be shown.
+    pub fn gather(
         &self,
         file: Option<&Path>,
         environment: Vec<(String, String)>,
@@ -147,17 +189,14 @@ impl Schema {
         self.read_secret_files(&mut tree, &mut problems);
         let given = tree.leaves();
         mentioned.extend(given.iter().cloned());
+        states::check(self, &tree, &given, &mut warnings, &mut problems);
         self.add_defaults(&mut tree);
-        if problems.is_empty() {
-            Ok(Loaded { schema: *self, tree, given, mentioned, warnings, unknown_in_file })
-        } else {
-            Err(SettingsError::Problems(problems))
-        }
+        Ok(Loaded { schema: *self, tree, given, mentioned, warnings, problems, unknown_in_file })
     }
 
     /// The row that covers `path`: itself, or a list or map it lies in, or the file variant of a secret.
     fn find(&self, path: &[String]) -> Option<&'static Key> {
-        self.keys.iter().find(|key| match matched_segments(key.path, path) {
+        self.rows().find(|key| match matched_segments(key.path, path) {
             Some(rest) => rest.is_empty() || matches!(key.kind, Kind::List | Kind::Map | Kind::Unused),
             None => key.kind == Kind::Secret && is_file_variant(key.path, path),
         })
@@ -165,7 +204,7 @@ impl Schema {
 
     /// Whether keys lie below `path`; an empty section is no unknown key.
     fn is_section(&self, path: &[String]) -> bool {
-        self.keys.iter().any(|key| {
+        self.rows().any(|key| {
             let segments = tree::segments(key.path);
             segments.len() > path.len() && segments.iter().zip(path).all(|(a, b)| a == "*" || a == b)
         })
@@ -174,8 +213,7 @@ impl Schema {
     fn unknown_key(&self, path: &[String]) -> String {
         let path = path.join(".");
         let nearest = self
-            .keys
-            .iter()
+            .rows()
             .map(|key| (strsim::damerau_levenshtein(key.path, &path), key.path))
             .min()
             .filter(|(distance, _)| *distance <= 1 + path.len() / 3);
@@ -186,7 +224,7 @@ impl Schema {
     }
 
     fn expand_selectors(&self, tree: &mut Tree) {
-        for key in self.keys.iter().filter(|key| key.kind == Kind::Selector) {
+        for key in self.rows().filter(|key| key.kind == Kind::Selector) {
             let path = tree::segments(key.path);
             if let Some((word, origin)) = tree.text(&path) {
                 tree.replace_section(&path, &word, &origin);
@@ -195,7 +233,7 @@ impl Schema {
     }
 
     fn read_secret_files(&self, tree: &mut Tree, problems: &mut Vec<String>) {
-        for key in self.keys.iter().filter(|key| key.kind == Kind::Secret) {
+        for key in self.rows().filter(|key| key.kind == Kind::Secret) {
             let path = tree::segments(key.path);
             let mut file_path = path.clone();
             if let Some(last) = file_path.last_mut() {
@@ -219,7 +257,7 @@ impl Schema {
     }
 
     fn add_defaults(&self, tree: &mut Tree) {
-        for key in self.keys.iter().filter(|key| !key.default.is_empty() && !key.path.contains('*')) {
+        for key in self.rows().filter(|key| !key.default.is_empty() && !key.path.contains('*')) {
             let path = tree::segments(key.path);
             if !tree.contains(&path) {
                 tree.set(&path, tree::parse_yaml(key.default, DEFAULT_ORIGIN).kind, DEFAULT_ORIGIN);
@@ -275,6 +313,7 @@ pub struct Loaded {
     given: Vec<Vec<String>>,
     mentioned: Vec<Vec<String>>,
     warnings: Vec<String>,
+    problems: Vec<String>,
     unknown_in_file: usize,
 }
 
@@ -313,6 +352,11 @@ impl Loaded {
     /// Sentences about what was seen and not used.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Sentences about what cannot be used; none after [`Schema::load`].
+    pub fn problems(&self) -> &[String] {
+        &self.problems
     }
 
     /// Whether the file has keys that the table does not know; `check-config` exits with 1 then.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use config::{Value, ValueKind};
 
-use super::{DEFAULT_ORIGIN, Key, Kind, Loaded, Schema, tree};
+use super::{DEFAULT_ORIGIN, Key, Kind, Loaded, Schema, State, tree};
 
 impl Loaded {
     /// One line for each value in effect, with where it came from.
@@ -32,7 +32,7 @@ impl Schema {
     pub fn example(&self) -> String {
         let mut example = String::new();
         let mut open: Vec<&str> = Vec::new();
-        for key in self.keys.iter().filter(|key| !matches!(key.kind, Kind::Selector | Kind::Unused)) {
+        for key in self.rows().filter(|key| key.kind != Kind::Selector && key.state == State::Works) {
             let segments: Vec<&str> =
                 key.path.split('.').map(|segment| if segment == "*" { "NAME" } else { segment }).collect();
             let (last, sections) = segments.split_last().expect("a path has at least one segment");
@@ -51,10 +51,15 @@ impl Schema {
     /// The rows of a Markdown table of keys, for a manual.
     pub fn markdown(&self) -> String {
         let mut rows = String::new();
-        for key in self.keys {
+        for key in self.rows() {
             let variable = format!("{}{}", self.env_prefix, key.path.replace('.', "_").to_uppercase());
             let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
-            let _ = writeln!(rows, "| `{}` | `{variable}` | {default} | {} |", key.path, key.doc);
+            let state = match key.state {
+                State::Works => "works".to_owned(),
+                State::NoEffect(why) => format!("no effect: {why}"),
+                State::Refused(why) => format!("refused: {why}"),
+            };
+            let _ = writeln!(rows, "| `{}` | `{variable}` | {default} | {} | {state} |", key.path, key.doc);
         }
         rows
     }
@@ -62,7 +67,7 @@ impl Schema {
     /// Keys without a default, and the details of a choice, are shown as comments, so that the example means the
     /// same as an empty file.
     fn example_line(&self, key: &Key, name: &str) -> String {
-        let is_detail = self.keys.iter().filter(|key| key.kind == Kind::Selector).any(|selector| {
+        let is_detail = self.rows().filter(|key| key.kind == Kind::Selector).any(|selector| {
             let below = key.path.strip_prefix(selector.path).and_then(|rest| rest.strip_prefix('.'));
             below.is_some_and(|below| below.contains('.'))
         });

@@ -15,7 +15,7 @@ const KEYS: &[Key] = &[
     Key::new("audiences.*.verifier", Kind::Scalar, "", "Verifier."),
 ];
 
-const SCHEMA: Schema = Schema { env_prefix: "REGISTRY_", keys: KEYS, unknown: UnknownKeys::Warn };
+const SCHEMA: Schema = Schema { env_prefix: "REGISTRY_", keys: &[KEYS], unknown: UnknownKeys::Warn };
 
 #[derive(Debug, Deserialize, PartialEq)]
 struct Read {

@@ -1,0 +1,188 @@
+//! `auth.token`: bearer tokens, who issues them and where clients get them.
+//!
+//! *Invariant:* settings that name no issuer, no service or no keys do not start.
+
+use std::path::{Path, PathBuf};
+
+use jsonwebtoken::Algorithm;
+use serde::Deserialize;
+use shared::server::settings::{Key, Kind};
+use url::Url;
+
+use crate::auth::refresh::KeySource;
+use crate::auth::trusted_keys::parse_algorithm;
+use crate::auth::verifier::{Expectations, Profile};
+use crate::settings::findings::Findings;
+
+pub(in crate::settings) const KEYS: &[Key] = &[
+    Key::new("auth.token.realm", Kind::Scalar, "", "URL of the token endpoint, told to clients."),
+    Key::new("auth.token.service", Kind::Scalar, "", "Name of this registry; tokens must be issued for it."),
+    Key::new("auth.token.issuer", Kind::Scalar, "", "Who must have issued a token."),
+    Key::new(
+        "auth.token.rootcertbundle",
+        Kind::Scalar,
+        "",
+        "PEM file: certificates whose keys may sign tokens.",
+    )
+    .refused("this version takes keys from `auth.token.jwks` only"),
+    Key::new("auth.token.jwks", Kind::Scalar, "", "Public keys of the issuer: a file, or an http(s) URL."),
+    Key::new(
+        "auth.token.jwkscache",
+        Kind::Scalar,
+        "",
+        "Where keys from a URL are remembered; beside the images if not set.",
+    ),
+    Key::new(
+        "auth.token.signingalgorithms",
+        Kind::List,
+        "[ES256, ES384, EdDSA, RS256, RS384, RS512, PS256, PS384, PS512]",
+        "Accepted signature algorithms.",
+    ),
+    Key::new(
+        "auth.token.profile",
+        Kind::Scalar,
+        "standard",
+        "strict for our own token server, whose refusals are then explained; standard for any other.",
+    ),
+    Key::new(
+        "auth.token.autoredirect",
+        Kind::Scalar,
+        "false",
+        "Whether clients are sent to the token endpoint on the address they used for the registry.",
+    ),
+    Key::new("auth.token.autoredirectpath", Kind::Scalar, "/auth/token", "Path of the token endpoint there."),
+    Key::new(
+        "auth.token.forward",
+        Kind::Scalar,
+        "",
+        "Token endpoint to forward that path to, so that clients need one address only.",
+    ),
+];
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawToken {
+    realm: String,
+    service: String,
+    issuer: String,
+    jwks: String,
+    jwkscache: Option<PathBuf>,
+    signingalgorithms: Vec<String>,
+    autoredirect: bool,
+    autoredirectpath: String,
+    profile: String,
+    forward: String,
+}
+
+/// Bearer tokens.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenSettings {
+    pub(crate) realm: Realm,
+    pub(crate) expectations: Expectations,
+    pub(crate) keys: KeySource,
+    /// The token endpoint that requests to the realm's path are forwarded to.
+    pub(crate) forward: Option<Url>,
+}
+
+/// Where clients get a token.
+#[derive(Clone, Debug)]
+pub(crate) enum Realm {
+    /// Always at this URL.
+    Fixed(String),
+    /// On the address the client itself used, at this path.
+    SameOrigin { path: String },
+}
+
+impl RawToken {
+    pub(super) fn parse(self, root: &Path, findings: &mut Findings) -> Option<TokenSettings> {
+        let before = findings.problems.len();
+        for (name, value) in [("service", &self.service), ("issuer", &self.issuer), ("jwks", &self.jwks)] {
+            if value.is_empty() {
+                findings.refuse(format!("`auth.token.{name}` is missing"));
+            }
+        }
+        let realm = if self.autoredirect {
+            let path = self.autoredirectpath;
+            if !path.starts_with('/') || path.starts_with("/v2") {
+                findings
+                    .refuse("`auth.token.autoredirectpath` must be a path outside /v2, such as /auth/token");
+            }
+            Realm::SameOrigin { path }
+        } else {
+            if Url::parse(&self.realm).is_err() {
+                findings.refuse("`auth.token.realm` must be the absolute URL of the token endpoint");
+            }
+            Realm::Fixed(self.realm)
+        };
+        let forward = optional_url("auth.token.forward", &self.forward, findings);
+        if forward.is_some() && !self.autoredirect {
+            findings.refuse("`auth.token.forward` needs `auth.token.autoredirect: true`");
+        }
+        let keys = if self.jwks.starts_with("http://") || self.jwks.starts_with("https://") {
+            let cache = self.jwkscache.unwrap_or_else(|| root.join("portcullis").join("trusted-keys.json"));
+            optional_url("auth.token.jwks", &self.jwks, findings).map(|url| KeySource::Url {
+                url,
+                issuer: self.issuer.clone(),
+                cache,
+            })
+        } else {
+            Some(KeySource::File(PathBuf::from(&self.jwks)))
+        };
+        let profile = match self.profile.as_str() {
+            "strict" => Some(Profile::Strict),
+            "standard" => Some(Profile::Standard),
+            other => {
+                findings.refuse(format!("`auth.token.profile` is `{other}`; use strict or standard"));
+                None
+            }
+        };
+        let algorithms = algorithms(&self.signingalgorithms, findings);
+        if findings.problems.len() > before {
+            return None;
+        }
+        Some(TokenSettings {
+            realm,
+            expectations: Expectations {
+                issuer: self.issuer,
+                service: self.service,
+                algorithms,
+                profile: profile?,
+            },
+            keys: keys?,
+            forward,
+        })
+    }
+}
+
+fn optional_url(name: &str, text: &str, findings: &mut Findings) -> Option<Url> {
+    if text.is_empty() {
+        return None;
+    }
+    match Url::parse(text) {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            findings
+                .refuse(format!("`{name}` holds a user name or a password, which would be shown in logs"));
+            None
+        }
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Some(url),
+        _ => {
+            findings.refuse(format!("`{name}` is not an http or https URL"));
+            None
+        }
+    }
+}
+
+fn algorithms(words: &[String], findings: &mut Findings) -> Vec<Algorithm> {
+    let mut algorithms = Vec::new();
+    for word in words {
+        match parse_algorithm(word) {
+            Some(algorithm) => algorithms.push(algorithm),
+            None if word.starts_with("HS") => findings.refuse(format!(
+                "`auth.token.signingalgorithms` lists {word}: with a shared secret whoever can check a token can also \
+                 make one, so this registry does not accept it"
+            )),
+            None => findings.refuse(format!("`auth.token.signingalgorithms` lists {word}, which is not supported")),
+        }
+    }
+    algorithms
+}

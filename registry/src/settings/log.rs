@@ -1,0 +1,42 @@
+//! `log`: what is written about the work of the registry, and how.
+//!
+//! *Invariant:* the deprecated `loglevel` counts only where `log.level` is not given.
+
+use serde::Deserialize;
+use shared::server::settings::{Key, Kind, Loaded};
+use shared::server::telemetry::LogSettings;
+
+use super::findings::Findings;
+
+const NO_HOOKS: &str = "no mail is sent for log lines";
+
+pub(super) const KEYS: &[Key] = &[
+    Key::new("log.level", Kind::Scalar, "info", "Least severe level to log: error, warn, info or debug."),
+    Key::new("log.formatter", Kind::Scalar, "text", "How log lines look: text or json."),
+    Key::new("log.fields", Kind::Map, "", "Fields added to every line.")
+        .no_effect("log lines have a fixed set of fields"),
+    Key::new("log.accesslog.disabled", Kind::Scalar, "", "Switches the access log off.")
+        .no_effect("one line for each request is always written to the log"),
+    Key::new("log.reportcaller", Kind::Scalar, "", "Names the source file of each line.")
+        .no_effect("log lines do not name source files"),
+    Key::new("log.hooks", Kind::Unused, "", "Mails for log lines.").no_effect(NO_HOOKS),
+    Key::new("loglevel", Kind::Scalar, "", "Old name of log.level."),
+];
+
+#[derive(Deserialize)]
+pub(super) struct RawLog {
+    level: String,
+    formatter: String,
+}
+
+impl RawLog {
+    pub(super) fn parse(
+        self,
+        old_level: Option<String>,
+        loaded: &Loaded,
+        findings: &mut Findings,
+    ) -> Option<LogSettings> {
+        let level = old_level.filter(|_| !loaded.is_given("log.level")).unwrap_or(self.level);
+        findings.take(LogSettings::parse(&level, &self.formatter))
+    }
+}

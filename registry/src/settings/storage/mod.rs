@@ -1,0 +1,113 @@
+//! `storage`: where images are kept and what may happen to them.
+//!
+//! *Invariant:* images are never kept elsewhere than the settings say.
+
+pub(super) mod maintenance;
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use shared::server::settings::{Key, Kind, Loaded};
+
+use super::findings::Findings;
+
+const FILESYSTEM_ONLY: &str = "this version keeps images on a filesystem only";
+const FUTURE_DRIVERS: [&str; 5] = ["inmemory", "s3", "s3aws", "gcs", "azure"];
+const UNSUPPORTED: &str = "this storage driver is not supported";
+
+pub(super) const KEYS: &[Key] = &[
+    Key::new("storage", Kind::Selector, "", "Where images are kept; exactly one driver."),
+    Key::new("storage.filesystem.rootdirectory", Kind::Scalar, "/var/lib/registry", "Folder of the images."),
+    Key::new("storage.filesystem.maxthreads", Kind::Scalar, "100", "File operations at a time; at least 25."),
+    Key::new("storage.inmemory", Kind::Unused, "", "Keeps images in memory.").refused(FILESYSTEM_ONLY),
+    Key::new("storage.s3", Kind::Unused, "", "Keeps images in S3.").refused(FILESYSTEM_ONLY),
+    Key::new("storage.s3aws", Kind::Unused, "", "Other name of storage.s3.").refused(FILESYSTEM_ONLY),
+    Key::new("storage.gcs", Kind::Unused, "", "Keeps images in Google Cloud Storage.")
+        .refused(FILESYSTEM_ONLY),
+    Key::new("storage.azure", Kind::Unused, "", "Keeps images in Azure Blob Storage.")
+        .refused(FILESYSTEM_ONLY),
+    Key::new("storage.oss", Kind::Unused, "", "Keeps images in Aliyun OSS (2.x).").refused(UNSUPPORTED),
+    Key::new("storage.swift", Kind::Unused, "", "Keeps images in OpenStack Swift (2.x).")
+        .refused(UNSUPPORTED),
+    Key::new(
+        "storage.delete.enabled",
+        Kind::Scalar,
+        "false",
+        "Whether manifests, tags and blobs can be deleted.",
+    ),
+    Key::new("storage.cache.blobdescriptor", Kind::Scalar, "", "Where descriptors are cached.")
+        .no_effect("nothing needs to be cached on a filesystem"),
+    Key::new("storage.cache.layerinfo", Kind::Scalar, "", "Old name of storage.cache.blobdescriptor.")
+        .no_effect("nothing needs to be cached on a filesystem"),
+    Key::new("storage.cache.blobdescriptorsize", Kind::Scalar, "", "Most descriptors in the cache.")
+        .no_effect("nothing needs to be cached on a filesystem"),
+    Key::new(
+        "storage.redirect.disable",
+        Kind::Scalar,
+        "",
+        "Whether blobs are never fetched from the driver's own URL.",
+    )
+    .no_effect("a filesystem has nowhere to redirect to"),
+    Key::new(
+        "storage.tag.concurrencylimit",
+        Kind::Scalar,
+        "",
+        "Tags read at a time when a manifest is deleted.",
+    )
+    .no_effect("tags are read one after the other"),
+];
+
+#[derive(Deserialize)]
+pub(super) struct RawStorage {
+    filesystem: RawFilesystem,
+    delete: RawDelete,
+}
+
+#[derive(Deserialize)]
+struct RawFilesystem {
+    rootdirectory: PathBuf,
+    maxthreads: usize,
+}
+
+#[derive(Deserialize)]
+struct RawDelete {
+    enabled: bool,
+}
+
+/// Where images are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct StorageSettings {
+    pub(crate) root: PathBuf,
+    pub(crate) threads: usize,
+    pub(crate) delete_enabled: bool,
+}
+
+/// What lies below `storage` besides drivers.
+const NO_DRIVERS: [&str; 5] = ["cache", "delete", "maintenance", "redirect", "tag"];
+
+impl RawStorage {
+    pub(super) fn parse(self, loaded: &Loaded, findings: &mut Findings) -> StorageSettings {
+        let mut drivers = loaded.given_below("storage");
+        drivers.retain(|name| !NO_DRIVERS.contains(name));
+        match drivers.into_iter().collect::<Vec<_>>().as_slice() {
+            [] | ["filesystem"] => {}
+            [driver] => {
+                let why = if FUTURE_DRIVERS.contains(driver) { FILESYSTEM_ONLY } else { UNSUPPORTED };
+                let sentence = format!("`storage.{driver}` is set, but {why}");
+                // A driver with parameters has been refused by the table already.
+                if !findings.problems.contains(&sentence) {
+                    findings.refuse(sentence);
+                }
+            }
+            drivers => findings.refuse(format!(
+                "`storage` names more than one driver: {}; remove all but one, or choose one with REGISTRY_STORAGE",
+                drivers.join(", ")
+            )),
+        }
+        StorageSettings {
+            root: self.filesystem.rootdirectory,
+            threads: self.filesystem.maxthreads,
+            delete_enabled: self.delete.enabled,
+        }
+    }
+}
