@@ -90,6 +90,34 @@ async fn both_write_the_same_tree() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn sha512_content_lies_where_distribution_puts_it() -> anyhow::Result<()> {
+    let (theirs, mine) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let bytes = noise(67, 5000);
+    let digest = harness::images::sha512(&bytes);
+    let push = async |registry: &str| {
+        let client = OciClient::anonymous(registry)?;
+        let location = client.start_upload(IMAGES).await?;
+        let put = harness::client::with_digest(&location, &digest);
+        client.send(&Request::new(Method::PUT, put).body(bytes.clone())).await?.expect(201)
+    };
+    let peer = Peer::start(theirs.path(), "").await?;
+    push(&peer.url()).await?;
+    peer.stop()?;
+    let ours = LoneRegistry::start(mine.path(), Auth::Open).await?;
+    push(&ours.url()).await?;
+    drop(ours);
+    assert_eq!(files(theirs.path())?, files(mine.path())?);
+    // Each serves it from the other's tree.
+    let peer = Peer::start(mine.path(), "").await?;
+    let client = OciClient::anonymous(&peer.url())?;
+    assert_eq!(client.get_blob(IMAGES, &digest).await?.expect(200)?.body, bytes);
+    let ours = LoneRegistry::start(theirs.path(), Auth::Open).await?;
+    let client = OciClient::anonymous(&ours.url())?;
+    assert_eq!(client.get_blob(IMAGES, &digest).await?.expect(200)?.body, bytes);
+    Ok(())
+}
+
 /// Every file that both registries must agree on, with the content of the small ones.
 fn files(root: &Path) -> anyhow::Result<BTreeSet<(String, Option<String>)>> {
     let mut folders = vec![root.to_owned()];

@@ -41,6 +41,10 @@ mod proxies;
 
 mod push_pull;
 
+mod uploads;
+
+mod blobs;
+
 mod wire;
 
 mod hostile;

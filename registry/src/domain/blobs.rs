@@ -71,6 +71,8 @@ impl Repositories {
         from: &RepositoryName,
     ) -> Result<Option<BlobStat>, RegistryError> {
         match self.stat_blob(from, digest).await {
+            // It has it already, under this very name.
+            Ok(stat) if from == target => Ok(Some(stat)),
             Ok(stat) => {
                 self.link_blob(target, &stat).await?;
                 Ok(Some(stat))

@@ -18,7 +18,7 @@ use super::Repositories;
 use super::error::BodyError;
 use super::upload_session::UploadOwner;
 use super::uploads::Announced;
-use crate::oci::digest::Digest;
+use crate::oci::digest::{Algorithm, Digest};
 use crate::oci::media_type::{OCI_INDEX, OCI_MANIFEST};
 use crate::oci::reference::{Reference, Tag};
 use crate::storage::filesystem::{DEFAULT_MAX_THREADS, Filesystem};
@@ -67,7 +67,8 @@ impl Tree {
     pub(crate) async fn push_blob(&self, repository: &RepositoryName, content: &[u8]) -> Digest {
         let owner = UploadOwner::anonymous();
         let digest = Digest::sha256_of(content);
-        let started = self.repositories.start_upload(repository, &owner).await.expect("started");
+        let started =
+            self.repositories.start_upload(repository, &owner, Algorithm::Sha256).await.expect("started");
         let stat = self
             .repositories
             .finish_upload(repository, started.id, &owner, &digest, Announced::default(), body(&[content]))

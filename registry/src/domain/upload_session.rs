@@ -15,7 +15,7 @@ use time::macros::format_description;
 use super::Repositories;
 use super::error::RegistryError;
 use super::upload_id::UploadId;
-use crate::oci::digest::Digest;
+use crate::oci::digest::{Algorithm, Digest};
 use crate::storage::error::StorageError;
 use crate::storage::layout::SessionKeys;
 use crate::storage::{Durability, Lock, TryLock};
@@ -56,6 +56,9 @@ pub(super) struct StoredRecord {
     #[serde(flatten)]
     pub(super) owner: UploadOwner,
     pub(super) began: i64,
+    /// By what the client is going to name the bytes, if not by the canonical algorithm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) algorithm: Option<Algorithm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) verified: Option<Verified>,
 }
@@ -221,9 +224,10 @@ mod tests {
     fn a_record_reads_back_as_it_was_written() {
         let digest = Digest::sha256_of(b"x");
         let owner = UploadOwner { issuer: "https://issuer.example".into(), subject: "alice".into() };
-        let mut record = StoredRecord { owner, began: 17, verified: None };
+        let mut record = StoredRecord { owner, began: 17, algorithm: None, verified: None };
         let json = String::from_utf8(encode(&record)).expect("JSON");
         assert_eq!(json, r#"{"issuer":"https://issuer.example","subject":"alice","began":17}"#);
+        record.algorithm = Some(Algorithm::Sha512);
         record.verified = Some(Verified { digest: digest.clone(), canonical: digest, size: 1 });
         let read: StoredRecord = serde_json::from_slice(&encode(&record)).expect("just written");
         assert_eq!(read, record);

@@ -142,6 +142,15 @@ pub(crate) enum SourceAccess {
 }
 
 impl Authorized<Push> {
+    /// The repositories the caller's token lets it pull from, in the order of the token.
+    pub(crate) fn readable(&self) -> impl Iterator<Item = &RepositoryName> {
+        let scopes = self.token().into_iter().flat_map(|token| token.access.iter());
+        scopes.filter(|scope| scope.actions.allows(Action::Pull)).filter_map(|scope| match &scope.resource {
+            Resource::Repository(name) => Some(name),
+            Resource::Catalog => None,
+        })
+    }
+
     /// Whether the caller may also read `source`. A token that was never asked for it is challenged once, for both.
     pub(crate) fn source_access(
         &self,

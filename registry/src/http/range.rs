@@ -55,7 +55,8 @@ pub(super) fn parse_chunk(header: &str) -> Option<ByteRange> {
     let range = range.split_once('/').map_or(range, |(range, _)| range);
     let (first, last) = range.split_once('-')?;
     let (first, last) = (number(first)?, number(last)?);
-    (first <= last).then_some(ByteRange { first, last })
+    // The last of all numbers cannot be the end of anything whose length has to be told.
+    (first <= last && last < u64::MAX).then_some(ByteRange { first, last })
 }
 
 /// Only digits: the standard parser would take a sign as well.
@@ -101,7 +102,9 @@ mod tests {
     fn chunk_ranges_are_two_ordered_numbers() {
         assert_eq!(parse_chunk("0-1023"), Some(ByteRange { first: 0, last: 1023 }));
         assert_eq!(parse_chunk("bytes 5-9/10").map(ByteRange::len), Some(5));
-        for header in ["", "-", "5", "9-5", "-5-9", "a-b", "1-2-3", "0-18446744073709551616"] {
+        for header in
+            ["", "-", "5", "9-5", "-5-9", "a-b", "1-2-3", "0-18446744073709551616", "0-18446744073709551615"]
+        {
             assert_eq!(parse_chunk(header), None, "{header}");
         }
     }

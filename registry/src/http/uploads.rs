@@ -6,7 +6,7 @@
 //!
 //! Spec: end-4, end-5, end-6, end-11, end-13, end-14.
 
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RANGE};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RANGE, TRANSFER_ENCODING};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use shared::repository_name::RepositoryName;
 use url::form_urlencoded;
@@ -21,7 +21,7 @@ use super::upload_access::{AuthorizedUpload, owner};
 use super::{body, location};
 use crate::domain::blobs::BlobStat;
 use crate::domain::uploads::{Announced, UploadStatus};
-use crate::oci::digest::Digest;
+use crate::oci::digest::{Algorithm, Digest};
 
 pub(super) async fn start(
     caller: Authorized<Push>,
@@ -30,14 +30,16 @@ pub(super) async fn start(
     state: web::Data<RegistryState>,
 ) -> Result<HttpResponse, ApiError> {
     let name = caller.name();
-    if let Some(stat) = mount(&caller, &request, &state).await? {
+    // What cannot be served is refused before a session is opened that nobody would close.
+    let Asked { mount, whole, algorithm } = asked(&request)?;
+    if let Some(digest) = &mount
+        && let Some(stat) = try_mount(&caller, &request, &state, digest).await?
+    {
         return Ok(created(&state, &request, name, &stat));
     }
-    let digest = parameter(&request, "digest").filter(|_| parameter(&request, "mount").is_none());
-    let digest = digest.map(|text| Digest::parse(&text)).transpose()?;
     let owner = owner(caller.token());
-    let status = state.repositories.start_upload(name, &owner).await?;
-    let Some(digest) = digest else {
+    let status = state.repositories.start_upload(name, &owner, algorithm).await?;
+    let Some(digest) = whole else {
         return Ok(session(HttpResponse::Accepted(), &state, &request, name, &status));
     };
     // The whole blob is in this request. If it is not what it says, nothing is left to resume.
@@ -54,21 +56,52 @@ pub(super) async fn start(
     }
 }
 
-/// Mounts if that is asked for and possible. Whatever stands in the way, the client can upload instead, and learns
-/// nothing about a repository it may not read.
-async fn mount(
+/// What the query of a starting request asks for.
+struct Asked {
+    /// The blob to mount.
+    mount: Option<Digest>,
+    /// The digest of the body, which is the whole blob.
+    whole: Option<Digest>,
+    /// By what the blob is going to be named.
+    algorithm: Algorithm,
+}
+
+fn asked(request: &HttpRequest) -> Result<Asked, ApiError> {
+    let digest = |parameter_name| -> Result<Option<Digest>, ApiError> {
+        Ok(parameter(request, parameter_name).map(|text| Digest::parse(&text)).transpose()?)
+    };
+    let mount = digest("mount")?;
+    // A mount that does not come about begins an upload; then the body is still to come.
+    let whole = digest("digest")?.filter(|_| mount.is_none());
+    let announced = parameter(request, "digest-algorithm").map(|text| Algorithm::parse(&text)).transpose()?;
+    let named = whole.as_ref().or(mount.as_ref()).map(Digest::algorithm);
+    Ok(Asked { algorithm: named.or(announced).unwrap_or(Algorithm::Sha256), mount, whole })
+}
+
+/// Repositories that are looked at for a mount that names none; each costs one look at a link.
+const MOUNT_SOURCES: usize = 16;
+
+/// Mounts if that is possible. Whatever stands in the way, the client can upload instead, and learns nothing about a
+/// repository it may not read.
+async fn try_mount(
     caller: &Authorized<Push>,
     request: &HttpRequest,
     state: &RegistryState,
+    digest: &Digest,
 ) -> Result<Option<BlobStat>, ApiError> {
-    let (Some(digest), Some(from)) = (parameter(request, "mount"), parameter(request, "from")) else {
+    let target = caller.name();
+    let Some(from) = parameter(request, "from") else {
+        // Any other repository could only be found by looking through all of them.
+        for source in std::iter::once(target).chain(caller.readable().take(MOUNT_SOURCES)) {
+            if let Some(stat) = state.repositories.mount_blob(target, digest, source).await? {
+                return Ok(Some(stat));
+            }
+        }
         return Ok(None);
     };
-    let (Ok(digest), Ok(from)) = (Digest::parse(&digest), RepositoryName::parse(&from)) else {
-        return Ok(None);
-    };
+    let Ok(from) = RepositoryName::parse(&from) else { return Ok(None) };
     match caller.source_access(request, &from)? {
-        SourceAccess::Allowed => Ok(state.repositories.mount_blob(caller.name(), &digest, &from).await?),
+        SourceAccess::Allowed => Ok(state.repositories.mount_blob(target, digest, &from).await?),
         SourceAccess::Refused => Ok(None),
     }
 }
@@ -121,8 +154,12 @@ pub(super) async fn cancel(
     Ok(HttpResponse::NoContent().insert_header((UPLOAD_UUID, id.to_string())).finish())
 }
 
+/// How long the body is; `None` if only its end will tell. Without any framing there is no body.
 fn content_length(request: &HttpRequest) -> Option<u64> {
-    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    match request.headers().get(CONTENT_LENGTH) {
+        Some(length) => length.to_str().ok()?.parse().ok(),
+        None => (!request.headers().contains_key(TRANSFER_ENCODING)).then_some(0),
+    }
 }
 
 /// What the headers promise, checked against each other before a byte is read.

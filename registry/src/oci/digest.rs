@@ -11,10 +11,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::hasher::Hasher;
 
 /// A hash function this registry can compute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Algorithm {
     /// The canonical one: all bytes are stored under it.
     Sha256,
@@ -23,6 +26,17 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// Every algorithm, the canonical one first.
+    pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
+
+    /// The algorithm of that name.
+    pub fn parse(name: &str) -> Result<Self, InvalidDigest> {
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.as_str() == name)
+            .ok_or(InvalidDigest::UnsupportedAlgorithm)
+    }
+
     /// As it is spelled before the colon.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -71,12 +85,7 @@ impl Digest {
             return Err(InvalidDigest::Grammar);
         }
         let (algorithm, hex) = text.split_once(':').ok_or(InvalidDigest::Grammar)?;
-        let algorithm = match algorithm {
-            "sha256" => Algorithm::Sha256,
-            "sha512" => Algorithm::Sha512,
-            _ => return Err(InvalidDigest::UnsupportedAlgorithm),
-        };
-        Self::from_hex(algorithm, hex)
+        Self::from_hex(Algorithm::parse(algorithm)?, hex)
     }
 
     /// Puts a digest together from its two parts.

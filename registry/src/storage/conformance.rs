@@ -221,12 +221,12 @@ pub(crate) async fn a_renamed_object_is_only_at_its_new_key(storage: Driver) {
 pub(crate) async fn a_listing_is_sorted_and_tells_folders(storage: Driver) {
     let session = SessionKeys::new(&name(), Uuid::from_u128(1));
     for offset in [10, 9, 200] {
-        write(&storage, &session.hash_state(offset), "s").await;
+        write(&storage, &session.hash_state(Algorithm::Sha256, offset), "s").await;
     }
     write(&storage, &session.data, "d").await;
     let entry = |name: &str, kind| Entry { name: name.into(), kind };
     assert_eq!(
-        storage.list(&session.hash_states).await.expect("readable"),
+        storage.list(&session.hash_states(Algorithm::Sha256)).await.expect("readable"),
         Some(["10", "200", "9"].map(|name| entry(name, EntryKind::Object)).to_vec())
     );
     assert_eq!(
@@ -259,10 +259,15 @@ pub(crate) async fn removing_a_tree_spares_names_that_begin_alike(storage: Drive
 
 pub(crate) async fn a_key_below_an_object_is_absent(storage: Driver) {
     let session = SessionKeys::new(&name(), Uuid::from_u128(1));
-    write(&storage, &session.hash_states, "an object where a folder would be").await;
-    assert_eq!(read(&storage, &session.hash_state(0)).await, None);
-    assert_eq!(storage.size(&session.hash_state(0)).await.expect("readable"), None);
-    assert!(!storage.remove(&session.hash_state(0), Durability::Synced).await.expect("nothing there"));
+    write(&storage, &session.hash_states(Algorithm::Sha256), "an object where a folder would be").await;
+    assert_eq!(read(&storage, &session.hash_state(Algorithm::Sha256, 0)).await, None);
+    assert_eq!(storage.size(&session.hash_state(Algorithm::Sha256, 0)).await.expect("readable"), None);
+    assert!(
+        !storage
+            .remove(&session.hash_state(Algorithm::Sha256, 0), Durability::Synced)
+            .await
+            .expect("nothing there")
+    );
 }
 
 pub(crate) async fn concurrent_writers_leave_one_whole_object(storage: Driver) {

@@ -14,6 +14,7 @@
 //!       startedat                                          RFC 3339, UTC, whole seconds; exists = session exists
 //!       data                                               bytes so far
 //!       hashstates/sha256/<offset>                         SHA-256 state after <offset> bytes
+//!       hashstates/sha512/<offset>                     (*) SHA-512 state, if that was announced
 //!       portcullis                                     (*) who opened the session, what was verified
 //! ```
 //! (*) ours; the distribution registry passes over these names. A link holds a digest and nothing else, no newline.
@@ -137,8 +138,6 @@ pub struct SessionKeys {
     pub started_at: Key,
     /// The bytes so far.
     pub data: Key,
-    /// The folder of saved hash states, named by their offset in decimal.
-    pub hash_states: Key,
     /// Our own record.
     pub record: Key,
 }
@@ -150,15 +149,19 @@ impl SessionKeys {
         Self {
             started_at: folder.child("startedat"),
             data: folder.child("data"),
-            hash_states: folder.child("hashstates").child(Algorithm::Sha256.as_str()),
             record: folder.child("portcullis"),
             folder,
         }
     }
 
-    /// The saved state after `offset` bytes.
-    pub fn hash_state(&self, offset: u64) -> Key {
-        self.hash_states.child(&offset.to_string())
+    /// The folder of saved states of a hash function, named by their offset in decimal.
+    pub fn hash_states(&self, algorithm: Algorithm) -> Key {
+        self.folder.child("hashstates").child(algorithm.as_str())
+    }
+
+    /// The saved state of a hash function after `offset` bytes.
+    pub fn hash_state(&self, algorithm: Algorithm, offset: u64) -> Key {
+        self.hash_states(algorithm).child(&offset.to_string())
     }
 }
 
@@ -193,7 +196,7 @@ mod tests {
                 format!("{repository}/_uploads/12345678-9abc-4def-8123-456789abcdef/startedat"),
             ),
             (
-                session.hash_state(12),
+                session.hash_state(Algorithm::Sha256, 12),
                 format!("{repository}/_uploads/12345678-9abc-4def-8123-456789abcdef/hashstates/sha256/12"),
             ),
         ] {

@@ -13,7 +13,7 @@ fn verified_record(digest: &Digest, content: &[u8]) -> Vec<u8> {
         canonical: Digest::sha256_of(content),
         size: content.len() as u64,
     };
-    encode(&StoredRecord { owner: alice(), began: 1, verified: Some(verified) })
+    encode(&StoredRecord { owner: alice(), began: 1, algorithm: None, verified: Some(verified) })
 }
 
 #[tokio::test]
@@ -126,4 +126,68 @@ async fn a_session_that_was_moved_but_not_linked_tells_its_whole_length() {
     tree.storage_write(&layout::blob(&digest), b"mine");
     assert_eq!(offset(&tree.repositories, id).await, Some(4));
     finish(&tree.repositories, id, &digest, b"").await.expect("closed again");
+}
+
+#[tokio::test]
+async fn an_announced_algorithm_is_hashed_while_the_bytes_come_in() {
+    for (announced, hashed) in [(Algorithm::Sha512, true), (Algorithm::Sha256, false)] {
+        let tree = Tree::new();
+        let repository = name("a/b");
+        let started =
+            tree.repositories.start_upload(&repository, &alice(), announced).await.expect("started");
+        let (id, keys) = (started.id, SessionKeys::new(&repository, started.id.uuid()));
+        append(&tree, id, at(0), b"the whole ").await.expect("appended");
+        append(&tree, id, at(10), b"content").await.expect("appended");
+        assert_eq!(tree.storage_exists(&keys.hash_state(Algorithm::Sha512, 17)), hashed);
+        // If closing read them again, it would see other bytes than it was given.
+        tree.storage_write(&keys.data, b"another   content");
+        let digest = Digest::of(Algorithm::Sha512, b"the whole content");
+        match finish(&tree.reopened(), id, &digest, b"").await {
+            Ok(stat) => {
+                assert!(hashed, "only what was announced can be known without reading");
+                assert_eq!(stat.canonical, Digest::sha256_of(b"the whole content"));
+            }
+            Err(RegistryError::DigestMismatch { .. }) => assert!(!hashed),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upload_may_be_closed_with_another_algorithm_than_was_announced() {
+    let tree = Tree::new();
+    let repository = name("a/b");
+    for (announced, closing) in
+        [(Algorithm::Sha512, Algorithm::Sha256), (Algorithm::Sha256, Algorithm::Sha512)]
+    {
+        let started =
+            tree.repositories.start_upload(&repository, &alice(), announced).await.expect("started");
+        append(&tree, started.id, at(0), b"content").await.expect("appended");
+        let digest = Digest::of(closing, b"content");
+        let stat = finish(&tree.repositories, started.id, &digest, b"").await.expect("closed");
+        assert_eq!((stat.digest, stat.canonical), (digest, Digest::sha256_of(b"content")));
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_or_missing_state_of_one_function_only_costs_time() {
+    for damage in ["missing", "damaged", "of another offset"] {
+        let tree = Tree::new();
+        let repository = name("a/b");
+        let started =
+            tree.repositories.start_upload(&repository, &alice(), Algorithm::Sha512).await.expect("started");
+        let keys = SessionKeys::new(&repository, started.id.uuid());
+        append(&tree, started.id, at(0), b"the whole ").await.expect("appended");
+        let state = keys.hash_state(Algorithm::Sha512, 10);
+        match damage {
+            "missing" => tree.storage_remove(&state),
+            "damaged" => tree.storage_write(&state, b"?"),
+            _ => {
+                let empty = tree.storage_read(&keys.hash_state(Algorithm::Sha512, 0)).expect("there");
+                tree.storage_write(&state, empty);
+            }
+        }
+        let digest = Digest::of(Algorithm::Sha512, b"the whole content");
+        finish(&tree.reopened(), started.id, &digest, b"content").await.expect(damage);
+    }
 }

@@ -46,19 +46,26 @@ pub struct Announced {
 }
 
 impl Repositories {
-    /// Opens a session that only `owner` may use.
+    /// Opens a session that only `owner` may use, for bytes that are going to be named by `algorithm`.
+    ///
+    /// Closing it with a digest of another algorithm works too, at the price of reading the bytes again.
     pub async fn start_upload(
         &self,
         repository: &RepositoryName,
         owner: &UploadOwner,
+        algorithm: Algorithm,
     ) -> Result<UploadStatus, RegistryError> {
         let id = UploadId::random(&self.random)?;
         let keys = SessionKeys::new(repository, id.uuid());
         let started_at = self.clock.now().replace_nanosecond(0).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let record =
-            StoredRecord { owner: owner.clone(), began: started_at.unix_timestamp(), verified: None };
+        let record = StoredRecord {
+            owner: owner.clone(),
+            began: started_at.unix_timestamp(),
+            algorithm: (algorithm != Algorithm::Sha256).then_some(algorithm),
+            verified: None,
+        };
         let mut objects = vec![(keys.data.clone(), Bytes::new())];
-        objects.extend(hash_states::saved(&keys, &Hasher::new(Algorithm::Sha256)));
+        objects.extend(hash_states::saved(&keys, &hash_states::fresh(hash_states::functions(algorithm))));
         objects.push((keys.record.clone(), encode(&record).into()));
         objects.push((keys.started_at.clone(), format_started_at(started_at).into()));
         // An empty session is not worth a sync: nobody was promised anything, and the client just starts another one.
@@ -106,7 +113,7 @@ impl Repositories {
             })
             .await?;
         }
-        let hasher = self.resume_hasher(&session.keys, have).await?;
+        let hasher = self.resume_hasher(&session.keys, have, session.functions()).await?;
         let received = self.receive(&session.keys, hasher, lock, announced.length, body, Then::Pause).await?;
         received.outcome?;
         Ok(session.status(received.hasher.length()))
@@ -140,7 +147,7 @@ impl Repositories {
             }
         }
         let have = self.appendable(&session, announced).await?;
-        let hasher = self.resume_hasher(&session.keys, have).await?;
+        let hasher = self.resume_hasher(&session.keys, have, session.functions()).await?;
         let received =
             self.receive(&session.keys, hasher, lock, announced.length, body, Then::Finish).await?;
         let Received { hasher, lock, outcome } = received;
@@ -148,6 +155,7 @@ impl Repositories {
         let mut record = session.record.clone().unwrap_or_else(|| StoredRecord {
             owner: owner.clone(),
             began: session.started_at.unix_timestamp(),
+            algorithm: None,
             verified: None,
         });
         let (registry, repository, digest) = (self.clone(), repository.clone(), digest.clone());
@@ -207,12 +215,12 @@ impl Repositories {
     ) -> Result<Verified, RegistryError> {
         let size = hasher.length();
         let canonical = hasher.clone().digest();
-        let actual = match digest.algorithm() {
-            Algorithm::Sha256 => canonical.clone(),
-            // Clients name it only now, and hashing every upload twice for the few that do would cost all.
-            other @ Algorithm::Sha512 => {
-                self.storage.hash(&keys.data, 0..size, Hasher::new(other)).await?.digest()
-            }
+        let actual = if let Some(actual) = hasher.digest_by(digest.algorithm()) {
+            actual
+        } else {
+            // The client did not announce it, and hashing every upload twice for the few that do not would cost all.
+            let other = Hasher::new(digest.algorithm());
+            self.storage.hash(&keys.data, 0..size, other).await?.digest()
         };
         if actual != *digest {
             self.save_hasher(keys, &hasher).await?;
@@ -255,6 +263,12 @@ impl Repositories {
 impl Session {
     fn verified(&self) -> Option<&Verified> {
         self.record.as_ref()?.verified.as_ref()
+    }
+
+    /// What its bytes are hashed by while they come in.
+    fn functions(&self) -> &'static [Algorithm] {
+        let announced = self.record.as_ref().and_then(|record| record.algorithm);
+        hash_states::functions(announced.unwrap_or(Algorithm::Sha256))
     }
 
     fn status(&self, offset: u64) -> UploadStatus {

@@ -23,7 +23,8 @@ pub(super) fn at(start: u64) -> Announced {
 }
 
 pub(super) async fn started(tree: &Tree) -> (UploadId, SessionKeys) {
-    let status = tree.repositories.start_upload(&name("a/b"), &alice()).await.expect("started");
+    let status =
+        tree.repositories.start_upload(&name("a/b"), &alice(), Algorithm::Sha256).await.expect("started");
     assert_eq!(status.offset, 0);
     (status.id, SessionKeys::new(&name("a/b"), status.id.uuid()))
 }
@@ -65,16 +66,16 @@ async fn a_session_lies_on_disk_as_the_distribution_registry_expects_it() {
     assert_eq!(started_at.len(), "2026-11-20T23:04:12Z".len());
     assert!(started_at.ends_with('Z') && !started_at.contains('.'), "{started_at}");
     assert_eq!(tree.storage_read(&keys.data).as_deref(), Some(&b""[..]));
-    let empty = Hasher::new(Algorithm::Sha256).save_state().expect("a state");
-    assert_eq!(tree.storage_read(&keys.hash_state(0)).as_deref(), Some(&empty[..]));
+    let empty = Hasher::new(Algorithm::Sha256).save_state(Algorithm::Sha256).expect("a state");
+    assert_eq!(tree.storage_read(&keys.hash_state(Algorithm::Sha256, 0)).as_deref(), Some(&empty[..]));
 
     append(&tree, id, Announced::default(), b"0123456789").await.expect("appended");
     assert_eq!(tree.storage_read(&keys.data).as_deref(), Some(&b"0123456789"[..]));
     let mut ten = Hasher::new(Algorithm::Sha256);
     ten.update(b"0123456789");
     assert_eq!(
-        tree.storage_read(&keys.hash_state(10)).as_deref(),
-        ten.save_state().as_ref().map(|state| &state[..])
+        tree.storage_read(&keys.hash_state(Algorithm::Sha256, 10)).as_deref(),
+        ten.save_state(Algorithm::Sha256).as_ref().map(|state| &state[..])
     );
 
     let digest = Digest::sha256_of(b"0123456789");
@@ -130,7 +131,10 @@ async fn a_body_that_breaks_off_is_kept_up_to_there() {
         tree.repositories.append_upload(&name("a/b"), id, &alice(), Announced::default(), broken).await;
     assert!(matches!(outcome, Err(RegistryError::Body(BodyError::Broken(_)))));
     assert_eq!(offset(&tree.repositories, id).await, Some(6));
-    assert!(tree.storage_exists(&keys.hash_state(6)), "so that resuming need not hash again");
+    assert!(
+        tree.storage_exists(&keys.hash_state(Algorithm::Sha256, 6)),
+        "so that resuming need not hash again"
+    );
 
     let digest = Digest::sha256_of(b"abcdefghi");
     let broken = broken_body(&[b"gh"]);
@@ -169,7 +173,7 @@ async fn a_request_that_is_dropped_keeps_what_came() {
         }
     };
     assert_eq!(have, crate::storage::PIECE_BYTES as u64);
-    assert!(tree.storage_exists(&keys.hash_state(have)));
+    assert!(tree.storage_exists(&keys.hash_state(Algorithm::Sha256, have)));
 }
 
 #[tokio::test]
@@ -199,7 +203,7 @@ async fn a_wrong_digest_leaves_the_session_to_be_closed_rightly() {
         matches!(&error, RegistryError::DigestMismatch { expected, actual } if (expected, actual) == (&wrong, &right))
     );
     assert!(!tree.storage_exists(&layout::blob(&wrong)) && !tree.storage_exists(&layout::blob(&right)));
-    assert!(tree.storage_exists(&keys.hash_state(7)));
+    assert!(tree.storage_exists(&keys.hash_state(Algorithm::Sha256, 7)));
     finish(&tree.repositories, id, &right, b"").await.expect("finished");
 }
 
@@ -298,7 +302,7 @@ async fn missing_damaged_and_outdated_hash_states_only_cost_time() {
     let digest = Digest::sha256_of(content);
     let mut other = Hasher::new(Algorithm::Sha256);
     other.update(b"other bytes");
-    let other = other.save_state().expect("a state");
+    let other = other.save_state(Algorithm::Sha256).expect("a state");
     // (offset, what lies there) besides the data, which holds all but the last five bytes.
     let states: [&[(u64, &[u8])]; 6] = [
         &[],
@@ -313,10 +317,10 @@ async fn missing_damaged_and_outdated_hash_states_only_cost_time() {
     for states in states {
         let tree = Tree::new();
         let (id, keys) = started(&tree).await;
-        tree.storage_remove(&keys.hash_state(0));
+        tree.storage_remove(&keys.hash_state(Algorithm::Sha256, 0));
         tree.storage_write(&keys.data, &content[..15]);
         for (offset, state) in states {
-            tree.storage_write(&keys.hash_state(*offset), state);
+            tree.storage_write(&keys.hash_state(Algorithm::Sha256, *offset), state);
         }
         assert_eq!(append(&tree, id, at(15), &content[15..]).await.expect("resumed"), 20);
         finish(&tree.reopened(), id, &digest, b"").await.expect("the digest is right");
@@ -397,7 +401,7 @@ async fn concurrent_uploads_of_one_blob_all_succeed() {
     let uploads = (0..8).map(|_| {
         let (repositories, content, digest) = (tree.repositories.clone(), content.clone(), digest.clone());
         tokio::spawn(async move {
-            let id = repositories.start_upload(&name("a/b"), &alice()).await?.id;
+            let id = repositories.start_upload(&name("a/b"), &alice(), Algorithm::Sha256).await?.id;
             finish(&repositories, id, &digest, &content).await
         })
     });
