@@ -47,6 +47,8 @@ mod blobs;
 
 mod wire;
 
+mod conformance;
+
 mod hostile;
 
 mod clients_docker;
