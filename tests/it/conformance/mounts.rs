@@ -29,18 +29,51 @@ async fn x_1_a_mounted_blob_is_there_at_once_under_the_address_of_the_answer() -
 }
 
 #[tokio::test]
+async fn x_2_without_a_source_the_blob_is_found_where_the_caller_may_read() -> anyhow::Result<()> {
+    in_every_mode(async |case| {
+        let (source, target, blob) = (case.repository(), case.repository(), layer(702));
+        case.push_blob(&source, &blob).await?;
+        let anywhere = post(format!("{}?mount={}", uploads(&target), blob.digest));
+        if case.mode == Mode::Open {
+            // Nothing says where to look, and nobody looks through everything.
+            case.send(&anywhere).await?.expect(202)?;
+        } else {
+            let mut challenge = case.challenge().await?;
+            challenge.scope = Some(format!("repository:{target}:pull,push repository:{source}:pull"));
+            let token = case.token_for(&challenge).await?.map_err(|answer| anyhow::anyhow!("{answer}"))?;
+            let answer = case.with_token(&anywhere, &token).await?.expect(201)?;
+            assert!(answer.needs_header("location")?.contains(&target), "{answer}");
+            assert_eq!(case.get_blob(&target, &blob.digest).await?.expect(200)?.body, blob.bytes);
+        }
+        // What is here already is found in any case.
+        case.push_blob(&target, &blob).await?;
+        case.send(&anywhere).await?.expect(201)?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn x_3_a_mount_of_what_cannot_be_a_digest_is_400() -> anyhow::Result<()> {
+    in_every_mode(async |case| {
+        let (source, target) = (case.repository(), case.repository());
+        for digest in ["sha256:x", "md5:d41d8cd98f00b204e9800998ecf8427e"] {
+            case.send(&mount(&target, digest, &source)).await?.expect_error(400, "DIGEST_INVALID")?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn x_3_a_mount_that_cannot_be_is_an_upload() -> anyhow::Result<()> {
     in_every_mode(async |case| {
         let (source, target, blob) = (case.repository(), case.repository(), layer(703));
         case.push_blob(&source, &layer(704)).await?;
         let never = case.repository();
-        for (digest, from) in [
-            (ABSENT, &*source),
-            (&*blob.digest, &*source),
-            (ABSENT, &*never),
-            ("sha256:x", &*source),
-            (ABSENT, "BAD"),
-        ] {
+        for (digest, from) in
+            [(ABSENT, &*source), (&*blob.digest, &*source), (ABSENT, &*never), (ABSENT, "BAD")]
+        {
             let answer = case.send(&mount(&target, digest, from)).await?.expect(202)?;
             let location = answer.needs_header("location")?.to_owned();
             case.upload_range(&location).await?;

@@ -322,3 +322,16 @@ async fn t_5_cancelling_twice_is_404() -> anyhow::Result<()> {
     })
     .await
 }
+
+#[tokio::test]
+async fn u_8_an_algorithm_nobody_here_computes_is_refused_before_any_byte() -> anyhow::Result<()> {
+    in_every_mode(async |case| {
+        let name = case.repository();
+        for algorithm in ["md5", "sha384", "SHA256", "no%20name"] {
+            let target = format!("{}?digest-algorithm={algorithm}", uploads(&name));
+            case.send(&post(target)).await?.expect_error(400, "DIGEST_INVALID")?;
+        }
+        Ok(())
+    })
+    .await
+}
