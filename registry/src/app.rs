@@ -2,7 +2,6 @@
 //!
 //! *Invariant:* nothing is scanned at start: a registry with a million tags is ready as soon as an empty one.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::web;
@@ -13,13 +12,14 @@ use shared::server::health::Health;
 use shared::server::jwt_crypto;
 use shared::server::listener::Listener;
 use shared::server::shutdown::Shutdown;
+use shared::server::sockets::BoundAddress;
 
 use crate::auth::refresh::KeyRefresher;
 use crate::auth::trusted_keys::TrustedKeys;
 use crate::auth::verifier::Verifier;
 use crate::domain::Repositories;
 use crate::http::routes;
-use crate::http::state::{Auth, Forward, LargeBodies, RegistryState, StateKey, TokenAuth};
+use crate::http::state::{Auth, Forward, LargeBodies, Locations, RegistryState, StateKey, TokenAuth};
 use crate::settings::{AuthSettings, RegistrySettings, TokenSettings};
 use crate::storage::filesystem::Filesystem;
 
@@ -54,8 +54,7 @@ impl Registry {
             repositories: Repositories::new(Arc::new(storage), clock.clone(), random.clone()),
             auth,
             clock,
-            locations: settings.http.locations,
-            headers: settings.http.headers,
+            locations: Locations::new(&settings.http.locations),
             state_key,
             stall_timeout,
             large_bodies: LargeBodies::default(),
@@ -66,8 +65,8 @@ impl Registry {
         Ok(Self { listener, state, keys })
     }
 
-    /// The address that was bound, with its real port.
-    pub fn address(&self) -> SocketAddr {
+    /// Where it is bound, with the real port.
+    pub fn address(&self) -> BoundAddress {
         self.listener.address()
     }
 

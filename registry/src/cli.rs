@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use shared::clock::SystemClock;
 use shared::server::settings::process_environment;
 use shared::server::shutdown::Shutdown;
+use shared::server::sockets::Endpoint;
 use shared::server::telemetry;
 use shared::server::{causes, descriptors};
 
@@ -77,11 +78,16 @@ fn config_file(argument: Option<PathBuf>, environment: &mut Vec<(String, String)
 async fn serve(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let mut environment = process_environment();
     let file = config_file(config, &mut environment);
-    let (settings, warnings) = settings::load(file.as_deref(), environment)?;
+    let inherited = Endpoint::is_inherited(&environment);
+    let (mut settings, warnings) = settings::load(file.as_deref(), environment)?;
     telemetry::start(settings.log());
     descriptors::raise_limit();
     for warning in warnings {
         tracing::warn!("{warning}");
+    }
+    if inherited {
+        tracing::info!("systemd hands over the socket; `http.net` and `http.addr` are not used");
+        settings.listen_on_inherited_socket();
     }
     start(settings).await?;
     Ok(ExitCode::SUCCESS)

@@ -136,7 +136,8 @@ async fn serve(
     let loaded = token_server::settings::load(Some(&settings), Vec::new())?;
     let settings = token_server::settings::TokenServerSettings::validate(&loaded)?;
     let server = token_server::app::TokenServer::build(settings, clock).await?;
-    let _ = ready.send((server.address(), server.password_hasher()));
+    let address = server.address().tcp().context("a test listens on TCP")?;
+    let _ = ready.send((address, server.password_hasher()));
     Ok(server.run(shutdown).await?)
 }
 

@@ -105,7 +105,8 @@ async fn serve(
         Which::Registry => {
             let (settings, ..) = registry::settings::load(Some(&settings), environment)?;
             let server = registry::app::Registry::build(settings, clock)?;
-            let _ = ready.send(Started { address: server.address(), hasher: None });
+            let address = server.address().tcp().context("a test listens on TCP")?;
+            let _ = ready.send(Started { address, hasher: None });
             server.run(shutdown).await?;
         }
         Which::TokenServer => {
@@ -113,7 +114,8 @@ async fn serve(
             let settings = token_server::settings::TokenServerSettings::validate(&loaded)?;
             let server = token_server::app::TokenServer::build(settings, clock).await?;
             let hasher = Some(server.password_hasher());
-            let _ = ready.send(Started { address: server.address(), hasher });
+            let address = server.address().tcp().context("a test listens on TCP")?;
+            let _ = ready.send(Started { address, hasher });
             server.run(shutdown).await?;
         }
     }

@@ -4,7 +4,6 @@
 //! has its socket; what can fail at start has failed by then.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ring::rand::SystemRandom;
@@ -12,6 +11,7 @@ use shared::clock::Clock;
 use shared::server::health::Health;
 use shared::server::listener::{ListenError, Listener};
 use shared::server::shutdown::Shutdown;
+use shared::server::sockets::BoundAddress;
 
 use crate::db::error::DbError;
 use crate::db::{self, Pool};
@@ -115,8 +115,8 @@ impl TokenServer {
         Ok(Self { listener, services, token_paths: settings.token_paths, pool, hasher })
     }
 
-    /// The address that was bound, with its real port.
-    pub fn address(&self) -> SocketAddr {
+    /// Where it is bound, with the real port.
+    pub fn address(&self) -> BoundAddress {
         self.listener.address()
     }
 

@@ -26,7 +26,6 @@ use shared::scope::{Resource, Scope, ScopeList};
 use shared::server::request_log::RequestLog;
 
 use super::error::ApiError;
-use super::location;
 use super::state::{Auth, RegistryState, TokenAuth};
 use crate::auth::error::TokenError;
 use crate::auth::verifier::VerifiedToken;
@@ -336,7 +335,7 @@ fn build_challenge(
     let realm = match &auth.realm {
         Realm::Fixed(url) => url.clone(),
         Realm::SameOrigin { path } => {
-            let origin = location::origin(&state(request).locations, request).unwrap_or_default();
+            let origin = state(request).locations.origin(request).unwrap_or_default();
             format!("{origin}{path}")
         }
     };

@@ -36,7 +36,8 @@ pub(super) async fn list(
     let found = state.repositories.list_repositories(page.last.as_deref(), size).await?;
     let mut response = HttpResponse::Ok();
     if let (true, Some(last)) = (found.more, found.repositories.last()) {
-        response.insert_header((LINK, Page::next_link("/v2/_catalog", last.as_str(), size)));
+        let path = state.locations.link("/v2/_catalog");
+        response.insert_header((LINK, Page::next_link(&path, last.as_str(), size)));
     }
     Ok(response.json(Catalog { repositories: found.repositories }))
 }

@@ -13,7 +13,6 @@ use super::access::{Authorized, Delete, Pull, Push};
 use super::conditional::{entity_tag, is_known};
 use super::error::ApiError;
 use super::headers::CONTENT_DIGEST;
-use super::location;
 use super::state::RegistryState;
 use crate::domain::error::RegistryError;
 use crate::domain::manifests::MANIFEST_LIMIT_BYTES;
@@ -72,7 +71,7 @@ pub(super) async fn put(
         state.repositories.put_manifest(caller.name(), &reference, content_type, body.bytes.clone()).await?;
     let path = format!("/v2/{}/manifests/{digest}", caller.name());
     Ok(HttpResponse::Created()
-        .insert_header((LOCATION, location::url(&state.locations, &request, &path)))
+        .insert_header((LOCATION, state.locations.url(&request, &path)))
         .insert_header((CONTENT_DIGEST, digest.to_string()))
         .finish())
 }

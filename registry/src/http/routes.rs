@@ -142,7 +142,7 @@ impl Operation {
 /// Registers every operation.
 pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<RegistryState>) {
     config.app_data(state.clone());
-    config.route("/", web::get().to(base::root));
+    config.route("/", web::to(base::root));
     if let Some(path) = token_forward::path(state) {
         let endpoint = web::resource(path)
             .route(web::get().to(token_forward::forward))
@@ -150,11 +150,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
             .default_service(method_not_allowed("GET, POST"));
         config.service(endpoint);
     }
-    let defaults =
-        state.headers.iter().fold(DefaultHeaders::new().add(headers::API_VERSION), |defaults, header| {
-            defaults.add(header.clone())
-        });
-    let mut scope = web::scope("/v2").wrap(defaults);
+    let mut scope = web::scope(&state.locations.root()).wrap(DefaultHeaders::new().add(headers::API_VERSION));
     // Uploads come before blobs, so that `blobs/uploads` without its slash is not taken for a digest.
     let groups: [(&[&str], &[Operation], &'static str); 7] = [
         (&["", "/"], &[Operation::Base], "GET, HEAD"),

@@ -5,25 +5,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{HeaderName, HeaderValue};
 use shared::clock::Clock;
 use url::Url;
 
 pub(crate) use super::body::LargeBodies;
+pub(crate) use super::location::Locations;
 pub(crate) use super::upload_state::StateKey;
 use crate::auth::refresh::KeyRefresher;
 use crate::auth::verifier::Verifier;
 use crate::domain::Repositories;
 use crate::outgoing;
-use crate::settings::{LocationSettings, Realm};
+use crate::settings::Realm;
 
 /// The state of a running registry.
 pub(crate) struct RegistryState {
     pub(crate) repositories: Repositories,
     pub(crate) auth: Auth,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) locations: LocationSettings,
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) locations: Locations,
     pub(crate) state_key: StateKey,
     pub(crate) stall_timeout: Duration,
     pub(crate) large_bodies: LargeBodies,

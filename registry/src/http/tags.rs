@@ -30,8 +30,8 @@ pub(super) async fn list(
     let found = state.repositories.list_tags(name, page.last.as_deref(), size).await?;
     let mut response = HttpResponse::Ok();
     if let (true, Some(size), Some(last)) = (found.more, size, found.tags.last()) {
-        response
-            .insert_header((LINK, Page::next_link(&format!("/v2/{name}/tags/list"), last.as_str(), size)));
+        let path = state.locations.link(&format!("/v2/{name}/tags/list"));
+        response.insert_header((LINK, Page::next_link(&path, last.as_str(), size)));
     }
     let tags = found.tags.iter().map(crate::oci::reference::Tag::as_str).collect();
     Ok(response.json(TagList { name: name.as_str(), tags }))

@@ -14,7 +14,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use shared::server::client_address::Client;
 
 use super::error::ApiError;
-use super::location;
 use super::state::{Auth, Forward, RegistryState};
 use crate::settings::Realm;
 
@@ -69,7 +68,7 @@ pub(super) async fn forward(
         outgoing = outgoing.header("x-forwarded-for", address.to_string());
     }
     outgoing = outgoing.header("x-forwarded-proto", caller.scheme);
-    if let Some(origin) = location::origin(&state.locations, &request) {
+    if let Some(origin) = state.locations.origin(&request) {
         let host = origin.split_once("://").map_or(origin.as_str(), |(_, host)| host);
         outgoing = outgoing.header("x-forwarded-host", host);
     }

@@ -12,13 +12,13 @@ use shared::repository_name::RepositoryName;
 use url::form_urlencoded;
 
 use super::access::{Authorized, Push, SourceAccess};
+use super::body;
 use super::error::{ApiError, upload_range};
 use super::headers::{CONTENT_DIGEST, UPLOAD_UUID};
 use super::parameters::parameter;
 use super::range::parse_chunk;
 use super::state::RegistryState;
 use super::upload_access::{AuthorizedUpload, owner};
-use super::{body, location};
 use crate::domain::blobs::BlobStat;
 use crate::domain::uploads::{Announced, UploadStatus};
 use crate::oci::digest::{Algorithm, Digest};
@@ -191,7 +191,7 @@ fn session(
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("_state", &token).finish();
     let path = format!("/v2/{name}/blobs/uploads/{}?{query}", status.id);
     response
-        .insert_header((LOCATION, location::url(&state.locations, request, &path)))
+        .insert_header((LOCATION, state.locations.url(request, &path)))
         .insert_header((RANGE, upload_range(status.offset)))
         .insert_header((UPLOAD_UUID, status.id.to_string()))
         .finish()
@@ -205,7 +205,7 @@ fn created(
 ) -> HttpResponse {
     let path = format!("/v2/{name}/blobs/{}", stat.digest);
     HttpResponse::Created()
-        .insert_header((LOCATION, location::url(&state.locations, request, &path)))
+        .insert_header((LOCATION, state.locations.url(request, &path)))
         .insert_header((CONTENT_DIGEST, stat.digest.to_string()))
         .finish()
 }

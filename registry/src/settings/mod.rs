@@ -32,6 +32,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 use shared::server::listener::Listener;
 use shared::server::settings::{Key, Kind, Loaded, Schema, SettingsError, UnknownKeys};
+use shared::server::sockets::Endpoint;
 use shared::server::telemetry::LogSettings;
 
 use crate::auth::refresh::KeySource;
@@ -164,6 +165,11 @@ impl RegistrySettings {
                 .with_context(|| format!("`auth.token.jwks`: cannot read {}", path.display()))?;
         }
         Ok(())
+    }
+
+    /// Takes the socket that the parent process has opened instead of opening one.
+    pub fn listen_on_inherited_socket(&mut self) {
+        self.http.listener.endpoint = Endpoint::Inherited;
     }
 
     /// How to log.

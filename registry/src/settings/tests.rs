@@ -20,7 +20,7 @@ fn load_with(
 #[test]
 fn no_file_means_the_defaults_of_the_image_and_a_warning_that_it_is_open() {
     let (settings, warnings) = load(None, Vec::new()).expect("defaults work");
-    assert_eq!(settings.http.listener.address, ":5000");
+    assert_eq!(settings.http.listener.endpoint, Endpoint::Tcp(":5000".into()));
     assert_eq!(settings.storage.root, Path::new("/var/lib/registry"));
     assert!(!settings.storage.delete_enabled);
     assert!(matches!(settings.auth, AuthSettings::Open));
@@ -45,10 +45,12 @@ fn a_guarding_key_without_its_feature_stops_the_start() {
         ("auth: {htpasswd: {realm: x, path: /x}}", "auth.htpasswd"),
         ("storage: {s3: {bucket: x}}", "storage.s3"),
         ("storage: inmemory", "storage.inmemory"),
-        ("http: {tls: {certificate: a, key: b, clientcas: [x]}}", "http.tls.clientcas"),
+        ("http: {tls: {clientcas: [x]}}", "http.tls.clientcas"),
+        ("http: {tls: {certificate: a, key: b, letsencrypt: {email: x}}}", "http.tls.letsencrypt"),
+        ("http: {net: udp}", "http.net"),
         ("storage: {maintenance: {readonly: {enabled: true}}}", "storage.maintenance.readonly"),
         ("proxy: {remoteurl: 'https://x'}", "proxy"),
-        ("http: {tls: {minimumtls: tls1.3}}", "http.tls.minimumtls"),
+        ("http: {tls: {minimumtls: ssl3.0}}", "http.tls.minimumtls"),
         ("version: 0.2", "version"),
         ("http: {tls: {certificate: a}}", "http.tls.key"),
     ] {
@@ -95,7 +97,7 @@ fn the_variables_of_tutorials_work() {
         ],
     )
     .expect("starts");
-    assert_eq!(settings.http.listener.address, "127.0.0.1:5005");
+    assert_eq!(settings.http.listener.endpoint, Endpoint::Tcp("127.0.0.1:5005".into()));
     assert_eq!(settings.http.secret.expose(), "0123");
     assert_eq!(settings.storage.root, Path::new("/images"));
     assert!(settings.storage.delete_enabled);

@@ -21,23 +21,31 @@ use super::settings::SettingsError;
 /// What proxies say, the standard header first.
 const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
 
-/// The networks proxies may stand in.
+/// The word for a proxy that connects through a unix socket.
+const UNIX: &str = "unix";
+
+/// Where proxies may stand.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    unix: bool,
+}
 
 impl TrustedProxies {
-    /// Parses addresses and networks such as `10.0.0.0/8`.
-    pub fn parse(networks: &[String]) -> Result<Self, SettingsError> {
+    /// Parses addresses, networks such as `10.0.0.0/8`, and the word `unix` for whoever reaches a unix socket.
+    pub fn parse(proxies: &[String]) -> Result<Self, SettingsError> {
         let parse = |text: &String| {
             text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
                 format!(
-                    "`http.trustedproxies`: `{text}` is neither an address nor a network such as 10.0.0.0/8"
+                    "`http.trustedproxies`: `{text}` is neither an address nor a network such as 10.0.0.0/8, \
+                     nor the word {UNIX}"
                 )
             })
         };
-        let (networks, problems): (Vec<_>, Vec<_>) = networks.iter().map(parse).partition(Result::is_ok);
+        let (unix, networks): (Vec<_>, Vec<_>) = proxies.iter().partition(|text| *text == UNIX);
+        let (networks, problems): (Vec<_>, Vec<_>) = networks.into_iter().map(parse).partition(Result::is_ok);
         if problems.is_empty() {
-            Ok(Self(networks.into_iter().flatten().collect()))
+            Ok(Self { networks: networks.into_iter().flatten().collect(), unix: !unix.is_empty() })
         } else {
             Err(SettingsError::Problems(problems.into_iter().filter_map(Result::err).collect()))
         }
@@ -45,14 +53,19 @@ impl TrustedProxies {
 
     fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(&address))
+        self.networks.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whether this peer may speak for others; one without an address came through a unix socket.
+    fn trusts(&self, peer: Option<IpAddr>) -> bool {
+        peer.map_or(self.unix, |address| self.contains(address))
     }
 }
 
 /// The client as seen through the trusted proxies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// Its address; absent on a unix socket.
+    /// Its address; absent on a unix socket, unless a trusted proxy told it.
     pub address: Option<IpAddr>,
     /// `http` or `https`, as the client typed it.
     pub scheme: &'static str,
@@ -81,13 +94,10 @@ impl Client {
             host: header(headers, HOST.as_str()).filter(|host| is_host(host)).map(str::to_owned),
             behind_unknown_proxy: false,
         };
-        match direct.address {
-            Some(address) if proxies.contains(address) => direct.forwarded(headers, proxies),
-            _ => Self {
-                behind_unknown_proxy: FORWARDED.iter().any(|name| headers.contains_key(*name)),
-                ..direct
-            },
+        if proxies.trusts(direct.address) {
+            return direct.forwarded(headers, proxies);
         }
+        Self { behind_unknown_proxy: FORWARDED.iter().any(|name| headers.contains_key(*name)), ..direct }
     }
 
     fn forwarded(self, headers: &HeaderMap, proxies: &TrustedProxies) -> Self {
@@ -161,13 +171,41 @@ mod tests {
     use super::*;
 
     fn derive(peer: &str, headers: &[(&'static str, &str)]) -> Client {
-        let proxies = TrustedProxies::parse(&["10.0.0.0/8".into(), "::1".into()]).expect("networks");
-        let mut request = TestRequest::default().peer_addr(format!("{peer}:1").parse().expect("an address"));
+        let peer = format!("{peer}:1").parse().expect("an address");
+        derive_for(&["10.0.0.0/8", "::1"], Some(peer), headers)
+    }
+
+    fn derive_for(proxies: &[&str], peer: Option<SocketAddr>, headers: &[(&'static str, &str)]) -> Client {
+        let proxies: Vec<String> = proxies.iter().map(|text| (*text).to_owned()).collect();
+        let proxies = TrustedProxies::parse(&proxies).expect("networks");
+        let mut request = TestRequest::default();
         for (name, value) in headers {
             request = request.append_header((*name, *value));
         }
-        let request = request.to_http_request();
-        Client::derive(request.peer_addr(), request.headers(), &proxies, false)
+        Client::derive(peer, request.to_http_request().headers(), &proxies, false)
+    }
+
+    #[test]
+    fn a_peer_on_a_unix_socket_is_believed_only_if_that_is_configured() {
+        let headers = [("x-forwarded-for", "203.0.113.9, 10.0.0.2"), ("x-forwarded-proto", "https")];
+        let client = derive_for(&["unix", "10.0.0.0/8"], None, &headers);
+        assert_eq!((address(&client).as_str(), client.scheme), ("203.0.113.9", "https"));
+        let client = derive_for(&["10.0.0.0/8"], None, &headers);
+        assert_eq!((client.address, client.scheme), (None, "http"));
+        assert!(client.behind_unknown_proxy);
+        // The word trusts nobody who comes through the network.
+        let peer = "203.0.113.7:1".parse().expect("an address");
+        assert_eq!(address(&derive_for(&["unix"], Some(peer), &headers)), "203.0.113.7");
+    }
+
+    #[test]
+    fn the_first_proxy_in_a_list_tells_scheme_and_host() {
+        let headers = [("x-forwarded-proto", "https,http"), ("x-forwarded-host", "r.example, inner:5000")];
+        let client = derive("10.0.0.1", &headers);
+        assert_eq!((client.scheme, client.host.as_deref()), ("https", Some("r.example")));
+        let standard = [("forwarded", "proto=https;host=r.example, proto=http;host=inner")];
+        let client = derive("10.0.0.1", &standard);
+        assert_eq!((client.scheme, client.host.as_deref()), ("https", Some("r.example")));
     }
 
     fn address(client: &Client) -> String {

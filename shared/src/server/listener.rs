@@ -1,27 +1,23 @@
-//! The listening socket and the HTTP server on it.
+//! The HTTP server on a listening socket.
 //!
 //! *Invariant:* no peer holds a connection for ever: a request head must arrive within seconds, and the kernel cuts
 //! a connection whose peer stops taking data for longer than the stall time. (A body that stops arriving is the
 //! business of the handler that reads it.)
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
-use socket2::{Domain, Protocol, Socket, Type};
 
 use super::client_address::TrustedProxies;
 use super::fallback;
 use super::health::Health;
 use super::request_log;
+use super::response_headers::ResponseHeaders;
 use super::shutdown::Shutdown;
-use super::tls::{ReloadingCertificate, TlsError, TlsFiles};
-
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 1024;
+use super::sockets::{BoundAddress, BoundSocket, Endpoint};
+use super::tls::{Tls, TlsError, TlsSettings};
 
 /// Clients of the field keep connections open between requests; a proxy in front does so for about a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -35,15 +31,18 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Where and how to listen.
 #[derive(Clone, Debug)]
 pub struct ListenerSettings {
-    /// `host:port`; without a host, every address; port 0 takes any free one.
-    pub address: String,
-    /// Serve TLS with these files.
-    pub tls: Option<TlsFiles>,
+    /// The socket.
+    pub endpoint: Endpoint,
+    /// Serve TLS like this.
+    pub tls: Option<TlsSettings>,
+    /// What every answer gets, whoever gives it.
+    pub headers: ResponseHeaders,
     /// Proxies whose headers are believed.
     pub trusted_proxies: TrustedProxies,
-    /// How long open requests may take after a request to stop.
+    /// How long open requests may take after a request to stop; zero cuts them off.
     pub drain_timeout: Duration,
-    /// How long a peer may take no data before it is cut off; zero for ever.
+    /// How long a peer may take no data before it is cut off; zero for ever. On a unix socket that is the business of
+    /// the proxy in front.
     pub stall_timeout: Duration,
     /// More connections wait until one is closed; bounds the memory of the process.
     pub max_connections: usize,
@@ -53,47 +52,54 @@ pub struct ListenerSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The address is taken, not ours, or not an address.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {endpoint}: {source}")]
     Address {
         /// As it stands in the settings.
-        address: String,
+        endpoint: Endpoint,
         /// What the system said.
         source: io::Error,
     },
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The framework has no such listener.
+    #[error("TLS cannot be served on a unix socket; let the proxy in front of it serve TLS")]
+    TlsOnUnixSocket,
 }
 
 /// A bound socket that does not serve yet.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
-    certificate: Option<Arc<ReloadingCertificate>>,
+    socket: BoundSocket,
+    tls: Option<Tls>,
     settings: ListenerSettings,
 }
 
 impl Listener {
     /// Binds the address and loads the certificate.
     pub fn bind(settings: ListenerSettings) -> Result<Self, ListenError> {
-        let certificate = settings.tls.clone().map(ReloadingCertificate::load).transpose()?;
-        let socket = bind(&settings)
-            .map_err(|source| ListenError::Address { address: settings.address.clone(), source })?;
-        Ok(Self { socket, certificate, settings })
+        let tls = settings.tls.clone().map(Tls::load).transpose()?;
+        let socket = BoundSocket::bind(&settings.endpoint, settings.stall_timeout)
+            .map_err(|source| ListenError::Address { endpoint: settings.endpoint.clone(), source })?;
+        if tls.is_some() && matches!(socket, BoundSocket::Unix(..)) {
+            return Err(ListenError::TlsOnUnixSocket);
+        }
+        Ok(Self { socket, tls, settings })
     }
 
     /// Says what would keep [`Self::bind`] from working, as far as can be told without taking the address.
     pub fn check(settings: &ListenerSettings) -> Result<(), ListenError> {
-        settings.tls.clone().map(ReloadingCertificate::load).transpose()?;
-        let address = settings.address.strip_prefix(':').map(|port| format!("[::]:{port}"));
-        let resolved = address.as_ref().unwrap_or(&settings.address).to_socket_addrs();
-        resolved.map_err(|source| ListenError::Address { address: settings.address.clone(), source })?;
-        Ok(())
+        settings.tls.clone().map(Tls::load).transpose()?;
+        if settings.tls.is_some() && matches!(settings.endpoint, Endpoint::Unix(_)) {
+            return Err(ListenError::TlsOnUnixSocket);
+        }
+        BoundSocket::check(&settings.endpoint)
+            .map_err(|source| ListenError::Address { endpoint: settings.endpoint.clone(), source })
     }
 
-    /// The address that was bound, with its real port.
-    pub fn address(&self) -> SocketAddr {
-        self.socket.local_addr().expect("a bound socket has an address")
+    /// Where it was bound, with the real port.
+    pub fn address(&self) -> BoundAddress {
+        self.socket.address()
     }
 
     /// Serves until a stop is requested and open requests are done or out of time.
@@ -102,16 +108,21 @@ impl Listener {
         F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     {
         let proxies = self.settings.trusted_proxies.clone();
-        let tls = self.certificate.is_some();
+        let headers = self.settings.headers.clone();
+        let tls = self.tls.is_some();
         let health = health.configure(shutdown.clone());
         let app = move || {
-            let proxies = proxies.clone();
+            let (proxies, headers) = (proxies.clone(), headers.clone());
             App::new()
+                .wrap(from_fn(move |request, next| headers.clone().around(request, next)))
                 .wrap(from_fn(move |request, next| request_log::around(proxies.clone(), tls, request, next)))
                 .configure(health.clone())
                 .configure(routes.clone())
                 .default_service(web::to(fallback::not_found))
         };
+        // The framework counts in whole seconds.
+        let drain_timeout = self.settings.drain_timeout + Duration::from_millis(999);
+        let gently = !self.settings.drain_timeout.is_zero();
         // The limit is for the whole server, the framework's is for each of its workers.
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let server = HttpServer::new(app)
@@ -120,25 +131,30 @@ impl Listener {
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HEAD_TIMEOUT)
             .client_disconnect_timeout(LINGER)
-            .shutdown_timeout(self.settings.drain_timeout.as_secs())
+            .shutdown_timeout(drain_timeout.as_secs())
             .disable_signals();
-        let server = match &self.certificate {
-            Some(certificate) => server.listen_rustls_0_23(self.socket, certificate.server_config())?,
-            None => server.listen(self.socket)?,
+        let (server, _file) = match (self.socket, &self.tls) {
+            (BoundSocket::Tcp(socket), Some(tls)) => {
+                (server.listen_rustls_0_23(socket, tls.server_config())?, None)
+            }
+            (BoundSocket::Tcp(socket), None) => (server.listen(socket)?, None),
+            (BoundSocket::Unix(socket, file), _) => (server.listen_uds(socket)?, file),
         };
         let server = server.run();
         let handle = server.handle();
         let stop = async move {
             shutdown.requested().await;
+            if !gently {
+                tracing::info!("stopping at once");
+                return handle.stop(false).await;
+            }
             tracing::info!("stopping; open requests may finish");
-            let gently = handle.stop(true);
-            tokio::pin!(gently);
             tokio::select! {
-                () = &mut gently => {}
+                () = handle.stop(true) => {}
                 () = shutdown.requested_twice() => handle.stop(false).await,
             }
         };
-        let keep_fresh = self.certificate.map(|certificate| tokio::spawn(certificate.keep_fresh()));
+        let keep_fresh = self.tls.map(|tls| tokio::spawn(tls.keep_fresh()));
         tokio::pin!(server);
         let outcome = tokio::select! {
             outcome = &mut server => outcome,
@@ -149,40 +165,4 @@ impl Listener {
         }
         outcome
     }
-}
-
-fn bind(settings: &ListenerSettings) -> io::Result<TcpListener> {
-    if let Some(port) = settings.address.strip_prefix(':') {
-        let port = port
-            .parse()
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the port is not a number"))?;
-        // One socket for both families, unless the machine has no IPv6.
-        return bind_one((Ipv6Addr::UNSPECIFIED, port).into(), settings)
-            .or_else(|_| bind_one((Ipv4Addr::UNSPECIFIED, port).into(), settings));
-    }
-    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "expected host:port");
-    for address in settings.address.to_socket_addrs()? {
-        match bind_one(address, settings) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-fn bind_one(address: SocketAddr, settings: &ListenerSettings) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.ip() == Ipv6Addr::UNSPECIFIED {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    if !settings.stall_timeout.is_zero() {
-        // Accepted connections inherit it. It is the only cut that also reaches a response nobody reads: the
-        // server is not called again until the peer takes data.
-        socket.set_tcp_user_timeout(Some(settings.stall_timeout))?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }

@@ -3,8 +3,8 @@
 //! Nothing here knows what a registry or a token server does. A server hands over its routes and its readiness
 //! checks, and [`run`](listener::Listener::run) does the rest, so that both behave alike under the same operator.
 //!
-//! Reading order: [`settings`], [`telemetry`], [`listener`] with [`tls`], then what happens around each request
-//! ([`client_address`], [`request_log`], [`fallback`]), [`health`], [`shutdown`], [`descriptors`], [`causes`]; [`jwt_crypto`] joins the token
+//! Reading order: [`settings`], [`telemetry`], [`listener`] with [`sockets`] and [`tls`], then what happens around each
+//! request ([`client_address`], [`request_log`], [`response_headers`], [`fallback`]), [`health`], [`shutdown`], [`descriptors`], [`causes`]; [`jwt_crypto`] joins the token
 //! library to the one crypto library.
 
 pub mod settings;
@@ -13,11 +13,15 @@ pub mod telemetry;
 
 pub mod listener;
 
+pub mod sockets;
+
 pub mod tls;
 
 pub mod client_address;
 
 pub mod request_log;
+
+pub mod response_headers;
 
 pub mod fallback;
 

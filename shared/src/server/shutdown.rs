@@ -1,4 +1,5 @@
-//! When to stop: the first signal drains, the second one does not wait.
+//! When to stop: the first signal drains, the second one does not wait. SIGHUP, which many servers take as a wish to
+//! read their files again, must not stop anything: ours are read again by themselves.
 //!
 //! *Invariant:* a request that was accepted before the first signal may finish within the drain time.
 
@@ -52,17 +53,25 @@ impl Shutdown {
         let _ = self.stage.subscribe().wait_for(|stage| *stage >= wanted).await;
     }
 
-    /// Turns SIGTERM and SIGINT into requests, for as long as the runtime lives.
+    /// Turns SIGTERM and SIGINT into requests, for as long as the runtime lives, and answers SIGHUP with a sentence.
     pub fn on_signals(&self) -> std::io::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         let shutdown = self.clone();
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
+                    _ = hangup.recv() => {
+                        tracing::info!(
+                            "SIGHUP has no effect: changed certificates and keys are read within seconds, other \
+                             settings at the next start"
+                        );
+                        continue;
+                    }
                 }
                 shutdown.request();
             }

@@ -15,11 +15,13 @@ use serde::Deserialize;
 use shared::secret::Secret;
 use shared::server::client_address::TrustedProxies;
 use shared::server::listener::ListenerSettings;
+use shared::server::response_headers::ResponseHeaders;
 use shared::server::settings::{
     Duration as DurationText, Key, Kind, Loaded, Schema, SettingsError, UnknownKeys,
 };
+use shared::server::sockets::Endpoint;
 use shared::server::telemetry::LogSettings;
-use shared::server::tls::TlsFiles;
+use shared::server::tls::{TlsFiles, TlsSettings};
 
 use crate::domain::audience::{Audiences, Verifier};
 use crate::domain::issue::REFUSED_LIFETIME;
@@ -322,7 +324,7 @@ fn listener(http: &RawHttp) -> Result<ListenerSettings, SettingsError> {
     let tls = match (&http.tls.certificate, &http.tls.key) {
         (None, None) => None,
         (Some(certificate), Some(key)) => {
-            Some(TlsFiles { certificate: certificate.clone(), key: key.clone() })
+            Some(TlsSettings::new(TlsFiles { certificate: certificate.clone(), key: key.clone() }))
         }
         _ => {
             return Err(SettingsError::problem(
@@ -331,8 +333,9 @@ fn listener(http: &RawHttp) -> Result<ListenerSettings, SettingsError> {
         }
     };
     Ok(ListenerSettings {
-        address: http.addr.clone(),
+        endpoint: Endpoint::Tcp(http.addr.clone()),
         tls,
+        headers: ResponseHeaders::default(),
         trusted_proxies: TrustedProxies::parse(&http.trustedproxies)?,
         drain_timeout: http.draintimeout.0,
         stall_timeout: http.stalltimeout.0,

@@ -27,7 +27,7 @@ fn problems(yaml: &str, variables: Vec<(String, String)>) -> String {
 #[test]
 fn database_and_secret_are_all_that_is_needed() {
     let settings = read("", required()).unwrap();
-    assert_eq!(settings.listener.address, ":5001");
+    assert_eq!(settings.listener.endpoint, Endpoint::Tcp(":5001".into()));
     assert_eq!(settings.issuer.lifetime, Duration::from_mins(5));
     assert_eq!(settings.token_paths, ["/auth", "/auth/token", "/token"]);
     assert_eq!(settings.issuer.audiences.resolve(None).unwrap().name, DEFAULT_AUDIENCE);

@@ -4,6 +4,8 @@
 
 pub(super) mod debug;
 
+mod locations;
+
 pub(super) mod tls;
 
 use std::collections::BTreeMap;
@@ -13,16 +15,21 @@ use serde::Deserialize;
 use shared::secret::Secret;
 use shared::server::client_address::TrustedProxies;
 use shared::server::listener::ListenerSettings;
+use shared::server::response_headers::ResponseHeaders;
 use shared::server::settings::{Duration, Key, Kind};
-use url::Url;
+use shared::server::sockets::Endpoint;
 
 use super::findings::Findings;
 
+pub(crate) use locations::LocationSettings;
+
+const NO_HTTP2: &str = "HTTP/1.1 is spoken until the HTTP/2 library of the web framework is without an open security \
+                        advisory (RUSTSEC-2026-0258); let a proxy in front speak HTTP/2";
+
 pub(super) const KEYS: &[Key] = &[
     Key::new("http.addr", Kind::Scalar, "\":5000\"", "Address to listen on."),
-    Key::new("http.net", Kind::Scalar, "tcp", "Kind of the address; only tcp in this version."),
-    Key::new("http.prefix", Kind::Scalar, "", "Path below which everything is served.")
-        .refused("this version serves /v2/ at the root only"),
+    Key::new("http.net", Kind::Scalar, "tcp", "Kind of the address: tcp, or unix for the path of a socket."),
+    Key::new("http.prefix", Kind::Scalar, "", "Path below which /v2/ is served, such as /registry/."),
     Key::new("http.host", Kind::Scalar, "", "Public URL of this registry, for the URLs in its answers."),
     Key::new(
         "http.secret",
@@ -36,7 +43,12 @@ pub(super) const KEYS: &[Key] = &[
         "false",
         "Whether URLs in answers leave out scheme and host.",
     ),
-    Key::new("http.draintimeout", Kind::Scalar, "30s", "How long open requests may take after SIGTERM."),
+    Key::new(
+        "http.draintimeout",
+        Kind::Scalar,
+        "30s",
+        "How long open requests may take after SIGTERM; 0s cuts them off.",
+    ),
     Key::new("http.stalltimeout", Kind::Scalar, "60s", "A body without progress for this long is cut off."),
     Key::new(
         "http.maxconnections",
@@ -48,7 +60,7 @@ pub(super) const KEYS: &[Key] = &[
         "http.trustedproxies",
         Kind::List,
         "",
-        "Networks whose X-Forwarded-* and Forwarded headers are believed.",
+        "Networks whose X-Forwarded-* and Forwarded headers are believed; unix for a proxy on a unix socket.",
     ),
     Key::new(
         "http.headers",
@@ -56,16 +68,16 @@ pub(super) const KEYS: &[Key] = &[
         "{X-Content-Type-Options: [nosniff]}",
         "Headers added to every answer.",
     ),
-    Key::new("http.http2.disabled", Kind::Scalar, "", "Switches HTTP/2 off.")
-        .no_effect("HTTP/1.1 is spoken only"),
-    Key::new("http.h2c.enabled", Kind::Scalar, "", "HTTP/2 without TLS.")
-        .no_effect("HTTP/1.1 is spoken only"),
+    Key::new("http.http2.disabled", Kind::Scalar, "", "Switches HTTP/2 off.").no_effect(NO_HTTP2),
+    Key::new("http.h2c.enabled", Kind::Scalar, "", "HTTP/2 without TLS.").no_effect(NO_HTTP2),
 ];
 
 #[derive(Deserialize)]
 pub(super) struct RawHttp {
     addr: String,
     net: String,
+    #[serde(default)]
+    prefix: String,
     #[serde(default)]
     host: String,
     #[serde(default)]
@@ -89,68 +101,49 @@ pub(crate) struct HttpSettings {
     /// Key of the `_state` parameter; random for this process when empty.
     pub(crate) secret: Secret,
     pub(crate) locations: LocationSettings,
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-/// How the URLs in answers are made.
-#[derive(Clone, Debug)]
-pub(crate) struct LocationSettings {
-    /// Public base URL without the trailing slash; wins over everything else.
-    pub(crate) host: Option<String>,
-    pub(crate) relative: bool,
 }
 
 impl RawHttp {
     pub(super) fn parse(self, findings: &mut Findings) -> Option<HttpSettings> {
-        if !matches!(self.net.as_str(), "" | "tcp") {
-            findings.refuse(format!("`http.net` is `{}`, but this version supports tcp only", self.net));
-        }
+        let endpoint = match self.net.as_str() {
+            "" | "tcp" => Some(Endpoint::Tcp(self.addr)),
+            "unix" => Some(Endpoint::Unix(self.addr.into())),
+            other => {
+                findings.refuse(format!("`http.net` is `{other}`; use tcp or unix"));
+                None
+            }
+        };
         let trusted_proxies = findings.take(TrustedProxies::parse(&self.trustedproxies));
         let tls = self.tls.parse(findings);
         let headers = headers(&self.headers, findings);
-        let host = host(&self.host, findings);
+        let locations = LocationSettings::parse(&self.prefix, &self.host, self.relativeurls, findings);
         Some(HttpSettings {
             listener: ListenerSettings {
-                address: self.addr,
+                endpoint: endpoint?,
                 tls,
+                headers,
                 trusted_proxies: trusted_proxies?,
                 drain_timeout: self.draintimeout.0,
                 stall_timeout: self.stalltimeout.0,
                 max_connections: self.maxconnections,
             },
             secret: self.secret,
-            locations: LocationSettings { host, relative: self.relativeurls },
-            headers,
+            locations,
         })
     }
 }
 
-fn headers(raw: &BTreeMap<String, Vec<String>>, findings: &mut Findings) -> Vec<(HeaderName, HeaderValue)> {
+fn headers(raw: &BTreeMap<String, Vec<String>>, findings: &mut Findings) -> ResponseHeaders {
+    let parse = |name: &String, values: &Vec<String>| {
+        let values: Result<Vec<_>, _> = values.iter().map(HeaderValue::try_from).collect();
+        Some((HeaderName::try_from(name).ok()?, values.ok()?))
+    };
     let mut headers = Vec::new();
     for (name, values) in raw {
-        for value in values {
-            match (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str())) {
-                (Ok(name), Ok(value)) => headers.push((name, value)),
-                _ => findings.refuse(format!("`http.headers.{name}` is not a header that can be sent")),
-            }
+        match parse(name, values) {
+            Some(header) => headers.push(header),
+            None => findings.refuse(format!("`http.headers.{name}` is not a header that can be sent")),
         }
     }
-    headers
-}
-
-fn host(raw: &str, findings: &mut Findings) -> Option<String> {
-    if raw.is_empty() {
-        return None;
-    }
-    match Url::parse(raw) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-            Some(raw.trim_end_matches('/').to_owned())
-        }
-        _ => {
-            findings.refuse(format!(
-                "`http.host` is `{raw}`; write the public URL, such as https://registry.example"
-            ));
-            None
-        }
-    }
+    headers.into_iter().collect()
 }
