@@ -6,20 +6,25 @@ use shared::server::settings::{Key, Kind};
 
 const READYZ: &str = "/readyz checks the storage";
 
+const fn health(path: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key::new(path, kind, "", doc).no_effect(READYZ)
+}
+
 pub(super) const KEYS: &[Key] = &[
-    Key::new("health.storagedriver.enabled", Kind::Scalar, "", "Whether the storage is checked.")
-        .no_effect(READYZ),
-    Key::new("health.storagedriver.interval", Kind::Scalar, "", "Time between two checks.").no_effect(READYZ),
-    Key::new("health.storagedriver.threshold", Kind::Scalar, "", "Failures in a row that count.")
-        .no_effect(READYZ),
-    Key::new("health.file", Kind::Unused, "", "Unhealthy while one of these files exists.").no_effect(READYZ),
-    Key::new(
-        "health.http",
-        Kind::Unused,
-        "",
-        "Unhealthy while one of these URLs does not answer as it should.",
-    )
-    .no_effect(READYZ),
-    Key::new("health.tcp", Kind::Unused, "", "Unhealthy while one of these addresses takes no connection.")
-        .no_effect(READYZ),
+    health("health.storagedriver.enabled", Kind::Scalar, "Whether the storage is checked."),
+    health("health.storagedriver.interval", Kind::Scalar, "Time between two checks."),
+    health("health.storagedriver.threshold", Kind::Scalar, "Failures in a row that count."),
+    health("health.file[].file", Kind::Scalar, "Unhealthy while this file exists."),
+    health("health.file[].interval", Kind::Scalar, "Time between two looks."),
+    health("health.file[].threshold", Kind::Scalar, "Has no meaning for files."),
+    health("health.http[].uri", Kind::Scalar, "Unhealthy while this URL does not answer as it should."),
+    health("health.http[].statuscode", Kind::Scalar, "The status it should answer with."),
+    health("health.http[].headers", Kind::SecretMap, "Headers to ask with."),
+    health("health.http[].timeout", Kind::Scalar, "How long an answer may take."),
+    health("health.http[].interval", Kind::Scalar, "Time between two requests."),
+    health("health.http[].threshold", Kind::Scalar, "Failures in a row that count."),
+    health("health.tcp[].addr", Kind::Scalar, "Unhealthy while this address takes no connection."),
+    health("health.tcp[].timeout", Kind::Scalar, "How long a connection may take."),
+    health("health.tcp[].interval", Kind::Scalar, "Time between two attempts."),
+    health("health.tcp[].threshold", Kind::Scalar, "Failures in a row that count."),
 ];

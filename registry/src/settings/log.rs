@@ -19,7 +19,24 @@ pub(super) const KEYS: &[Key] = &[
         .no_effect("one line for each request is always written to the log"),
     Key::new("log.reportcaller", Kind::Scalar, "", "Names the source file of each line.")
         .no_effect("log lines do not name source files"),
-    Key::new("log.hooks", Kind::Unused, "", "Mails for log lines.").no_effect(NO_HOOKS),
+    Key::new("log.hooks[].type", Kind::Scalar, "", "What a hook does: mail.").no_effect(NO_HOOKS),
+    Key::new("log.hooks[].disabled", Kind::Scalar, "", "Whether the hook is off.").no_effect(NO_HOOKS),
+    Key::new("log.hooks[].levels", Kind::List, "", "Levels of the lines that are mailed.")
+        .no_effect(NO_HOOKS),
+    Key::new("log.hooks[].options.smtp.addr", Kind::Scalar, "", "Mail server.").no_effect(NO_HOOKS),
+    Key::new("log.hooks[].options.smtp.username", Kind::Scalar, "", "User at the mail server.")
+        .no_effect(NO_HOOKS),
+    Key::new("log.hooks[].options.smtp.password", Kind::Secret, "", "Password at the mail server.")
+        .no_effect(NO_HOOKS),
+    Key::new(
+        "log.hooks[].options.smtp.insecure",
+        Kind::Scalar,
+        "",
+        "Whether the certificate of the mail server is not checked.",
+    )
+    .no_effect(NO_HOOKS),
+    Key::new("log.hooks[].options.from", Kind::Scalar, "", "Sender of the mails.").no_effect(NO_HOOKS),
+    Key::new("log.hooks[].options.to", Kind::List, "", "Receivers of the mails.").no_effect(NO_HOOKS),
     Key::new("loglevel", Kind::Scalar, "", "Old name of log.level."),
 ];
 

@@ -12,6 +12,8 @@ mod auth;
 
 mod findings;
 
+mod go_duration;
+
 mod health;
 
 mod http;
@@ -21,6 +23,8 @@ mod limits;
 mod log;
 
 mod policy;
+
+mod redis;
 
 mod storage;
 
@@ -48,9 +52,12 @@ pub(crate) use storage::StorageSettings;
 pub const SCHEMA: Schema = Schema {
     env_prefix: "REGISTRY_",
     keys: &[
-        &[Key::new("version", Kind::Scalar, "0.1", "Version of the settings format.")],
+        &[Key::new("version", Kind::Scalar, "0.1", "Version of the settings format.").file_only()],
         log::KEYS,
         storage::KEYS,
+        &storage::object_stores::S3_KEYS,
+        &storage::object_stores::GCS_KEYS,
+        &storage::object_stores::AZURE_KEYS,
         storage::maintenance::KEYS,
         http::KEYS,
         http::tls::KEYS,
@@ -62,9 +69,19 @@ pub const SCHEMA: Schema = Schema {
         health::KEYS,
         validation::KEYS,
         policy::KEYS,
+        redis::KEYS,
         absent::KEYS,
     ],
     unknown: UnknownKeys::Warn,
+    variable_names: &[
+        ("notifications.events", "eventconfig"),
+        ("health.file", "filecheckers"),
+        ("health.http", "httpcheckers"),
+        ("health.tcp", "tcpcheckers"),
+        ("log.hooks[].options", "mailoptions"),
+        ("compatibility.schema1.signingkeyfile", "trustkey"),
+    ],
+    synonyms: &[("storage.s3aws", "storage.s3")],
 };
 
 /// `SETTINGS.md`: every key with what becomes of it.

@@ -35,10 +35,17 @@ pub(super) const KEYS: &[Key] = &[
     )
     .refused(NO_INDEXES),
     Key::new(
-        "validation.manifests.indexes.platformlist",
-        Kind::Unused,
+        "validation.manifests.indexes.platformlist[].architecture",
+        Kind::Scalar,
         "",
-        "The platforms whose images must exist.",
+        "Architecture of a platform whose images must exist.",
+    )
+    .refused(NO_INDEXES),
+    Key::new(
+        "validation.manifests.indexes.platformlist[].os",
+        Kind::Scalar,
+        "",
+        "Operating system of a platform whose images must exist.",
     )
     .refused(NO_INDEXES),
 ];

@@ -92,8 +92,13 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// The table with its rules.
-pub const SCHEMA: Schema =
-    Schema { env_prefix: "TOKEN_SERVER_", keys: &[KEYS], unknown: UnknownKeys::Refuse };
+pub const SCHEMA: Schema = Schema {
+    env_prefix: "TOKEN_SERVER_",
+    keys: &[KEYS],
+    unknown: UnknownKeys::Refuse,
+    variable_names: &[],
+    synonyms: &[],
+};
 
 #[derive(Debug, Deserialize)]
 struct Raw {

@@ -16,10 +16,11 @@ use shared::secret::Secret;
 use shared::server::client_address::TrustedProxies;
 use shared::server::listener::ListenerSettings;
 use shared::server::response_headers::ResponseHeaders;
-use shared::server::settings::{Duration, Key, Kind};
+use shared::server::settings::{Key, Kind};
 use shared::server::sockets::Endpoint;
 
 use super::findings::Findings;
+use super::go_duration::GoDuration;
 
 pub(crate) use locations::LocationSettings;
 
@@ -83,8 +84,8 @@ pub(super) struct RawHttp {
     #[serde(default)]
     secret: Secret,
     relativeurls: bool,
-    draintimeout: Duration,
-    stalltimeout: Duration,
+    draintimeout: GoDuration,
+    stalltimeout: GoDuration,
     maxconnections: usize,
     #[serde(default)]
     trustedproxies: Vec<String>,

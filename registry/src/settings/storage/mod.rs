@@ -4,6 +4,8 @@
 
 pub(super) mod maintenance;
 
+pub(super) mod object_stores;
+
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -11,23 +13,17 @@ use shared::server::settings::{Key, Kind, Loaded};
 
 use super::findings::Findings;
 
-const FILESYSTEM_ONLY: &str = "this version keeps images on a filesystem only";
-const FUTURE_DRIVERS: [&str; 5] = ["inmemory", "s3", "s3aws", "gcs", "azure"];
+const NO_OBJECT_STORES: &str = "object stores come with a later version";
+const NO_MEMORY: &str = "this version keeps images on a filesystem only";
 const UNSUPPORTED: &str = "this storage driver is not supported";
 
 pub(super) const KEYS: &[Key] = &[
     Key::new("storage", Kind::Selector, "", "Where images are kept; exactly one driver."),
     Key::new("storage.filesystem.rootdirectory", Kind::Scalar, "/var/lib/registry", "Folder of the images."),
     Key::new("storage.filesystem.maxthreads", Kind::Scalar, "100", "File operations at a time; at least 25."),
-    Key::new("storage.inmemory", Kind::Unused, "", "Keeps images in memory.").refused(FILESYSTEM_ONLY),
-    Key::new("storage.s3", Kind::Unused, "", "Keeps images in S3.").refused(FILESYSTEM_ONLY),
-    Key::new("storage.s3aws", Kind::Unused, "", "Other name of storage.s3.").refused(FILESYSTEM_ONLY),
-    Key::new("storage.gcs", Kind::Unused, "", "Keeps images in Google Cloud Storage.")
-        .refused(FILESYSTEM_ONLY),
-    Key::new("storage.azure", Kind::Unused, "", "Keeps images in Azure Blob Storage.")
-        .refused(FILESYSTEM_ONLY),
-    Key::new("storage.oss", Kind::Unused, "", "Keeps images in Aliyun OSS (2.x).").refused(UNSUPPORTED),
-    Key::new("storage.swift", Kind::Unused, "", "Keeps images in OpenStack Swift (2.x).")
+    Key::new("storage.inmemory", Kind::Map, "", "Keeps images in memory.").refused(NO_MEMORY),
+    Key::new("storage.oss", Kind::SecretMap, "", "Keeps images in Aliyun OSS (2.x).").refused(UNSUPPORTED),
+    Key::new("storage.swift", Kind::SecretMap, "", "Keeps images in OpenStack Swift (2.x).")
         .refused(UNSUPPORTED),
     Key::new(
         "storage.delete.enabled",
@@ -92,7 +88,12 @@ impl RawStorage {
         match drivers.into_iter().collect::<Vec<_>>().as_slice() {
             [] | ["filesystem"] => {}
             [driver] => {
-                let why = if FUTURE_DRIVERS.contains(driver) { FILESYSTEM_ONLY } else { UNSUPPORTED };
+                object_stores::check(driver, loaded, findings);
+                let why = match *driver {
+                    "s3" | "gcs" | "azure" => NO_OBJECT_STORES,
+                    "inmemory" => NO_MEMORY,
+                    _ => UNSUPPORTED,
+                };
                 let sentence = format!("`storage.{driver}` is set, but {why}");
                 // A driver with parameters has been refused by the table already.
                 if !findings.problems.contains(&sentence) {

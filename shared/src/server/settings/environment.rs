@@ -1,20 +1,18 @@
 //! The environment as a layer of settings.
 //!
-//! `REGISTRY_HTTP_TLS_KEY` means `http.tls.key`: keys are single words, so an underscore always separates. Variables
-//! are applied in the order of their names, which makes a choice (`REGISTRY_STORAGE=filesystem`) come before its
-//! details (`REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=…`). List items are numbered (`…_CLIENTCAS_0`), lists and
-//! maps may also be given as YAML, and a single text is a list of one.
+//! `REGISTRY_HTTP_TLS_KEY` means `http.tls.key`; what a part means is decided by the table of keys, which also knows
+//! keys that contain an underscore and sections with a second name. Variables are applied in the order of their
+//! names, which makes a choice (`REGISTRY_STORAGE=filesystem`) come before its details
+//! (`REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=…`). List items are numbered (`…_CLIENTCAS_0`), also those that are
+//! sections; lists, maps and sections may also be given as YAML, and a single text is a list of one.
 //!
 //! *Invariant:* a variable that fits no key is a warning and changes nothing: orchestrators put variables such as
 //! `REGISTRY_PORT` into every container.
 
-use config::ValueKind;
+use config::{Value, ValueKind};
 
 use super::tree::{self, Tree};
-use super::{Kind, Schema, matched_segments};
-
-/// Longest list that can be built item by item.
-const MAX_LIST_ITEMS: usize = 1000;
+use super::{Key, Kind, Schema};
 
 pub(super) fn apply(
     schema: &Schema,
@@ -26,11 +24,16 @@ pub(super) fn apply(
     environment.sort();
     for (name, text) in environment {
         let Some(rest) = name.strip_prefix(schema.env_prefix) else { continue };
-        let path: Vec<String> = rest.split('_').map(str::to_ascii_lowercase).collect();
-        let origin = format!("environment variable {name}");
-        match apply_one(schema, tree, &path, &text, &origin) {
-            Ok(true) => {}
-            Ok(false) => {
+        let parts: Vec<String> = rest.split('_').map(str::to_ascii_lowercase).collect();
+        let variable = Variable { text: &text, origin: &format!("environment variable {name}") };
+        match variable.apply(schema, tree, &parts) {
+            Ok(Outcome::Set) => {}
+            Ok(Outcome::Replaced(lost)) if lost.is_empty() => {}
+            Ok(Outcome::Replaced(lost)) => warnings.push(format!(
+                "environment variable {name} replaces the whole section, so these no longer count: {}",
+                lost.join(", ")
+            )),
+            Ok(Outcome::NoEffect) => {
                 warnings.push(format!("environment variable {name} fits no setting and has no effect"));
             }
             Err(problem) => problems.push(format!("environment variable {name}: {problem}")),
@@ -38,129 +41,194 @@ pub(super) fn apply(
     }
 }
 
-fn apply_one(
-    schema: &Schema,
-    tree: &mut Tree,
-    path: &[String],
-    text: &str,
-    origin: &str,
-) -> Result<bool, String> {
-    for key in schema.rows() {
-        let Some(rest) = matched_segments(key.path, path) else { continue };
-        match (key.kind, rest) {
-            (Kind::Scalar | Kind::Secret, []) => {
-                tree.set(path, ValueKind::String(text.to_owned()), origin);
-                return Ok(true);
+enum Outcome {
+    Set,
+    /// A choice was made; these keys of the file went with the section.
+    Replaced(Vec<String>),
+    NoEffect,
+}
+
+struct Variable<'a> {
+    text: &'a str,
+    origin: &'a str,
+}
+
+impl Variable<'_> {
+    fn apply(&self, schema: &Schema, tree: &mut Tree, parts: &[String]) -> Result<Outcome, String> {
+        for key in schema.rows().filter(|key| !key.file_only) {
+            let pattern = tree::segments(key.path);
+            if let Some((path, [])) = file_variant(schema, key, pattern.clone(), parts) {
+                reach_items(tree, &path, self.origin)?;
+                tree.set(&path, ValueKind::String(self.text.to_owned()), self.origin);
+                return Ok(Outcome::Set);
             }
-            (Kind::Secret, [file]) if file == "file" => {
-                let mut variant = path[..path.len() - 1].to_vec();
-                if let Some(last) = variant.last_mut() {
-                    last.push_str("file");
+            for (path, rest) in spellings(schema, &pattern, parts) {
+                if let Some(outcome) = self.apply_to_key(key, tree, path, rest) {
+                    return outcome;
                 }
-                tree.set(&variant, ValueKind::String(text.to_owned()), origin);
-                return Ok(true);
             }
-            (Kind::List, []) => {
-                let items = match tree::parse_yaml(text, origin).kind {
-                    ValueKind::Array(items) => items,
-                    ValueKind::Nil => Vec::new(),
-                    _ => vec![tree::parse_yaml(&format!("{text:?}"), origin)],
+        }
+        self.apply_to_section(schema, tree, parts)
+    }
+
+    /// Nothing if the key does not take what is left of the name.
+    fn apply_to_key(
+        &self,
+        key: &Key,
+        tree: &mut Tree,
+        mut path: Vec<String>,
+        rest: &[String],
+    ) -> Option<Result<Outcome, String>> {
+        let kind = match (key.kind, rest) {
+            (Kind::Scalar | Kind::Secret, []) => ValueKind::String(self.text.to_owned()),
+            (Kind::List, []) => self.list(),
+            (Kind::List, [number]) => {
+                let Some(number) = tree::item_number(number) else {
+                    return Some(Err(format!("`{number}` is not the number of a list item")));
                 };
-                tree.set(path, ValueKind::Array(items), origin);
-                return Ok(true);
-            }
-            (Kind::List, [index]) => {
-                set_item(tree, &path[..path.len() - 1], index, text, origin)?;
-                return Ok(true);
-            }
-            (Kind::Map, []) => {
-                let kind = tree::parse_yaml(text, origin).kind;
-                if !matches!(kind, ValueKind::Table(_)) {
-                    return Err("expected a YAML map such as '{name: value}'".into());
+                if let Err(problem) = reach_items(tree, &path, self.origin) {
+                    return Some(Err(problem));
                 }
-                tree.set(path, kind, origin);
-                return Ok(true);
-            }
-            (Kind::Unused, []) => {
-                tree.set(path, tree::parse_yaml(text, origin).kind, origin);
-                return Ok(true);
-            }
-            (Kind::Map | Kind::Unused, [_, ..]) => {
-                let mut path = path.to_vec();
-                adopt_spelling(tree, &mut path, path_length(key.path));
-                tree.set(&path, tree::parse_yaml(text, origin).kind, origin);
-                return Ok(true);
-            }
-            (Kind::Selector, []) => {
-                match tree::parse_yaml(text, origin).kind {
-                    kind @ ValueKind::Table(_) => tree.set(path, kind, origin),
-                    _ => tree.replace_section(path, text, origin),
+                if let Err(problem) = tree.reach_item(&path, number, self.origin) {
+                    return Some(Err(problem));
                 }
-                return Ok(true);
+                path.push(number.to_string());
+                ValueKind::String(self.text.to_owned())
             }
-            _ => {}
+            (Kind::Map | Kind::SecretMap, []) => match self.yaml().kind {
+                kind @ ValueKind::Table(_) => kind,
+                _ => return Some(Err("expected a YAML map such as '{name: value}'".into())),
+            },
+            // Names in maps are free, so they may contain underscores.
+            (Kind::Map | Kind::SecretMap, [_, ..]) => {
+                let name = rest.join("_");
+                let known = tree.names(&path).into_iter().find(|known| known.eq_ignore_ascii_case(&name));
+                path.push(known.unwrap_or(name));
+                self.yaml().kind
+            }
+            (Kind::Selector, []) => return Some(Ok(self.choose(tree, &path))),
+            _ => return None,
+        };
+        if let Err(problem) = reach_items(tree, &path, self.origin) {
+            return Some(Err(problem));
+        }
+        tree.set(&path, kind, self.origin);
+        Some(Ok(Outcome::Set))
+    }
+
+    fn choose(&self, tree: &mut Tree, path: &[String]) -> Outcome {
+        let lost = tree.leaves().into_iter().filter(|leaf| leaf.starts_with(path));
+        let lost = lost.map(|leaf| format!("`{}`", leaf.join("."))).collect();
+        match self.yaml().kind {
+            kind @ ValueKind::Table(_) => tree.set(path, kind, self.origin),
+            _ => tree.replace_section(path, self.text, self.origin),
+        }
+        Outcome::Replaced(lost)
+    }
+
+    /// A whole section, item of a list of sections, or such a list, given as YAML.
+    fn apply_to_section(
+        &self,
+        schema: &Schema,
+        tree: &mut Tree,
+        parts: &[String],
+    ) -> Result<Outcome, String> {
+        let value = self.yaml();
+        for key in schema.rows() {
+            let pattern = tree::segments(key.path);
+            for length in 1..pattern.len() {
+                let fits = match &value.kind {
+                    ValueKind::Table(_) => pattern[length] != tree::ITEM,
+                    ValueKind::Array(_) => pattern[length] == tree::ITEM,
+                    // A lone word for a section that has keys: an orchestrator's variable, not a setting of ours.
+                    _ => false,
+                };
+                let mut named = spellings(schema, &pattern[..length], parts).into_iter();
+                if let Some((path, _)) = named.find(|(_, rest)| rest.is_empty()).filter(|_| fits) {
+                    reach_items(tree, &path, self.origin)?;
+                    tree.set(&path, value.kind, self.origin);
+                    return Ok(Outcome::Set);
+                }
+            }
+        }
+        Ok(Outcome::NoEffect)
+    }
+
+    fn yaml(&self) -> Value {
+        tree::parse_yaml(self.text, self.origin)
+    }
+
+    fn list(&self) -> ValueKind {
+        match self.yaml().kind {
+            kind @ ValueKind::Array(_) => kind,
+            ValueKind::Nil => ValueKind::Array(Vec::new()),
+            _ => ValueKind::Array(vec![ValueKind::String(self.text.to_owned()).into()]),
         }
     }
-    if is_file_path(schema, path) {
-        tree.set(path, ValueKind::String(text.to_owned()), origin);
-        return Ok(true);
-    }
-    Ok(replace_inner_section(schema, tree, path, text, origin))
 }
 
-/// A whole section given as a YAML map.
-fn replace_inner_section(
+/// `…_SECRETFILE` and `…_SECRET_FILE` name the file that holds a secret.
+fn file_variant<'a>(
     schema: &Schema,
-    tree: &mut Tree,
-    path: &[String],
-    text: &str,
-    origin: &str,
-) -> bool {
-    if !schema.is_section(path) {
-        return false;
-    }
-    match tree::parse_yaml(text, origin).kind {
-        kind @ ValueKind::Table(_) => tree.set(path, kind, origin),
-        // A lone word for a section that has keys: an orchestrator's variable, not a setting of ours.
-        _ => return false,
-    }
-    true
+    key: &Key,
+    mut pattern: Vec<String>,
+    parts: &'a [String],
+) -> Option<(Vec<String>, &'a [String])> {
+    let last = pattern.last_mut().filter(|_| key.kind == Kind::Secret)?;
+    last.push_str(super::FILE_SUFFIX);
+    let joined = spellings(schema, &pattern, parts).pop();
+    joined.or_else(|| {
+        let (file, before) = parts.split_last().filter(|(last, _)| *last == super::FILE_SUFFIX)?;
+        let (mut path, rest) = spellings(schema, &tree::segments(key.path), before).pop()?;
+        path.last_mut()?.push_str(file);
+        Some((path, rest))
+    })
 }
 
-fn is_file_path(schema: &Schema, path: &[String]) -> bool {
-    schema.rows().any(|key| key.kind == Kind::Secret && super::is_file_variant(key.path, path))
-}
-
-fn path_length(pattern: &str) -> usize {
-    pattern.split('.').count()
-}
-
-/// Names in maps keep the spelling of the file when it differs only in case.
-fn adopt_spelling(tree: &Tree, path: &mut [String], from: usize) {
-    for depth in from..path.len() {
-        let known =
-            tree.names(&path[..depth]).into_iter().find(|name| name.eq_ignore_ascii_case(&path[depth]));
-        if let Some(known) = known {
-            path[depth] = known;
+/// Makes the items of lists of sections that lie on a path.
+fn reach_items(tree: &mut Tree, path: &[String], origin: &str) -> Result<(), String> {
+    for depth in 1..path.len() {
+        if let Some(number) = tree::item_number(&path[depth]) {
+            tree.reach_item(&path[..depth], number, origin)?;
         }
     }
+    Ok(())
 }
 
-fn set_item(tree: &mut Tree, list: &[String], index: &str, text: &str, origin: &str) -> Result<(), String> {
-    let mut items = match tree.get(list).map(|value| value.kind.clone()) {
-        Some(ValueKind::Array(items)) => items,
-        _ => Vec::new(),
-    };
-    let index: usize = index.parse().map_err(|_| format!("`{index}` is not the number of a list item"))?;
-    if index > items.len() || index >= MAX_LIST_ITEMS {
-        return Err(format!("there is no item {index}; the list has {} items so far", items.len()));
+/// What the parts of a name can mean by this pattern: a path, and the parts that are left.
+fn spellings<'a>(
+    schema: &Schema,
+    pattern: &[String],
+    parts: &'a [String],
+) -> Vec<(Vec<String>, &'a [String])> {
+    let mut found = vec![(Vec::new(), parts)];
+    for (depth, segment) in pattern.iter().enumerate() {
+        let mut names = vec![segment.as_str()];
+        let section = &pattern[..=depth];
+        let second = schema.variable_names.iter().filter(|(path, _)| tree::segments(path) == section);
+        names.extend(second.map(|(_, name)| *name));
+        let mut longer = Vec::new();
+        for (path, rest) in found {
+            for name in &names {
+                if let Some((taken, rest)) = take(name, rest) {
+                    let mut path: Vec<String> = Vec::clone(&path);
+                    path.push(taken.unwrap_or_else(|| segment.clone()));
+                    longer.push((path, rest));
+                }
+            }
+        }
+        found = longer;
     }
-    let item = config::Value::new(Some(&origin.to_owned()), ValueKind::String(text.to_owned()));
-    if index == items.len() {
-        items.push(item);
-    } else {
-        items[index] = item;
+    found
+}
+
+/// Takes the parts that make one segment; a segment that stands for any name or number takes what is there.
+fn take<'a>(segment: &str, parts: &'a [String]) -> Option<(Option<String>, &'a [String])> {
+    let (first, rest) = parts.split_first()?;
+    if matches!(segment, "*" | tree::ITEM) {
+        return super::stands_for(segment, first).then(|| (Some(first.clone()), rest));
     }
-    tree.set(list, ValueKind::Array(items), origin);
-    Ok(())
+    let length = segment.split('_').count();
+    let (first, rest) = parts.split_at_checked(length)?;
+    segment.split('_').eq(first).then_some((None, rest))
 }

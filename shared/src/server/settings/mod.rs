@@ -38,16 +38,23 @@ pub enum Kind {
     List,
     /// Everything below this key belongs to it.
     Map,
-    /// Like a map, but nothing reads it: it is known so that it can be answered with a sentence of its own.
-    Unused,
+    /// A map whose values must not be shown.
+    SecretMap,
     /// A section that may be written as one word: `storage: filesystem` means `storage: {filesystem: {}}`.
     Selector,
+}
+
+impl Kind {
+    /// Whether a key of this kind has what lies at `rest` below it.
+    fn covers(self, rest: &[String]) -> bool {
+        rest.is_empty() || matches!(self, Self::List | Self::Map | Self::SecretMap)
+    }
 }
 
 /// One row of the table of keys.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    /// Dotted path; `*` stands for any one name.
+    /// Dotted path; `*` stands for any one name, and `hooks[].type` is a key of each item of the list `hooks`.
     pub path: &'static str,
     /// What it holds.
     pub kind: Kind,
@@ -57,12 +64,20 @@ pub struct Key {
     pub doc: &'static str,
     /// What becomes of it in this version.
     pub state: State,
+    /// Whether only the file can set it.
+    pub file_only: bool,
 }
 
 impl Key {
     /// A row of the table, for a key that takes effect.
     pub const fn new(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Self {
-        Self { path, kind, default, doc, state: State::Works }
+        Self { path, kind, default, doc, state: State::Works, file_only: false }
+    }
+
+    /// The same row for a key that no variable sets.
+    #[must_use]
+    pub const fn file_only(self) -> Self {
+        Self { file_only: true, ..self }
     }
 
     /// The same row for a key that may be given and changes nothing.
@@ -107,6 +122,10 @@ pub struct Schema {
     pub keys: &'static [&'static [Key]],
     /// How strict the file is read.
     pub unknown: UnknownKeys,
+    /// Sections with a second name that variables may use: `("health.file", "filecheckers")`.
+    pub variable_names: &'static [(&'static str, &'static str)],
+    /// Sections with a second name everywhere: `("storage.s3aws", "storage.s3")`.
+    pub synonyms: &'static [(&'static str, &'static str)],
 }
 
 /// Why settings could not be loaded.
@@ -176,37 +195,39 @@ impl Schema {
         let mut warnings = Vec::new();
         let mut problems = Vec::new();
         self.expand_selectors(&mut tree);
+        self.replace_synonyms(&mut tree, &mut problems);
+        environment::apply(self, &mut tree, environment, &mut warnings, &mut problems);
+        self.replace_synonyms(&mut tree, &mut problems);
+        let mut unknown_keys = 0;
         for path in tree.leaves() {
             if self.find(&path).is_none() && !self.is_section(&path) {
                 match self.unknown {
                     UnknownKeys::Warn => warnings.push(self.unknown_key(&path)),
                     UnknownKeys::Refuse => problems.push(self.unknown_key(&path)),
                 }
+                unknown_keys += 1;
             }
         }
-        let unknown_in_file = warnings.len();
-        environment::apply(self, &mut tree, environment, &mut warnings, &mut problems);
         self.read_secret_files(&mut tree, &mut problems);
         let given = tree.leaves();
         mentioned.extend(given.iter().cloned());
         states::check(self, &tree, &given, &mut warnings, &mut problems);
         self.add_defaults(&mut tree);
-        Ok(Loaded { schema: *self, tree, given, mentioned, warnings, problems, unknown_in_file })
+        Ok(Loaded { schema: *self, tree, given, mentioned, warnings, problems, unknown_keys })
     }
 
     /// The row that covers `path`: itself, or a list or map it lies in, or the file variant of a secret.
     fn find(&self, path: &[String]) -> Option<&'static Key> {
-        self.rows().find(|key| match matched_segments(key.path, path) {
-            Some(rest) => rest.is_empty() || matches!(key.kind, Kind::List | Kind::Map | Kind::Unused),
-            None => key.kind == Kind::Secret && is_file_variant(key.path, path),
-        })
+        let covers = |key: &&Key| matched_segments(key.path, path).is_some_and(|rest| key.kind.covers(rest));
+        let is_file = |key: &&Key| key.kind == Kind::Secret && is_file_variant(key.path, path);
+        self.rows().find(covers).or_else(|| self.rows().find(is_file))
     }
 
     /// Whether keys lie below `path`; an empty section is no unknown key.
     fn is_section(&self, path: &[String]) -> bool {
         self.rows().any(|key| {
             let segments = tree::segments(key.path);
-            segments.len() > path.len() && segments.iter().zip(path).all(|(a, b)| a == "*" || a == b)
+            segments.len() > path.len() && segments.iter().zip(path).all(|(a, b)| stands_for(a, b))
         })
     }
 
@@ -223,6 +244,14 @@ impl Schema {
         }
     }
 
+    fn replace_synonyms(&self, tree: &mut Tree, problems: &mut Vec<String>) {
+        for (other, name) in self.synonyms {
+            if tree.rename(&tree::segments(other), &tree::segments(name)).is_err() {
+                problems.push(format!("`{other}` and `{name}` are two names of the same; remove one"));
+            }
+        }
+    }
+
     fn expand_selectors(&self, tree: &mut Tree) {
         for key in self.rows().filter(|key| key.kind == Kind::Selector) {
             let path = tree::segments(key.path);
@@ -233,16 +262,22 @@ impl Schema {
     }
 
     fn read_secret_files(&self, tree: &mut Tree, problems: &mut Vec<String>) {
-        for key in self.rows().filter(|key| key.kind == Kind::Secret) {
-            let path = tree::segments(key.path);
-            let mut file_path = path.clone();
-            if let Some(last) = file_path.last_mut() {
-                last.push_str("file");
+        for file_path in tree.leaves() {
+            let is_variant = |key: &&Key| key.kind == Kind::Secret && is_file_variant(key.path, &file_path);
+            let is_row =
+                self.rows().any(|key| matched_segments(key.path, &file_path).is_some_and(<[_]>::is_empty));
+            if is_row || !self.rows().any(|key| is_variant(&key)) {
+                continue;
             }
             let Some((file, _)) = tree.text(&file_path) else { continue };
+            let mut path = file_path.clone();
+            if let Some(last) = path.last_mut() {
+                last.truncate(last.len() - FILE_SUFFIX.len());
+            }
             tree.remove(&file_path);
+            let (name, file_name) = (path.join("."), file_path.join("."));
             if tree.text(&path).is_some() {
-                problems.push(format!("`{}` and `{}file` are both set; remove one", key.path, key.path));
+                problems.push(format!("`{name}` and `{file_name}` are both set; remove one"));
                 continue;
             }
             match fs::read_to_string(&file) {
@@ -251,13 +286,15 @@ impl Schema {
                     let text = text.strip_suffix('\r').unwrap_or(text);
                     tree.set(&path, ValueKind::String(text.to_owned()), &format!("file {file}"));
                 }
-                Err(error) => problems.push(format!("`{}file`: cannot read {file}: {error}", key.path)),
+                Err(error) => problems.push(format!("`{file_name}`: cannot read {file}: {error}")),
             }
         }
     }
 
     fn add_defaults(&self, tree: &mut Tree) {
-        for key in self.rows().filter(|key| !key.default.is_empty() && !key.path.contains('*')) {
+        // A default of something that is not there would only be in the way.
+        let has_default = |key: &&Key| !key.default.is_empty() && key.state == State::Works;
+        for key in self.rows().filter(|key| has_default(key) && !key.path.contains(['*', '['])) {
             let path = tree::segments(key.path);
             if !tree.contains(&path) {
                 tree.set(&path, tree::parse_yaml(key.default, DEFAULT_ORIGIN).kind, DEFAULT_ORIGIN);
@@ -269,22 +306,28 @@ impl Schema {
 /// What `check-config` calls the source of a value nobody set.
 const DEFAULT_ORIGIN: &str = "default";
 
+/// What a secret's name ends with when it names the file that holds it.
+const FILE_SUFFIX: &str = "file";
+
+/// Whether a segment of a pattern can be this name or number.
+fn stands_for(pattern: &str, segment: &str) -> bool {
+    match pattern {
+        "*" => true,
+        tree::ITEM => tree::item_number(segment).is_some(),
+        name => name == segment,
+    }
+}
+
 /// What is left of `path` after the pattern of a key, if the pattern matches its beginning.
 fn matched_segments<'a>(pattern: &str, path: &'a [String]) -> Option<&'a [String]> {
-    let mut rest = path;
-    for segment in pattern.split('.') {
-        let (first, after) = rest.split_first()?;
-        if segment != "*" && segment != first {
-            return None;
-        }
-        rest = after;
-    }
-    Some(rest)
+    let pattern = tree::segments(pattern);
+    let (first, rest) = path.split_at_checked(pattern.len())?;
+    pattern.iter().zip(first).all(|(a, b)| stands_for(a, b)).then_some(rest)
 }
 
 fn is_file_variant(pattern: &str, path: &[String]) -> bool {
     let mut stripped = path.to_vec();
-    let Some(shortened) = stripped.last().and_then(|last| last.strip_suffix("file")).map(str::to_owned)
+    let Some(shortened) = stripped.last().and_then(|last| last.strip_suffix(FILE_SUFFIX)).map(str::to_owned)
     else {
         return false;
     };
@@ -314,7 +357,7 @@ pub struct Loaded {
     mentioned: Vec<Vec<String>>,
     warnings: Vec<String>,
     problems: Vec<String>,
-    unknown_in_file: usize,
+    unknown_keys: usize,
 }
 
 impl Loaded {
@@ -359,9 +402,9 @@ impl Loaded {
         &self.problems
     }
 
-    /// Whether the file has keys that the table does not know; `check-config` exits with 1 then.
+    /// Whether keys were given that the table does not know; `check-config` exits with 1 then.
     pub fn has_unknown_keys(&self) -> bool {
-        self.unknown_in_file > 0
+        self.unknown_keys > 0
     }
 }
 

@@ -16,7 +16,7 @@ impl Loaded {
             let key = self.schema.find(&path);
             let Some(value) = self.tree.get(&path) else { continue };
             let shown = match key.map(|key| key.kind) {
-                Some(Kind::Secret) => "[redacted]".to_owned(),
+                Some(Kind::Secret | Kind::SecretMap) => "[redacted]".to_owned(),
                 Some(_) => shown(value),
                 None => continue,
             };
@@ -28,22 +28,37 @@ impl Loaded {
 }
 
 impl Schema {
-    /// The example file: every key with its default and its sentence.
+    /// The example file: every key that takes effect, with its default and its sentence.
     pub fn example(&self) -> String {
         let mut example = String::new();
-        let mut open: Vec<&str> = Vec::new();
+        let mut open: Vec<String> = Vec::new();
         for key in self.rows().filter(|key| key.kind != Kind::Selector && key.state == State::Works) {
-            let segments: Vec<&str> =
-                key.path.split('.').map(|segment| if segment == "*" { "NAME" } else { segment }).collect();
+            let segments = tree::segments(key.path);
             let (last, sections) = segments.split_last().expect("a path has at least one segment");
             let shared = open.iter().zip(sections).take_while(|(a, b)| a == b).count();
-            for (depth, section) in sections.iter().enumerate().skip(shared) {
-                let _ = writeln!(example, "{}{section}:", "  ".repeat(depth));
+            // The first key of a list's items, which are shown as comments, carries the dash.
+            let mut begins_item = false;
+            for depth in shared..sections.len() {
+                if sections[depth] == tree::ITEM {
+                    begins_item = true;
+                } else {
+                    let name = if sections[depth] == "*" { "NAME" } else { &sections[depth] };
+                    let is_list = sections.get(depth + 1).is_some_and(|next| next == tree::ITEM);
+                    let (margin, indent) = indentation(&sections[..depth], is_list);
+                    let _ = writeln!(example, "{margin}{indent}{name}:");
+                }
             }
             open = sections.to_vec();
-            let indent = "  ".repeat(sections.len());
-            let _ = writeln!(example, "{indent}# {}", key.doc);
-            let _ = writeln!(example, "{indent}{}", self.example_line(key, last));
+            let (margin, indent) = indentation(sections, false);
+            let _ = writeln!(example, "{margin}{indent}# {}", key.doc);
+            let line = self.example_line(key, last);
+            if margin.is_empty() {
+                let _ = writeln!(example, "{indent}{line}");
+            } else {
+                let line = line.trim_start_matches("# ");
+                let dash = if begins_item { "- " } else { "" };
+                let _ = writeln!(example, "{margin}{}{dash}{line}", &indent[dash.len()..]);
+            }
         }
         example
     }
@@ -52,16 +67,32 @@ impl Schema {
     pub fn markdown(&self) -> String {
         let mut rows = String::new();
         for key in self.rows() {
-            let variable = format!("{}{}", self.env_prefix, key.path.replace('.', "_").to_uppercase());
+            let variable = if key.file_only { String::new() } else { format!("`{}`", self.variable(key)) };
             let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
             let state = match key.state {
                 State::Works => "works".to_owned(),
                 State::NoEffect(why) => format!("no effect: {why}"),
                 State::Refused(why) => format!("refused: {why}"),
             };
-            let _ = writeln!(rows, "| `{}` | `{variable}` | {default} | {} | {state} |", key.path, key.doc);
+            let _ = writeln!(rows, "| `{}` | {variable} | {default} | {} | {state} |", key.path, key.doc);
         }
         rows
+    }
+
+    /// The name of the variable that sets a key; where a section has a second name for variables, with that.
+    pub fn variable(&self, key: &Key) -> String {
+        let segments = tree::segments(key.path);
+        let parts = segments.iter().enumerate().map(|(depth, segment)| {
+            let section = &segments[..=depth];
+            let second = self.variable_names.iter().find(|(path, _)| tree::segments(path) == section);
+            match segment.as_str() {
+                tree::ITEM => "0",
+                "*" => "NAME",
+                segment => second.map_or(segment, |(_, name)| name),
+            }
+            .to_uppercase()
+        });
+        format!("{}{}", self.env_prefix, parts.collect::<Vec<_>>().join("_"))
     }
 
     /// Keys without a default, and the details of a choice, are shown as comments, so that the example means the
@@ -79,6 +110,15 @@ impl Schema {
             (default, _) if is_detail || key.path.contains('*') => format!("# {name}: {default}"),
             (default, _) => format!("{name}: {default}"),
         }
+    }
+}
+
+/// What stands before a line in these sections: whatever belongs to the items of a list is a comment.
+fn indentation(sections: &[String], begins_list: bool) -> (String, String) {
+    let list = sections.iter().position(|section| section == tree::ITEM).map(|item| item - 1);
+    match list.or(begins_list.then_some(sections.len())) {
+        Some(list) => (format!("{}# ", "  ".repeat(list)), "  ".repeat(sections.len() - list)),
+        None => (String::new(), "  ".repeat(sections.len())),
     }
 }
 

@@ -23,7 +23,9 @@ pub(super) fn check(
         let (said, why) = match key.state {
             State::Works => continue,
             State::NoEffect(why) => (&mut ignored, why),
-            State::Refused(_) if tree.get(path).is_none_or(is_off) => continue,
+            State::Refused(_) if is_in_disabled_item(tree, path) || tree.get(path).is_none_or(is_off) => {
+                continue;
+            }
             State::Refused(why) => (&mut refused, why),
         };
         let name = widest_name(schema, key);
@@ -42,14 +44,23 @@ pub(super) fn check(
     }
 }
 
+/// An item of a list of sections may carry its own switch.
+fn is_in_disabled_item(tree: &Tree, path: &[String]) -> bool {
+    (1..path.len()).filter(|depth| tree::item_number(&path[*depth]).is_some()).any(|depth| {
+        let mut switch = path[..=depth].to_vec();
+        switch.push("disabled".to_owned());
+        tree.get(&switch).is_some_and(|value| value.clone().into_bool().unwrap_or(false))
+    })
+}
+
 /// Whoever writes `enabled: false` for something that is not there gets what was asked for.
 fn is_off(value: &Value) -> bool {
     match &value.kind {
-        ValueKind::Nil | ValueKind::Boolean(false) => true,
-        ValueKind::String(text) => text.is_empty() || text == "false",
+        ValueKind::Nil => true,
+        ValueKind::String(text) if text.is_empty() => true,
         ValueKind::Array(items) => items.is_empty(),
         ValueKind::Table(table) => table.values().all(is_off),
-        _ => false,
+        _ => value.clone().into_bool().is_ok_and(|on| !on),
     }
 }
 
@@ -62,5 +73,5 @@ fn widest_name(schema: &Schema, key: &Key) -> String {
     };
     let widest =
         (1..segments.len()).find(|length| shares_fate(&segments[..*length])).unwrap_or(segments.len());
-    format!("`{}`", segments[..widest].join("."))
+    format!("`{}`", segments[..widest].join(".").replace(".[]", "[]"))
 }

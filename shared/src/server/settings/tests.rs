@@ -13,9 +13,22 @@ const KEYS: &[Key] = &[
     Key::new("storage.filesystem.rootdirectory", Kind::Scalar, "", "Folder."),
     Key::new("storage.delete.enabled", Kind::Scalar, "false", "Deletes."),
     Key::new("audiences.*.verifier", Kind::Scalar, "", "Verifier."),
+    Key::new("hooks[].type", Kind::Scalar, "mail", "Type."),
+    Key::new("hooks[].levels", Kind::List, "", "Levels."),
+    Key::new("hooks[].options.to", Kind::List, "", "Receivers."),
+    Key::new("hooks[].options.password", Kind::Secret, "", "Password."),
+    Key::new("storage.azure.max_retries", Kind::Scalar, "5", "Retries.").refused("there is no Azure here"),
+    Key::new("cache.size", Kind::Scalar, "7", "Size.").no_effect("there is no cache"),
+    Key::new("cache.kind", Kind::Scalar, "", "Kind.").no_effect("there is no cache"),
 ];
 
-const SCHEMA: Schema = Schema { env_prefix: "REGISTRY_", keys: &[KEYS], unknown: UnknownKeys::Warn };
+const SCHEMA: Schema = Schema {
+    env_prefix: "REGISTRY_",
+    keys: &[KEYS],
+    unknown: UnknownKeys::Warn,
+    variable_names: &[("hooks[].options", "mailoptions"), ("hooks", "loghooks")],
+    synonyms: &[("storage.azureold", "storage.azure")],
+};
 
 #[derive(Debug, Deserialize, PartialEq)]
 struct Read {
@@ -23,6 +36,8 @@ struct Read {
     http: Http,
     #[serde(default)]
     storage: Storage,
+    #[serde(default)]
+    hooks: Vec<Hook>,
 }
 
 #[derive(Debug, Deserialize, PartialEq)]
@@ -46,6 +61,21 @@ struct Tls {
 struct Storage {
     filesystem: Option<Filesystem>,
     delete: Delete,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(default)]
+struct Hook {
+    r#type: String,
+    levels: Vec<String>,
+    options: HookOptions,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(default)]
+struct HookOptions {
+    to: Vec<String>,
+    password: crate::secret::Secret,
 }
 
 #[derive(Debug, Default, Deserialize, PartialEq)]
@@ -145,9 +175,9 @@ fn unknown_keys_name_the_nearest_known_one() {
     assert_eq!(
         loaded.warnings(),
         [
+            "environment variable REGISTRY_PORT fits no setting and has no effect",
             "unknown key `foo.bar`",
             "unknown key `http.adress`; did you mean `http.addr`?",
-            "environment variable REGISTRY_PORT fits no setting and has no effect",
         ]
     );
     let strict = Schema { unknown: UnknownKeys::Refuse, ..SCHEMA };
@@ -182,4 +212,79 @@ fn durations_need_a_unit() {
     let error =
         load("http: {drain: 60}", &[]).expect("loads").read::<Read>().expect_err("no unit").to_string();
     assert!(error.contains("write a number with a unit"), "{error}");
+}
+
+#[test]
+fn items_of_lists_of_sections_are_built_key_by_key() {
+    let read = read(
+        "hooks: [{type: other}]",
+        &[
+            ("REGISTRY_HOOKS_0_LEVELS_0", "panic"),
+            ("REGISTRY_LOGHOOKS_1_LEVELS", "[error, warn]"),
+            ("REGISTRY_LOGHOOKS_1_MAILOPTIONS_TO_0", "a@b"),
+            ("REGISTRY_LOGHOOKS_1_OPTIONS_PASSWORD", "hunter2"),
+            ("REGISTRY_HOOKS_1", "{type: mail}"),
+        ],
+    );
+    assert_eq!(read.hooks.len(), 2);
+    assert_eq!(
+        (read.hooks[0].r#type.as_str(), read.hooks[0].levels.as_slice()),
+        ("other", &["panic".to_owned()][..])
+    );
+    assert_eq!((read.hooks[1].r#type.as_str(), read.hooks[1].levels.len()), ("mail", 2));
+    assert_eq!(read.hooks[1].options.to, ["a@b"]);
+    assert_eq!(read.hooks[1].options.password.expose(), "hunter2");
+    let whole = load("", &[("REGISTRY_HOOKS", "[{type: a}, {type: b}]")]).expect("loads");
+    assert_eq!(whole.read::<Read>().expect("fits").hooks.len(), 2);
+    let gap = load("", &[("REGISTRY_HOOKS_1_TYPE", "mail")]).expect_err("the first is missing").to_string();
+    assert!(gap.contains("undefined index 1"), "{gap}");
+}
+
+#[test]
+fn secrets_in_items_are_hidden_and_come_from_files() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    fs::write(file.path(), "s3cret\n").expect("writable");
+    let path = file.path().to_str().expect("an ordinary path");
+    let loaded = load("", &[("REGISTRY_HOOKS_0_OPTIONS_PASSWORD_FILE", path)]).expect("loads");
+    assert_eq!(loaded.read::<Read>().expect("fits").hooks[0].options.password.expose(), "s3cret");
+    let report = loaded.report();
+    assert!(report.contains("hooks.0.options.password = [redacted]"), "{report}");
+}
+
+#[test]
+fn a_key_with_an_underscore_is_reached_and_another_name_of_a_section_is_understood() {
+    for (yaml, variables) in [
+        ("", &[("REGISTRY_STORAGE_AZURE_MAX_RETRIES", "3")][..]),
+        ("storage: {azureold: {max_retries: 3}}", &[]),
+    ] {
+        let error = load(yaml, variables).expect_err(yaml).to_string();
+        assert_eq!(error, "`storage.azure` is set, but there is no Azure here");
+    }
+    let both = load("storage: {azureold: {max_retries: 3}, azure: {max_retries: 3}}", &[]);
+    assert!(both.expect_err("two").to_string().contains("two names of the same"));
+}
+
+#[test]
+fn keys_without_effect_are_named_by_their_section() {
+    let loaded = load("cache: {size: 3, kind: memory}", &[]).expect("warns");
+    assert_eq!(loaded.warnings(), ["`cache` has no effect: there is no cache"]);
+}
+
+#[test]
+fn a_refused_key_that_is_switched_off_is_fine() {
+    for yaml in ["storage: {azure: {max_retries: 0}}", "storage: {azure: {max_retries: ''}}"] {
+        assert!(load(yaml, &[]).is_ok(), "{yaml}");
+    }
+    assert!(load("storage: {azure: {max_retries: 1}}", &[]).is_err());
+}
+
+#[test]
+fn a_choice_that_replaces_a_section_says_what_is_lost() {
+    let loaded = load(
+        "storage: {filesystem: {rootdirectory: /old}, delete: {enabled: true}}",
+        &[("REGISTRY_STORAGE", "filesystem")],
+    )
+    .expect("loads");
+    let warnings = loaded.warnings().join("\n");
+    assert!(warnings.contains("`storage.delete.enabled`, `storage.filesystem.rootdirectory`"), "{warnings}");
 }

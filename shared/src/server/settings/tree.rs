@@ -4,10 +4,28 @@
 
 use config::{FileFormat, Map, Source as _, Value, ValueKind};
 
-/// Splits a dotted path.
+/// Stands in a pattern for the number of an item, as `*` does for any name.
+pub(super) const ITEM: &str = "[]";
+
+/// Splits a dotted path; `endpoints[].url` is an item of a list and something in it.
 pub(super) fn segments(path: &str) -> Vec<String> {
-    path.split('.').map(str::to_owned).collect()
+    let mut segments = Vec::new();
+    for segment in path.split('.') {
+        match segment.strip_suffix(ITEM) {
+            Some(list) => segments.extend([list.to_owned(), ITEM.to_owned()]),
+            None => segments.push(segment.to_owned()),
+        }
+    }
+    segments
 }
+
+/// The number of an item, as it stands in paths and in the names of variables.
+pub(super) fn item_number(segment: &str) -> Option<usize> {
+    segment.parse().ok().filter(|_| segment.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Longest list that can be built item by item.
+const MAX_LIST_ITEMS: usize = 1000;
 
 /// Reads one YAML value; a text that is not YAML stays the text it is.
 pub(super) fn parse_yaml(text: &str, origin: &str) -> Value {
@@ -40,6 +58,7 @@ impl Tree {
         let (first, rest) = path.split_first()?;
         rest.iter().try_fold(self.0.get(first)?, |value, segment| match &value.kind {
             ValueKind::Table(table) => table.get(segment),
+            ValueKind::Array(items) => items.get(item_number(segment)?),
             _ => None,
         })
     }
@@ -55,19 +74,52 @@ impl Tree {
         Some((text, value.origin().unwrap_or_default().to_owned()))
     }
 
-    /// Sets a value, making the sections above it; a scalar in the way becomes a section.
+    /// Sets a value, making the sections above it; a scalar in the way becomes a section. Items of lists must be
+    /// there already.
     pub(super) fn set(&mut self, path: &[String], kind: ValueKind, origin: &str) {
-        let Some((last, sections)) = path.split_last() else { return };
-        let mut table = &mut self.0;
-        for section in sections {
-            let value = table.entry(section.clone()).or_insert_with(|| Value::from(ValueKind::Nil));
-            if !matches!(value.kind, ValueKind::Table(_)) {
-                value.kind = ValueKind::Table(Map::new());
+        let value = with_origin(Value::from(kind), origin);
+        match path {
+            [] => {}
+            [name] => {
+                self.0.insert(name.clone(), value);
             }
-            let ValueKind::Table(inner) = &mut value.kind else { return };
-            table = inner;
+            [section, rest @ ..] => {
+                set_below(
+                    self.0.entry(section.clone()).or_insert_with(|| ValueKind::Nil.into()),
+                    rest,
+                    value,
+                );
+            }
         }
-        table.insert(last.clone(), with_origin(Value::from(kind), origin));
+    }
+
+    /// Makes sure that a list has this item, which may be the one after its last.
+    pub(super) fn reach_item(&mut self, list: &[String], number: usize, origin: &str) -> Result<(), String> {
+        let mut items = match self.get(list).map(|value| value.kind.clone()) {
+            Some(ValueKind::Array(items)) => items,
+            _ => Vec::new(),
+        };
+        if number < items.len() {
+            return Ok(());
+        }
+        if number > items.len() || number >= MAX_LIST_ITEMS {
+            return Err(format!("undefined index {number}: the list has {} items so far", items.len()));
+        }
+        items.push(Value::new(Some(&origin.to_owned()), ValueKind::Table(Map::new())));
+        self.set(list, ValueKind::Array(items), origin);
+        Ok(())
+    }
+
+    /// Gives a section another name; fails if there is one of that name already.
+    pub(super) fn rename(&mut self, from: &[String], to: &[String]) -> Result<bool, ()> {
+        let Some(value) = self.get(from).cloned() else { return Ok(false) };
+        if self.contains(to) {
+            return Err(());
+        }
+        let origin = format!("{}, as {}", value.origin().unwrap_or_default(), from.join("."));
+        self.remove(from);
+        self.set(to, value.kind, &origin);
+        Ok(true)
     }
 
     /// Puts `{word: {}}` in the place of a section.
@@ -86,17 +138,17 @@ impl Tree {
         table.remove(last);
     }
 
-    /// The names directly below `path`, sorted.
+    /// The names directly below `path`, sorted; for a list of sections, the numbers of its items.
     pub(super) fn names(&self, path: &[String]) -> Vec<String> {
-        let table = if path.is_empty() {
-            Some(&self.0)
-        } else {
-            match self.get(path) {
-                Some(Value { kind: ValueKind::Table(table), .. }) => Some(table),
-                _ => None,
+        let inside = if path.is_empty() { None } else { self.get(path).map(|value| &value.kind) };
+        let mut names: Vec<String> = match inside {
+            None if path.is_empty() => self.0.keys().cloned().collect(),
+            Some(ValueKind::Table(table)) => table.keys().cloned().collect(),
+            Some(ValueKind::Array(items)) if items.iter().any(is_section) => {
+                return (0..items.len()).map(|number| number.to_string()).collect();
             }
+            _ => Vec::new(),
         };
-        let mut names: Vec<String> = table.into_iter().flat_map(|table| table.keys().cloned()).collect();
         names.sort();
         names
     }
@@ -118,6 +170,29 @@ impl Tree {
             }
             path.pop();
         }
+    }
+}
+
+fn is_section(value: &Value) -> bool {
+    matches!(value.kind, ValueKind::Table(_))
+}
+
+fn set_below(value: &mut Value, path: &[String], new: Value) {
+    let Some((first, rest)) = path.split_first() else {
+        *value = new;
+        return;
+    };
+    if let ValueKind::Array(items) = &mut value.kind {
+        if let Some(item) = item_number(first).and_then(|number| items.get_mut(number)) {
+            set_below(item, rest, new);
+        }
+        return;
+    }
+    if !is_section(value) {
+        value.kind = ValueKind::Table(Map::new());
+    }
+    if let ValueKind::Table(table) = &mut value.kind {
+        set_below(table.entry(first.clone()).or_insert_with(|| ValueKind::Nil.into()), rest, new);
     }
 }
 
