@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use actix_web::web;
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use shared::clock::Clock;
+use shared::server::causes;
 use shared::server::health::Health;
 use shared::server::jwt_crypto;
 use shared::server::listener::Listener;
@@ -22,6 +23,7 @@ use crate::http::routes;
 use crate::http::state::{Auth, Forward, LargeBodies, Locations, RegistryState, StateKey, TokenAuth};
 use crate::settings::{AuthSettings, RegistrySettings, TokenSettings};
 use crate::storage::filesystem::Filesystem;
+use crate::storage::{Lock, Storage, TreeClaim};
 
 /// A registry that is bound to its address.
 pub struct Registry {
@@ -30,12 +32,18 @@ pub struct Registry {
     keys: Option<(Arc<TrustedKeys>, Arc<KeyRefresher>)>,
 }
 
+/// The images these settings name, without anybody serving them.
+pub fn images(settings: &RegistrySettings, clock: Arc<dyn Clock>) -> anyhow::Result<Repositories> {
+    let random = SystemRandom::new();
+    let storage = Filesystem::open(&settings.storage.root, settings.storage.threads, &random)?;
+    Ok(Repositories::new(Arc::new(storage), clock, random))
+}
+
 impl Registry {
     /// Binds the address, opens the storage, loads the keys that lie on this machine.
     pub fn build(settings: RegistrySettings, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         jwt_crypto::install();
-        let random = SystemRandom::new();
-        let storage = Filesystem::open(&settings.storage.root, settings.storage.threads, &random)?;
+        let repositories = images(&settings, clock.clone())?;
         let (auth, keys) = match settings.auth {
             AuthSettings::Open => (Auth::Open, None),
             AuthSettings::Token(token) => {
@@ -44,14 +52,14 @@ impl Registry {
             }
         };
         let state_key = if settings.http.secret.is_empty() {
-            StateKey::made_up(&random_secret(&random)?)
+            StateKey::made_up(&random_secret(&SystemRandom::new())?)
         } else {
             StateKey::configured(settings.http.secret.expose().as_bytes())
         };
         let stall_timeout = settings.http.listener.stall_timeout;
         let listener = Listener::bind(settings.http.listener)?;
         let state = RegistryState {
-            repositories: Repositories::new(Arc::new(storage), clock.clone(), random.clone()),
+            repositories,
             auth,
             clock,
             locations: Locations::new(&settings.http.locations),
@@ -73,6 +81,7 @@ impl Registry {
     /// Serves until a stop is requested.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let repositories = self.state.repositories.clone();
+        let _serving = claim(repositories.storage()).await?;
         let mut health = Health::default().with("storage", move || {
             let repositories = repositories.clone();
             async move { repositories.storage().check().await.map_err(|error| error.to_string()) }
@@ -98,6 +107,19 @@ impl Registry {
             task.abort();
         }
         outcome.context("the HTTP server failed")
+    }
+}
+
+/// Keeps an offline collection away from images that are written to.
+async fn claim(storage: &dyn Storage) -> anyhow::Result<Option<Lock>> {
+    match storage.claim_tree(TreeClaim::Shared).await {
+        Ok(Some(claim)) => Ok(Some(claim)),
+        Ok(None) => bail!("garbage is being collected in these images; start again when that has ended"),
+        Err(error) => {
+            // Nobody can write where no lock can be made, and readiness tells what is wrong.
+            tracing::warn!(error = causes::sentence(&error), "garbage collection cannot be kept away");
+            Ok(None)
+        }
     }
 }
 

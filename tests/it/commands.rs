@@ -345,3 +345,32 @@ async fn help_and_version_are_answers_and_not_errors() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn the_registry_answers_to_the_words_of_the_distribution_registry() -> anyhow::Result<()> {
+    let binary = Which::Registry.binary()?.display().to_string();
+    for word in ["--version", "-v"] {
+        let said = run(Which::Registry, &[word]).await?.success()?;
+        let words: Vec<_> = said.output.split(' ').collect();
+        let version = concat!(env!("CARGO_PKG_VERSION"), "\n");
+        assert_eq!(words, [binary.as_str(), "portcullis/registry", version]);
+    }
+    let help = run(Which::Registry, &["help"]).await?.success()?;
+    for command in ["serve", "garbage-collect", "check-config", "example-config"] {
+        assert!(help.output.contains(&format!("\n  {command} ")), "{}", help.output);
+        let long = run(Which::Registry, &["help", command]).await?.success()?;
+        assert!(long.output.contains(&format!("Usage: registry {command}")), "{}", long.output);
+        let short = run(Which::Registry, &[command, "-h"]).await?.success()?;
+        assert!(short.output.contains(&format!("Usage: registry {command}")), "{}", short.output);
+    }
+    for words in [&[][..], &["--nope"], &["nope"], &["help", "nope"], &["garbage-collect", "--nope"]] {
+        let said = run(Which::Registry, words).await?;
+        assert_eq!((said.code, said.output.as_str()), (Some(2), ""), "{words:?}: {}", said.text);
+        assert!(
+            said.text.contains("Usage: registry") || words == ["help", "nope"],
+            "{words:?}: {}",
+            said.text
+        );
+    }
+    Ok(())
+}

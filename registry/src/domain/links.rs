@@ -53,8 +53,8 @@ impl Repositories {
                         .zip(contents)
                         .map(|(key, content)| content.map(|content| parse(key, &content)).transpose()),
                 ),
-                // One oversized file fails the batch; alone it fails only itself.
-                Err(StorageError::TooLarge { .. }) => {
+                // One oversized or unreadable file fails the batch; alone it fails only itself.
+                Err(StorageError::TooLarge { .. } | StorageError::Io { .. }) => {
                     for key in batch {
                         links.push(self.read_link(key).await);
                     }

@@ -6,7 +6,7 @@
 //! Reading order: [`blobs`]; an upload session is named by [`upload_id`], kept by [`upload_session`], fed by
 //! `upload_writer` and hashed with the help of `hash_states`, [`uploads`] are the operations on it; [`manifests`],
 //! [`tags`] and [`catalog`] build on `links`, which reads and writes the small files that say what belongs where;
-//! [`error`] is how all of them refuse.
+//! [`collection`] removes what nothing needs any more; [`error`] is how all of them refuse.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub mod manifests;
 pub mod tags;
 
 pub mod catalog;
+
+pub mod collection;
 
 pub mod error;
 

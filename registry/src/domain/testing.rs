@@ -3,6 +3,7 @@
 //! *Invariant:* helpers beginning with `storage_` go around the operations and touch the files themselves; all others
 //! use what a client could cause.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -63,6 +64,22 @@ impl Tree {
         self.path(key).exists()
     }
 
+    /// The path of everything in the tree.
+    pub(crate) fn listing(&self) -> BTreeSet<String> {
+        let mut ahead = vec![self.folder.path().to_owned()];
+        let mut found = BTreeSet::new();
+        while let Some(folder) = ahead.pop() {
+            for entry in fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("readable").path();
+                found.insert(path.display().to_string());
+                if path.is_dir() {
+                    ahead.push(path);
+                }
+            }
+        }
+        found
+    }
+
     /// Uploads a blob.
     pub(crate) async fn push_blob(&self, repository: &RepositoryName, content: &[u8]) -> Digest {
         let owner = UploadOwner::anonymous();
@@ -90,6 +107,16 @@ impl Tree {
         self.push_manifest(repository, reference, image(&config, &[&layer])).await
     }
 
+    /// Pushes an image index under a tag, or under its digest.
+    pub(crate) async fn push_index(
+        &self,
+        repository: &RepositoryName,
+        tag: Option<&Tag>,
+        index: Bytes,
+    ) -> Digest {
+        self.push(repository, tag, OCI_INDEX, index).await
+    }
+
     /// Pushes an image manifest under a tag, or under its digest.
     pub(crate) async fn push_manifest(
         &self,
@@ -97,10 +124,20 @@ impl Tree {
         tag: Option<&Tag>,
         manifest: Bytes,
     ) -> Digest {
+        self.push(repository, tag, OCI_MANIFEST, manifest).await
+    }
+
+    async fn push(
+        &self,
+        repository: &RepositoryName,
+        tag: Option<&Tag>,
+        media_type: &str,
+        manifest: Bytes,
+    ) -> Digest {
         let digest = Digest::sha256_of(&manifest);
         let reference =
             tag.map_or_else(|| Reference::Digest(digest.clone()), |tag| Reference::Tag(tag.clone()));
-        let put = self.repositories.put_manifest(repository, &reference, Some(OCI_MANIFEST), manifest).await;
+        let put = self.repositories.put_manifest(repository, &reference, Some(media_type), manifest).await;
         assert_eq!(put.expect("accepted"), digest);
         digest
     }

@@ -14,7 +14,7 @@ use shared::repository_name::RepositoryName;
 use uuid::Uuid;
 
 use super::layout::{self, Key, SessionKeys};
-use super::{Durability, Entry, EntryKind, PIECE_BYTES, Storage, TryLock};
+use super::{Durability, Entry, EntryKind, PIECE_BYTES, Storage, TreeClaim, TryLock};
 use crate::oci::digest::{Algorithm, Digest};
 use crate::oci::hasher::Hasher;
 use crate::oci::reference::Tag;
@@ -43,6 +43,7 @@ macro_rules! suite {
             concurrent_writers_leave_one_whole_object
             a_lock_admits_one_at_a_time
             an_object_can_be_claimed_once_and_only_while_it_exists
+            a_tree_is_shared_by_many_or_had_alone
         }
     };
     (@cases $empty_tree:expr; $($case:ident)*) => {
@@ -314,4 +315,18 @@ pub(crate) async fn an_object_can_be_claimed_once_and_only_while_it_exists(stora
     assert!(storage.remove(&key("x"), Durability::Relaxed).await.expect("removed"));
     drop(held);
     assert!(matches!(storage.try_lock(&key("x")).await, Ok(TryLock::Absent)));
+}
+
+pub(crate) async fn a_tree_is_shared_by_many_or_had_alone(storage: Driver) {
+    let claim = async |claim| storage.claim_tree(claim).await.expect("no error");
+    let shared = [claim(TreeClaim::Shared).await, claim(TreeClaim::Shared).await];
+    assert!(shared.iter().all(Option::is_some));
+    assert!(claim(TreeClaim::Alone).await.is_none());
+    drop(shared);
+    let alone = claim(TreeClaim::Alone).await;
+    assert!(alone.is_some());
+    assert!(claim(TreeClaim::Shared).await.is_none() && claim(TreeClaim::Alone).await.is_none());
+    drop(alone);
+    assert!(claim(TreeClaim::Shared).await.is_some());
+    assert_eq!(storage.list(&layout::repositories()).await.expect("readable"), None, "the tree is untouched");
 }

@@ -72,6 +72,12 @@ pub fn root() -> Key {
     Key(ROOT.to_owned())
 }
 
+/// What a registry that serves this tree holds shared, and what must be held alone to collect garbage in it. Beside the
+/// tree, so that the tree stays what the distribution registry knows.
+pub(super) fn serving_lock() -> Key {
+    Key("portcullis/serving".to_owned())
+}
+
 /// The folder of all repositories.
 pub fn repositories() -> Key {
     root().child("repositories")
@@ -88,14 +94,54 @@ pub fn blob(digest: &Digest) -> Key {
     Key(format!("{ROOT}/blobs/{algorithm}/{}/{hex}/data", &hex[..2]))
 }
 
+/// The folder of all content: it has a folder for each beginning of a hash.
+pub fn blobs() -> Key {
+    root().child("blobs").child(Algorithm::Sha256.as_str())
+}
+
+/// The folder of the content whose hash begins with `beginning`, a name listed in [`blobs`].
+pub fn blobs_beginning(beginning: &str) -> Key {
+    blobs().child(beginning)
+}
+
+/// The folder of one blob; besides its content there can be leftovers of a crash in it.
+pub fn blob_folder(digest: &Digest) -> Key {
+    blobs_beginning(&digest.hex()[..2]).child(digest.hex())
+}
+
+/// The folder of the links of all blobs a repository knows by digests of one algorithm, each a folder named by its hash.
+pub fn layers(repository: &RepositoryName, algorithm: Algorithm) -> Key {
+    of(repository, LAYERS).child(algorithm.as_str())
+}
+
+/// The folder of one blob's link.
+pub fn layer_folder(repository: &RepositoryName, digest: &Digest) -> Key {
+    of(repository, LAYERS).digest_folder(digest)
+}
+
 /// The mark that a blob belongs to a repository.
 pub fn layer_link(repository: &RepositoryName, digest: &Digest) -> Key {
-    of(repository, LAYERS).digest_folder(digest).child("link")
+    layer_folder(repository, digest).child("link")
+}
+
+/// The folder of the links of all manifests of a repository, by the algorithm of their digests.
+pub fn revision_algorithms(repository: &RepositoryName) -> Key {
+    of(repository, MANIFESTS).child("revisions")
+}
+
+/// The folder of all manifests of a repository with digests of one algorithm, each a folder named by its hash.
+pub fn revisions(repository: &RepositoryName, algorithm: Algorithm) -> Key {
+    revision_algorithms(repository).child(algorithm.as_str())
+}
+
+/// The folder of one manifest's link; old registries kept signatures beside it.
+pub fn revision_folder(repository: &RepositoryName, digest: &Digest) -> Key {
+    revision_algorithms(repository).digest_folder(digest)
 }
 
 /// The mark that a manifest belongs to a repository.
 pub fn revision_link(repository: &RepositoryName, digest: &Digest) -> Key {
-    of(repository, MANIFESTS).child("revisions").digest_folder(digest).child("link")
+    revision_folder(repository, digest).child("link")
 }
 
 /// The folder of all tags of a repository.
@@ -113,9 +159,19 @@ pub fn tag_current_link(repository: &RepositoryName, tag: &Tag) -> Key {
     self::tag(repository, tag).child("current/link")
 }
 
+/// The folder of all that a tag ever named by digests of one algorithm, each a folder named by its hash.
+pub fn tag_index(repository: &RepositoryName, tag: &Tag, algorithm: Algorithm) -> Key {
+    self::tag(repository, tag).child("index").child(algorithm.as_str())
+}
+
+/// The folder of one manifest that a tag once named.
+pub fn tag_index_folder(repository: &RepositoryName, tag: &Tag, digest: &Digest) -> Key {
+    self::tag(repository, tag).child("index").digest_folder(digest)
+}
+
 /// The mark that a tag once named a manifest.
 pub fn tag_index_link(repository: &RepositoryName, tag: &Tag, digest: &Digest) -> Key {
-    self::tag(repository, tag).child("index").digest_folder(digest).child("link")
+    tag_index_folder(repository, tag, digest).child("link")
 }
 
 /// What is locked to change whether a manifest belongs to a repository.

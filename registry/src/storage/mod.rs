@@ -66,7 +66,7 @@ pub enum EntryKind {
     Folder,
 }
 
-/// An exclusive claim; dropping it gives it up.
+/// A claim; dropping it gives it up.
 pub struct Lock {
     _held: Box<dyn Any + Send>,
 }
@@ -86,6 +86,15 @@ pub enum TryLock {
     Busy,
     /// It is ours, and the object still existed after it became ours.
     Held(Lock),
+}
+
+/// What somebody needs a whole tree for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TreeClaim {
+    /// To write to it together with others.
+    Shared,
+    /// To be the only one who writes.
+    Alone,
 }
 
 /// A driver.
@@ -158,6 +167,10 @@ pub trait Storage: Send + Sync + 'static {
     /// Claims an existing object without waiting, with the same reach as [`lock`](Self::lock). The object must not be
     /// replaced while it serves for this, only removed.
     async fn try_lock(&self, key: &Key) -> Result<TryLock, StorageError>;
+
+    /// Claims the whole tree without waiting; `None` while somebody's claim forbids it. Where the backend has no locks
+    /// between processes, everything is granted.
+    async fn claim_tree(&self, claim: TreeClaim) -> Result<Option<Lock>, StorageError>;
 }
 
 /// An object that was opened.

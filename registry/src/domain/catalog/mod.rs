@@ -80,7 +80,7 @@ impl Repositories {
     }
 
     /// Whether a folder is a repository, and what may be repositories below it.
-    async fn look_into(&self, folder: &Key) -> Result<(bool, Vec<String>), StorageError> {
+    pub(super) async fn look_into(&self, folder: &Key) -> Result<(bool, Vec<String>), StorageError> {
         let entries = self.storage.list(folder).await?.unwrap_or_default();
         let folders = |entry: Entry| (entry.kind == EntryKind::Folder).then_some(entry.name);
         let (own, names): (Vec<String>, _) =

@@ -16,7 +16,7 @@ use super::*;
 use crate::domain::testing::{Tree, name};
 use crate::oci::hasher::Hasher;
 use crate::storage::filesystem::{DEFAULT_MAX_THREADS, Filesystem};
-use crate::storage::{Appender, Durability, Lock, ObjectReader, Storage, TryLock};
+use crate::storage::{Appender, Durability, Lock, ObjectReader, Storage, TreeClaim, TryLock};
 
 fn texts(page: &CatalogPage) -> Vec<&str> {
     page.repositories.iter().map(RepositoryName::as_str).collect()
@@ -132,6 +132,9 @@ impl Storage for Watched {
     }
     async fn try_lock(&self, key: &Key) -> Result<TryLock, StorageError> {
         self.storage.try_lock(key).await
+    }
+    async fn claim_tree(&self, claim: TreeClaim) -> Result<Option<Lock>, StorageError> {
+        self.storage.claim_tree(claim).await
     }
 }
 

@@ -6,6 +6,8 @@
 //!
 //! Spec: image-spec, "Image Manifest", "Image Index"; distribution-spec, "Pushing manifests".
 
+pub mod references;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 

@@ -16,7 +16,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::files::{Files, absent_as_none, make_folders};
 use crate::storage::error::StorageError;
 use crate::storage::layout::Key;
-use crate::storage::{Lock, TryLock};
+use crate::storage::{Lock, TreeClaim, TryLock};
 
 /// How long to wait before asking again for a lock another process holds; it is held for a few disk writes.
 pub(super) const RETRY: Duration = Duration::from_millis(5);
@@ -51,13 +51,13 @@ impl Locks {
     }
 }
 
-/// Claims a lock file, which is made when needed; `None` while another holds it.
-pub(super) fn claim(files: &Files, key: &Key) -> Result<Option<File>, StorageError> {
+/// Claims a lock file, which is made when needed; `None` while another holds it in a way that forbids it.
+pub(super) fn claim(files: &Files, key: &Key, claim: TreeClaim) -> Result<Option<File>, StorageError> {
     let failed = |error| StorageError::from_io("lock", key, error);
     let path = files.path(key);
     let mut options = OpenOptions::new();
-    // NFS grants exclusive locks only on files open for writing.
-    options.write(true).truncate(false).create(true);
+    // NFS grants exclusive locks only on files open for writing, and shared ones only on files open for reading.
+    options.read(true).write(true).truncate(false).create(true);
     let file = if let Some(file) = absent_as_none(options.open(&path)).map_err(failed)? {
         file
     } else {
@@ -66,7 +66,11 @@ pub(super) fn claim(files: &Files, key: &Key) -> Result<Option<File>, StorageErr
         }
         options.open(&path).map_err(failed)?
     };
-    match file.try_lock() {
+    let locked = match claim {
+        TreeClaim::Shared => file.try_lock_shared(),
+        TreeClaim::Alone => file.try_lock(),
+    };
+    match locked {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(failed(error)),

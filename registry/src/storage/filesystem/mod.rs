@@ -23,7 +23,7 @@ use self::pool::Pool;
 use self::reader::FileReader;
 use super::error::StorageError;
 use super::layout::{self, Key};
-use super::{Appender, Durability, Entry, Lock, ObjectReader, Storage, TryLock};
+use super::{Appender, Durability, Entry, Lock, ObjectReader, Storage, TreeClaim, TryLock};
 use crate::oci::hasher::Hasher;
 
 mod pool;
@@ -166,7 +166,9 @@ impl Storage for Filesystem {
         let here = self.locks.wait(key).await;
         let elsewhere = loop {
             let wanted = key.clone();
-            if let Some(file) = self.blocking(move |files| locks::claim(files, &wanted)).await? {
+            if let Some(file) =
+                self.blocking(move |files| locks::claim(files, &wanted, TreeClaim::Alone)).await?
+            {
                 break file;
             }
             // Only another process can hold it now. Waiting on a thread would let waiters use up the pool that the
@@ -179,6 +181,11 @@ impl Storage for Filesystem {
     async fn try_lock(&self, key: &Key) -> Result<TryLock, StorageError> {
         let key = key.clone();
         self.blocking(move |files| locks::try_claim(files, &key)).await
+    }
+
+    async fn claim_tree(&self, claim: TreeClaim) -> Result<Option<Lock>, StorageError> {
+        self.blocking(move |files| Ok(locks::claim(files, &layout::serving_lock(), claim)?.map(Lock::new)))
+            .await
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! *Invariant:* `serve` starts exactly what `check-config` has shown.
 
+mod garbage_collect;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -28,10 +30,13 @@ const CONFIG_VARIABLE: &str = "REGISTRY_CONFIGURATION_PATH";
 /// Exit codes: 0 done; 1 the settings or the start failed, or check-config found something to mend; 2 the command
 /// line was not understood.
 #[derive(Debug, Parser)]
-#[command(name = "registry", version, about, long_about, disable_help_subcommand = true)]
+#[command(name = "registry", about, long_about, arg_required_else_help = true)]
 struct Arguments {
+    /// Print the name of the program, of the package and the version, as the distribution registry does.
+    #[arg(short, long)]
+    version: bool,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -41,6 +46,8 @@ enum Command {
         /// Settings file; without one, `REGISTRY_CONFIGURATION_PATH` names it; without that, defaults.
         config: Option<PathBuf>,
     },
+    /// Remove what no manifest needs. Stop the registry first, or start it read-only.
+    GarbageCollect(garbage_collect::GarbageCollect),
     /// Show the settings in effect and where each came from; exit with 1 if serve would refuse them or a key in the
     /// file is unknown.
     CheckConfig {
@@ -57,8 +64,11 @@ enum Command {
 
 /// Runs the command line of this process.
 pub async fn run() -> ExitCode {
-    let outcome = match Arguments::parse().command {
+    let arguments = Arguments::parse();
+    let Some(command) = arguments.command.filter(|_| !arguments.version) else { return version() };
+    let outcome = match command {
         Command::Serve { config } => serve(config).await,
+        Command::GarbageCollect(command) => garbage_collect::run(command).await,
         Command::CheckConfig { config } => check_config(config),
         Command::ExampleConfig { table: false } => Ok(print(&SCHEMA.example())),
         Command::ExampleConfig { table: true } => Ok(print(&settings::manual())),
@@ -73,6 +83,11 @@ fn config_file(argument: Option<PathBuf>, environment: &mut Vec<(String, String)
     let named = environment.iter().position(|(name, _)| name == CONFIG_VARIABLE);
     let named = named.map(|position| PathBuf::from(environment.swap_remove(position).1));
     argument.or(named)
+}
+
+fn version() -> ExitCode {
+    let program = std::env::args().next().unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
+    print(&format!("{program} portcullis/{} {}\n", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")))
 }
 
 async fn serve(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
