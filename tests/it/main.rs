@@ -49,6 +49,8 @@ mod wire;
 
 mod conformance;
 
+mod odd_content;
+
 mod hostile;
 
 mod clients_docker;
@@ -70,5 +72,7 @@ mod lease;
 mod listener;
 
 mod memory;
+
+mod large;
 
 mod quickstart;
