@@ -2,32 +2,46 @@
 //!
 //! *Invariant:* nothing is scanned at start: a registry with a million tags is ready as soon as an empty one.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::web;
 use anyhow::{Context as _, bail};
 use ring::rand::{SecureRandom as _, SystemRandom};
+use serde_json::{Map, Value, json};
 use shared::clock::Clock;
+use shared::server::access_log::AccessLog;
 use shared::server::causes;
+use shared::server::debug::{DebugListener, Shown};
 use shared::server::health::Health;
+use shared::server::health::watch::Watches;
 use shared::server::jwt_crypto;
 use shared::server::listener::Listener;
+use shared::server::metrics::http::HttpMetrics;
+use shared::server::metrics::{Metrics, Outcomes};
 use shared::server::shutdown::Shutdown;
 use shared::server::sockets::BoundAddress;
+use shared::server::telemetry::sink::Sink;
 
 use crate::auth::refresh::KeyRefresher;
 use crate::auth::trusted_keys::TrustedKeys;
 use crate::auth::verifier::Verifier;
 use crate::domain::Repositories;
+use crate::health_checks;
 use crate::http::routes;
 use crate::http::state::{Auth, Forward, LargeBodies, Locations, RegistryState, StateKey, TokenAuth};
 use crate::settings::{AuthSettings, RegistrySettings, TokenSettings};
-use crate::storage::filesystem::Filesystem;
+use crate::storage::filesystem::{self, Filesystem};
+use crate::storage::measured::Measured;
 use crate::storage::{Lock, Storage, TreeClaim};
 
 /// A registry that is bound to its address.
 pub struct Registry {
     listener: Listener,
+    debug: Option<DebugListener>,
+    metrics: Option<Metrics>,
+    watches: Arc<Watches>,
+    log_sinks: Vec<Sink>,
     state: RegistryState,
     keys: Option<(Arc<TrustedKeys>, Arc<KeyRefresher>)>,
 }
@@ -35,15 +49,29 @@ pub struct Registry {
 /// The images these settings name, without anybody serving them.
 pub fn images(settings: &RegistrySettings, clock: Arc<dyn Clock>) -> anyhow::Result<Repositories> {
     let random = SystemRandom::new();
-    let storage = Filesystem::open(&settings.storage.root, settings.storage.threads, &random)?;
-    Ok(Repositories::new(Arc::new(storage), clock, random))
+    Ok(Repositories::new(open_storage(settings, &random)?, clock, random))
+}
+
+fn open_storage(settings: &RegistrySettings, random: &SystemRandom) -> anyhow::Result<Arc<dyn Storage>> {
+    Ok(Arc::new(Filesystem::open(&settings.storage.root, settings.storage.threads, random)?))
 }
 
 impl Registry {
     /// Binds the address, opens the storage, loads the keys that lie on this machine.
     pub fn build(settings: RegistrySettings, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         jwt_crypto::install();
-        let repositories = images(&settings, clock.clone())?;
+        let random = SystemRandom::new();
+        let mut storage = open_storage(&settings, &random)?;
+        let mut metrics = None;
+        let mut http_metrics = None;
+        if settings.http.debug.as_ref().is_some_and(|debug| debug.metrics_path.is_some()) {
+            let mut all = Metrics::new("registry", env!("CARGO_PKG_VERSION"));
+            storage = Arc::new(Measured::new(storage, filesystem::NAME, &mut all));
+            http_metrics = Some(HttpMetrics::register(&mut all, "registry"));
+            metrics = Some(all);
+        }
+        let watches = health_checks::watches(settings.health, &storage, filesystem::NAME)
+            .context("no HTTP client can be made")?;
         let (auth, keys) = match settings.auth {
             AuthSettings::Open => (Auth::Open, None),
             AuthSettings::Token(token) => {
@@ -57,9 +85,13 @@ impl Registry {
             StateKey::configured(settings.http.secret.expose().as_bytes())
         };
         let stall_timeout = settings.http.listener.stall_timeout;
+        if let (Some(metrics), Auth::Token(auth)) = (&mut metrics, &auth) {
+            count_tokens(metrics, auth);
+        }
         let listener = Listener::bind(settings.http.listener)?;
+        let debug = settings.http.debug.map(DebugListener::bind).transpose()?;
         let state = RegistryState {
-            repositories,
+            repositories: Repositories::new(storage, clock.clone(), random.clone()),
             auth,
             clock,
             locations: Locations::new(&settings.http.locations),
@@ -69,8 +101,22 @@ impl Registry {
             delete_enabled: settings.storage.delete_enabled,
             catalog_max_entries: settings.limits.catalog_max_entries,
             tags_max_entries: settings.limits.tags_max_entries,
+            metrics: http_metrics,
         };
-        Ok(Self { listener, state, keys })
+        let (watches, log_sinks) = (Arc::new(watches), Vec::new());
+        Ok(Self { listener, debug, metrics, watches, log_sinks, state, keys })
+    }
+
+    /// Writes an access log to `access`, if there is to be one, and tells how many lines of both logs were lost.
+    #[must_use]
+    pub fn with_logs(mut self, application: Sink, access: Option<Sink>) -> Self {
+        self.log_sinks = vec![application];
+        if let Some(sink) = access {
+            self.log_sinks.push(sink.clone());
+            let log = AccessLog::new(sink, self.state.clock.clone());
+            self.listener = self.listener.with_access_log(log);
+        }
+        self
     }
 
     /// Where it is bound, with the real port.
@@ -78,11 +124,16 @@ impl Registry {
         self.listener.address()
     }
 
+    /// The address of the listener for operators, if there is one.
+    pub fn debug_address(&self) -> Option<SocketAddr> {
+        self.debug.as_ref().map(DebugListener::address)
+    }
+
     /// Serves until a stop is requested.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let repositories = self.state.repositories.clone();
         let _serving = claim(repositories.storage()).await?;
-        let mut health = Health::default().with("storage", move || {
+        let mut health = Health::default().watching(self.watches.clone()).with("storage", move || {
             let repositories = repositories.clone();
             async move { repositories.storage().check().await.map_err(|error| error.to_string()) }
         });
@@ -100,9 +151,21 @@ impl Registry {
                 }
             });
         }
+        let debug = match self.debug {
+            Some(listener) => {
+                Some(listener.start(shown(self.metrics, self.watches.clone(), self.log_sinks))?)
+            }
+            None => None,
+        };
+        let watches = self.watches;
+        let watching = tokio::spawn(async move { watches.run().await });
         let state = web::Data::new(self.state);
         let outcome =
             self.listener.run(health, shutdown, move |config| routes::configure(config, &state)).await;
+        watching.abort();
+        if let Some(debug) = debug {
+            debug.stop().await;
+        }
         if let Some(task) = refreshing {
             task.abort();
         }
@@ -123,6 +186,33 @@ async fn claim(storage: &dyn Storage) -> anyhow::Result<Option<Lock>> {
     }
 }
 
+/// What the listener for operators shows.
+fn shown(mut metrics: Option<Metrics>, watches: Arc<Watches>, sinks: Vec<Sink>) -> Shown {
+    if let Some(metrics) = &mut metrics {
+        metrics.register_lost_lines("registry_log_lost_lines", sinks.clone());
+    }
+    let vars = move || {
+        let lost: Map<String, Value> =
+            sinks.iter().map(|sink| (sink.name().to_owned(), sink.lost_lines().into())).collect();
+        let registry = json!({ "version": env!("CARGO_PKG_VERSION"), "lost_log_lines": lost });
+        Map::from_iter([("registry".to_owned(), registry)])
+    };
+    Shown { watches, metrics: metrics.map(Arc::new), vars: Box::new(vars) }
+}
+
+fn count_tokens(metrics: &mut Metrics, auth: &TokenAuth) {
+    metrics.register_outcomes(
+        "registry_token_verifications",
+        "Tokens that requests brought, by what they turned out to be",
+        &auth.verifications,
+    );
+    metrics.register_outcomes(
+        "registry_token_key_refreshes",
+        "Fetches of the keys that tokens are checked with",
+        auth.refresher.outcomes(),
+    );
+}
+
 type Keys = (Arc<TrustedKeys>, Arc<KeyRefresher>);
 
 fn token_auth(settings: TokenSettings, clock: Arc<dyn Clock>) -> anyhow::Result<(TokenAuth, Keys)> {
@@ -136,6 +226,7 @@ fn token_auth(settings: TokenSettings, clock: Arc<dyn Clock>) -> anyhow::Result<
         refresher: refresher.clone(),
         realm: settings.realm,
         forward,
+        verifications: Outcomes::default(),
     };
     Ok((auth, (keys, refresher)))
 }

@@ -21,6 +21,8 @@ mod outgoing;
 
 pub mod domain;
 
+mod health_checks;
+
 pub mod storage;
 
 pub mod oci;

@@ -39,3 +39,23 @@ pub(crate) enum TokenError {
     #[error("no keys to check tokens with have been loaded yet")]
     NoKeys,
 }
+
+impl TokenError {
+    /// Its name among the outcomes that are counted.
+    pub(crate) const fn outcome(&self) -> &'static str {
+        match self {
+            Self::Expired(_) => "expired",
+            Self::UnknownKey => "unknown_key",
+            Self::BadSignature => "bad_signature",
+            Self::NoKeys => "no_keys",
+            Self::WrongIssuer | Self::WrongAudience => "not_for_us",
+            Self::TooLong
+            | Self::Malformed(_)
+            | Self::ForbiddenHeader(_)
+            | Self::Algorithm
+            | Self::Claim(_)
+            | Self::NotYetValid
+            | Self::LivesTooLong => "malformed",
+        }
+    }
+}

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::key_set::KeySet;
+use shared::server::metrics::Outcomes;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
@@ -62,12 +63,13 @@ pub(crate) struct KeyRefresher {
     client: reqwest::Client,
     keys: Arc<TrustedKeys>,
     last_unknown: Mutex<Option<Instant>>,
+    outcomes: Outcomes,
 }
 
 impl KeyRefresher {
     pub(crate) fn new(source: KeySource, keys: Arc<TrustedKeys>) -> Result<Self, reqwest::Error> {
         let client = outgoing::client(FETCH_TIMEOUT)?;
-        Ok(Self { source, client, keys, last_unknown: Mutex::new(None) })
+        Ok(Self { source, client, keys, last_unknown: Mutex::new(None), outcomes: Outcomes::default() })
     }
 
     /// Loads what is at hand without the network. For a file this is all there is, so its failure is an error.
@@ -125,7 +127,18 @@ impl KeyRefresher {
         self.keys.generation() != generation
     }
 
+    /// How refreshes ended.
+    pub(crate) fn outcomes(&self) -> &Outcomes {
+        &self.outcomes
+    }
+
     async fn refresh(&self) -> Result<(), KeySourceError> {
+        let outcome = self.refresh_uncounted().await;
+        self.outcomes.count(if outcome.is_ok() { "refreshed" } else { "failed" });
+        outcome
+    }
+
+    async fn refresh_uncounted(&self) -> Result<(), KeySourceError> {
         match &self.source {
             KeySource::File(path) => self.take(&read(path)?, &path.display().to_string()).map(|_| ()),
             KeySource::Url { url, issuer, cache } => {

@@ -4,6 +4,7 @@
 
 mod garbage_collect;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use shared::clock::SystemClock;
 use shared::server::settings::process_environment;
 use shared::server::shutdown::Shutdown;
 use shared::server::sockets::Endpoint;
-use shared::server::telemetry;
+use shared::server::telemetry::{self, sink::Sink};
 use shared::server::{causes, descriptors};
 
 use crate::app::Registry;
@@ -95,7 +96,7 @@ async fn serve(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let file = config_file(config, &mut environment);
     let inherited = Endpoint::is_inherited(&environment);
     let (mut settings, warnings) = settings::load(file.as_deref(), environment)?;
-    telemetry::start(settings.log());
+    let logging = telemetry::start(settings.log()).context("logging cannot be started")?;
     descriptors::raise_limit();
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -104,13 +105,21 @@ async fn serve(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
         tracing::info!("systemd hands over the socket; `http.net` and `http.addr` are not used");
         settings.listen_on_inherited_socket();
     }
-    start(settings).await?;
+    let access = settings.has_access_log().then(|| Sink::start("stdout", io::stdout())).transpose();
+    let access = access.context("the access log cannot be started")?;
+    start(settings, logging.sink().clone(), access.clone()).await?;
+    if let Some(sink) = access {
+        sink.flush(telemetry::LAST_LINES);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn start(settings: RegistrySettings) -> anyhow::Result<()> {
-    let registry = Registry::build(settings, Arc::new(SystemClock))?;
+async fn start(settings: RegistrySettings, log: Sink, access_log: Option<Sink>) -> anyhow::Result<()> {
+    let registry = Registry::build(settings, Arc::new(SystemClock))?.with_logs(log, access_log);
     tracing::info!(address = %registry.address(), version = env!("CARGO_PKG_VERSION"), "registry is listening");
+    if let Some(address) = registry.debug_address() {
+        tracing::info!(%address, "operators are answered here");
+    }
     let shutdown = Shutdown::default();
     shutdown.on_signals().context("signals cannot be caught")?;
     registry.run(shutdown).await?;

@@ -277,6 +277,7 @@ pub(super) async fn presented_token(
     {
         outcome = auth.verifier.verify(text);
     }
+    auth.verifications.count(outcome.as_ref().map_or_else(TokenError::outcome, |_| "valid"));
     match outcome {
         Ok(token) => {
             RequestLog::note_subject(request, &token.subject);

@@ -6,10 +6,11 @@
 //!
 //! Spec: distribution-spec, "Endpoints".
 
-use actix_web::middleware::DefaultHeaders;
+use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{Route, guard, web};
 use shared::action::Action;
 use shared::server::fallback::method_not_allowed;
+use shared::server::metrics::http::measure;
 
 use super::state::RegistryState;
 use super::{base, blobs, catalog, headers, manifests, tags, token_forward, uploads};
@@ -120,6 +121,21 @@ impl Operation {
         }
     }
 
+    /// What the distribution registry calls its handler in metrics, where it has one.
+    const fn handler(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::ListCatalog => "catalog",
+            Self::ListTags => "tags",
+            Self::GetManifest | Self::PutManifest | Self::DeleteManifest => "manifest",
+            Self::GetBlob | Self::DeleteBlob => "blob",
+            Self::StartUpload => "blob_upload",
+            Self::UploadStatus | Self::AppendUpload | Self::FinishUpload | Self::CancelUpload => {
+                "blob_upload_chunk"
+            }
+        }
+    }
+
     fn route(self) -> Route {
         match self {
             Self::Base => web::to(base::check),
@@ -181,7 +197,17 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
             let methods = guard::fn_guard(move |context| wanted.contains(&context.head().method.as_str()));
             resource = resource.route(operation.route().guard(methods));
         }
-        scope = scope.service(resource.default_service(method_not_allowed(allow)));
+        let resource = resource.default_service(method_not_allowed(allow));
+        let handler = operations.first().map(|operation| operation.handler());
+        scope = match state.metrics.as_ref().zip(handler) {
+            Some((metrics, handler)) => {
+                let handler = metrics.handler(handler);
+                scope.service(
+                    resource.wrap(from_fn(move |request, next| measure(handler.clone(), request, next))),
+                )
+            }
+            None => scope.service(resource),
+        };
     }
     config.service(scope);
 }

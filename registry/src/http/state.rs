@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::clock::Clock;
+use shared::server::metrics::Outcomes;
+use shared::server::metrics::http::HttpMetrics;
 use url::Url;
 
 pub(crate) use super::body::LargeBodies;
@@ -29,6 +31,8 @@ pub(crate) struct RegistryState {
     pub(crate) delete_enabled: bool,
     pub(crate) catalog_max_entries: usize,
     pub(crate) tags_max_entries: usize,
+    /// What requests are counted in, if anybody wants to know.
+    pub(crate) metrics: Option<HttpMetrics>,
 }
 
 /// How callers are told apart.
@@ -45,6 +49,8 @@ pub(crate) struct TokenAuth {
     pub(crate) refresher: Arc<KeyRefresher>,
     pub(crate) realm: Realm,
     pub(crate) forward: Option<Forward>,
+    /// How checks of tokens ended.
+    pub(crate) verifications: Outcomes,
 }
 
 /// Where token requests are forwarded.

@@ -2,23 +2,23 @@
 //!
 //! *Invariant:* the deprecated `loglevel` counts only where `log.level` is not given.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde_json::Value;
 use shared::server::settings::{Key, Kind, Loaded};
-use shared::server::telemetry::LogSettings;
+use shared::server::telemetry;
 
 use super::findings::Findings;
 
-const NO_HOOKS: &str = "no mail is sent for log lines";
+const NO_HOOKS: &str = "no mail is sent for log lines; whatever collects the log can do that";
 
 pub(super) const KEYS: &[Key] = &[
     Key::new("log.level", Kind::Scalar, "info", "Least severe level to log: error, warn, info or debug."),
-    Key::new("log.formatter", Kind::Scalar, "text", "How log lines look: text or json."),
-    Key::new("log.fields", Kind::Map, "", "Fields added to every line.")
-        .no_effect("log lines have a fixed set of fields"),
-    Key::new("log.accesslog.disabled", Kind::Scalar, "", "Switches the access log off.")
-        .no_effect("one line for each request is always written to the log"),
-    Key::new("log.reportcaller", Kind::Scalar, "", "Names the source file of each line.")
-        .no_effect("log lines do not name source files"),
+    Key::new("log.formatter", Kind::Scalar, "text", "How log lines look: text, json or logstash."),
+    Key::new("log.fields", Kind::Map, "", "Fields added to every line."),
+    Key::new("log.accesslog.disabled", Kind::Scalar, "false", "Switches the access log on stdout off."),
+    Key::new("log.reportcaller", Kind::Scalar, "false", "Whether lines name the source file they come from."),
     Key::new("log.hooks[].type", Kind::Scalar, "", "What a hook does: mail.").no_effect(NO_HOOKS),
     Key::new("log.hooks[].disabled", Kind::Scalar, "", "Whether the hook is off.").no_effect(NO_HOOKS),
     Key::new("log.hooks[].levels", Kind::List, "", "Levels of the lines that are mailed.")
@@ -44,6 +44,24 @@ pub(super) const KEYS: &[Key] = &[
 pub(super) struct RawLog {
     level: String,
     formatter: String,
+    #[serde(default)]
+    fields: BTreeMap<String, Value>,
+    accesslog: RawAccessLog,
+    reportcaller: bool,
+}
+
+#[derive(Deserialize)]
+struct RawAccessLog {
+    disabled: bool,
+}
+
+/// What is written about the work of the registry.
+#[derive(Clone, Debug)]
+pub(crate) struct LogSettings {
+    /// The application log.
+    pub(crate) application: telemetry::LogSettings,
+    /// Whether there is an access log.
+    pub(crate) access: bool,
 }
 
 impl RawLog {
@@ -54,6 +72,14 @@ impl RawLog {
         findings: &mut Findings,
     ) -> Option<LogSettings> {
         let level = old_level.filter(|_| !loaded.is_given("log.level")).unwrap_or(self.level);
-        findings.take(LogSettings::parse(&level, &self.formatter))
+        let application = findings.take(telemetry::LogSettings::parse(&level, &self.formatter))?;
+        Some(LogSettings {
+            application: telemetry::LogSettings {
+                fields: self.fields,
+                report_caller: self.reportcaller,
+                ..application
+            },
+            access: !self.accesslog.disabled,
+        })
     }
 }

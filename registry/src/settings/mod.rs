@@ -37,7 +37,7 @@ use serde::Deserialize;
 use shared::server::listener::Listener;
 use shared::server::settings::{Key, Kind, Loaded, Schema, SettingsError, UnknownKeys};
 use shared::server::sockets::Endpoint;
-use shared::server::telemetry::LogSettings;
+use shared::server::telemetry;
 
 use crate::auth::refresh::KeySource;
 use findings::Findings;
@@ -45,7 +45,9 @@ use limits::LimitSettings;
 
 pub(crate) use auth::AuthSettings;
 pub(crate) use auth::token::{Realm, TokenSettings};
+pub(crate) use health::{CheckSettings, Subject};
 pub(crate) use http::{HttpSettings, LocationSettings};
+pub(crate) use log::LogSettings;
 pub(crate) use storage::StorageSettings;
 
 /// Everything the registry can be told.
@@ -108,6 +110,8 @@ pub struct RegistrySettings {
     pub(crate) http: HttpSettings,
     pub(crate) auth: AuthSettings,
     pub(crate) limits: LimitSettings,
+    /// What takes the registry out of service while it fails.
+    pub(crate) health: Vec<CheckSettings>,
 }
 
 #[derive(Deserialize)]
@@ -122,6 +126,7 @@ struct Raw {
     auth: auth::RawAuth,
     catalog: limits::RawCatalog,
     tags: limits::RawTags,
+    health: health::RawHealth,
 }
 
 /// Settings as they were found, whether or not a registry can start with them.
@@ -169,7 +174,8 @@ impl RegistrySettings {
         let http = raw.http.parse(findings);
         let auth = raw.auth.parse(&storage.root, loaded, findings);
         let limits = LimitSettings::parse(&raw.catalog, &raw.tags);
-        Some(Self { log: log?, storage, http: http?, auth: auth?, limits })
+        let health = raw.health.parse(findings);
+        Some(Self { log: log?, storage, http: http?, auth: auth?, limits, health })
     }
 
     /// Looks at what the settings point to: certificate, address, keys on disk.
@@ -190,8 +196,13 @@ impl RegistrySettings {
     }
 
     /// How to log.
-    pub fn log(&self) -> LogSettings {
-        self.log
+    pub fn log(&self) -> telemetry::LogSettings {
+        self.log.application.clone()
+    }
+
+    /// Whether there is an access log.
+    pub fn has_access_log(&self) -> bool {
+        self.log.access
     }
 }
 

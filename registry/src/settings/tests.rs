@@ -36,7 +36,74 @@ fn the_file_of_the_image_is_understood() {
     )
     .expect("starts");
     assert_eq!(settings.storage.root, Path::new("/data"));
-    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert_eq!(warnings, ["`storage.cache` has no effect: nothing needs to be cached on a filesystem"]);
+    let fields = &settings.log.application.fields;
+    assert_eq!(fields.get("service").and_then(|value| value.as_str()), Some("registry"));
+    let [check] = settings.health.as_slice() else { panic!("one check: {:?}", settings.health) };
+    assert!(matches!(check.subject, Subject::Storage));
+    assert_eq!((check.interval.as_secs(), check.threshold), (10, 3));
+}
+
+#[test]
+fn log_settings_are_read_from_the_file_and_from_variables() {
+    let (settings, _) = load_with(
+        "loglevel: error\nlog: {accesslog: {disabled: true}, fields: {environment: staging}}",
+        &[("REGISTRY_LOG_FIELDS_REPLICA", "2"), ("REGISTRY_LOG_REPORTCALLER", "true")],
+    )
+    .expect("starts");
+    let log = settings.log();
+    assert_eq!(log.level, "error".parse::<tracing::level_filters::LevelFilter>().expect("a level"));
+    assert!(log.report_caller && !settings.has_access_log());
+    let fields: Vec<String> = log.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(fields, ["environment=\"staging\"", "replica=2"]);
+    let (settings, warnings) =
+        load_yaml("auth: none\nlog: {hooks: [{type: mail, levels: [panic]}]}").expect("starts");
+    assert!(settings.has_access_log());
+    assert!(warnings[0].starts_with("`log.hooks` has no effect: no mail is sent"), "{warnings:?}");
+    let error = load_yaml("auth: none\nlog: {level: loud}").expect_err("no level").to_string();
+    assert!(error.contains("`log.level` is `loud`"), "{error}");
+}
+
+#[test]
+fn the_listener_for_operators_has_an_address_and_perhaps_metrics() {
+    let debug = |yaml: &str| load_yaml(&format!("auth: none\nhttp: {{debug: {yaml}}}")).expect(yaml);
+    let (settings, warnings) = debug("{addr: ':5001', prometheus: {enabled: true, path: /numbers}}");
+    let debug_settings = settings.http.debug.expect("a listener");
+    assert_eq!(debug_settings.address, ":5001");
+    assert_eq!(debug_settings.metrics_path.as_deref(), Some("/numbers"));
+    assert_eq!(warnings, Vec::<String>::new());
+    let (settings, _) = debug("{addr: ':5001'}");
+    assert_eq!(settings.http.debug.expect("a listener").metrics_path, None);
+    let (settings, warnings) = debug("{prometheus: {enabled: true}}");
+    assert!(settings.http.debug.is_none());
+    assert!(warnings[0].contains("`http.debug.addr` is not set"), "{warnings:?}");
+    assert!(load_yaml("auth: none\nhttp: {debug: {addr: ':1', prometheus: {path: x}}}").is_err());
+}
+
+#[test]
+fn health_checks_are_complete_or_refused() {
+    let (settings, _) = load_yaml(
+        "auth: none\nhealth:\n  file: [{file: /down}]\n  http:\n  - {uri: 'http://a/x', headers: {X-A: [b, c]}, \
+         interval: 5s, threshold: 2, timeout: 1s}\n  - {uri: 'http://a/y', statuscode: 204}\n  tcp: [{addr: 'a:80'}]\n",
+    )
+    .expect("starts");
+    let [file, first, second, tcp] = settings.health.as_slice() else { panic!("{:?}", settings.health) };
+    assert!(matches!(&file.subject, Subject::NoFile(path) if path == Path::new("/down")));
+    assert_eq!((file.interval.as_secs(), file.threshold), (10, 0));
+    let Subject::Http { status, headers, timeout, .. } = &first.subject else { panic!("{first:?}") };
+    assert_eq!((status.as_u16(), headers.len(), timeout.as_secs()), (200, 2, 1));
+    assert_eq!((first.interval.as_secs(), first.threshold), (5, 2));
+    assert!(matches!(&second.subject, Subject::Http { status, .. } if status.as_u16() == 204));
+    assert!(matches!(&tcp.subject, Subject::Tcp { timeout, .. } if timeout.as_secs() == 10));
+    for (yaml, word) in [
+        ("http: [{uri: 'http://u:secret@a/'}]", "password"),
+        ("http: [{uri: 'ftp://a/'}]", "ftp://a/"),
+        ("http: [{uri: 'http://a/', statuscode: 99}]", "99"),
+        ("tcp: [{addr: a}]", "host:port"),
+    ] {
+        let error = load_yaml(&format!("auth: none\nhealth: {{{yaml}}}")).expect_err(yaml).to_string();
+        assert!(error.contains(word) && !error.contains("secret"), "{error}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! Absence is `None`, `false` or an enum variant, never an error: only the caller knows what was not found.
 //!
 //! Reading order: [`layout`] draws the key tree and is the only place that spells a key, [`Storage`] below is the
-//! contract of a driver, [`filesystem`] is a driver, [`error`] is how it fails, `conformance` is the suite every
+//! contract of a driver, [`filesystem`] is a driver, `measured` times any of them, [`error`] is how it fails, `conformance` is the suite every
 //! driver passes.
 
 use std::any::Any;
@@ -26,6 +26,8 @@ pub mod layout;
 pub mod error;
 
 pub mod filesystem;
+
+pub(crate) mod measured;
 
 #[cfg(test)]
 pub(crate) mod conformance;

@@ -5,15 +5,17 @@
 //! business of the handler that reads it.)
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 
+use super::access_log::AccessLog;
 use super::client_address::TrustedProxies;
 use super::fallback;
 use super::health::Health;
-use super::request_log;
+use super::request_log::{self, Surroundings};
 use super::response_headers::ResponseHeaders;
 use super::shutdown::Shutdown;
 use super::sockets::{BoundAddress, BoundSocket, Endpoint};
@@ -68,11 +70,11 @@ pub enum ListenError {
 }
 
 /// A bound socket that does not serve yet.
-#[derive(Debug)]
 pub struct Listener {
     socket: BoundSocket,
     tls: Option<Tls>,
     settings: ListenerSettings,
+    access_log: Option<AccessLog>,
 }
 
 impl Listener {
@@ -84,7 +86,13 @@ impl Listener {
         if tls.is_some() && matches!(socket, BoundSocket::Unix(..)) {
             return Err(ListenError::TlsOnUnixSocket);
         }
-        Ok(Self { socket, tls, settings })
+        Ok(Self { socket, tls, settings, access_log: None })
+    }
+
+    /// Writes a line to the access log for each request.
+    #[must_use]
+    pub fn with_access_log(self, access_log: AccessLog) -> Self {
+        Self { access_log: Some(access_log), ..self }
     }
 
     /// Says what would keep [`Self::bind`] from working, as far as can be told without taking the address.
@@ -107,15 +115,20 @@ impl Listener {
     where
         F: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     {
-        let proxies = self.settings.trusted_proxies.clone();
+        let surroundings = Arc::new(Surroundings {
+            proxies: self.settings.trusted_proxies.clone(),
+            tls: self.tls.is_some(),
+            access_log: self.access_log,
+        });
         let headers = self.settings.headers.clone();
-        let tls = self.tls.is_some();
+        let gate = health.clone();
         let health = health.configure(shutdown.clone());
         let app = move || {
-            let (proxies, headers) = (proxies.clone(), headers.clone());
+            let (gate, headers, surroundings) = (gate.clone(), headers.clone(), surroundings.clone());
             App::new()
+                .wrap(from_fn(move |request, next| gate.clone().pass(request, next)))
                 .wrap(from_fn(move |request, next| headers.clone().around(request, next)))
-                .wrap(from_fn(move |request, next| request_log::around(proxies.clone(), tls, request, next)))
+                .wrap(from_fn(move |request, next| request_log::around(surroundings.clone(), request, next)))
                 .configure(health.clone())
                 .configure(routes.clone())
                 .default_service(web::to(fallback::not_found))

@@ -21,7 +21,14 @@ pub mod client_address;
 
 pub mod request_log;
 
+pub mod access_log;
 pub mod response_headers;
+
+mod answer_body;
+
+pub mod metrics;
+
+pub mod debug;
 
 pub mod fallback;
 

@@ -8,23 +8,31 @@
 
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue, USER_AGENT};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest};
 use futures_util::FutureExt as _;
 use uuid::Uuid;
 
+use super::access_log::AccessLog;
+use super::answer_body::{WatchedBody, Watchers};
 use super::client_address::{Client, TrustedProxies};
 use super::fallback::{ErrorNote, InternalError};
+use super::metrics::http::Handling;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longest user agent that is written.
 const MAX_USER_AGENT: usize = 200;
+
+/// Longest path that is written: names and references of the protocol fit.
+const MAX_PATH: usize = 1000;
 
 /// What handlers add to the line of their request.
 #[derive(Debug, Default)]
@@ -47,21 +55,30 @@ impl RequestLog {
     }
 }
 
-/// Runs a request: gives it an id and a client address, catches panics, writes the line.
+/// What stands around every request.
+#[derive(Clone)]
+pub(super) struct Surroundings {
+    pub(super) proxies: TrustedProxies,
+    pub(super) tls: bool,
+    pub(super) access_log: Option<AccessLog>,
+}
+
+/// Runs a request: gives it an id and a client address, catches panics, writes the lines.
 pub(super) async fn around(
-    proxies: TrustedProxies,
-    tls: bool,
+    surroundings: Arc<Surroundings>,
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<WatchedBody>, Error> {
     let started = Instant::now();
     let id = Uuid::new_v4().to_string();
-    Client::remember(&request, &proxies, tls);
+    Client::remember(&request, &surroundings.proxies, surroundings.tls);
     request.extensions_mut().insert(RequestLog { id: id.clone(), ..RequestLog::default() });
     let method = request.method().clone();
-    let path = request.path().to_owned();
+    // A path may be as long as a head may be, and a line is kept.
+    let path: String = request.path().chars().take(MAX_PATH).collect();
     let user_agent = user_agent(&request);
     let client = request.extensions().get::<Client>().and_then(|client| client.address);
+    let line = surroundings.access_log.as_ref().map(|log| log.begin(&request, client));
     let client = client.map_or_else(|| "-".to_owned(), |address| address.to_string());
 
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().await;
@@ -71,16 +88,23 @@ pub(super) async fn around(
             request.id = id, http.method = %method, http.path = path, http.status = 500, duration_ms,
             client.address = client, user_agent, "request handler panicked"
         );
-        return Err(InternalError { request_id: id }.into());
+        let error = Error::from(InternalError { request_id: id });
+        if let Some(line) = line {
+            line.end_with_error(&error);
+        }
+        return Err(error);
     };
     let mut response = match outcome {
-        Ok(response) => response,
+        Ok(response) => response.map_into_boxed_body(),
         Err(error) => {
             let status = error.as_response_error().status_code().as_u16();
             tracing::info!(
                 request.id = id, http.method = %method, http.path = path, http.status = status, duration_ms,
                 client.address = client, user_agent, "request"
             );
+            if let Some(line) = line {
+                line.end_with_error(&error);
+            }
             return Err(error);
         }
     };
@@ -104,7 +128,10 @@ pub(super) async fn around(
             client.address = client, user_agent, subject, error.code = code, error.cause = cause, "request"
         );
     }
-    Ok(response)
+    let is_head = method == Method::HEAD;
+    let handling = response.request().extensions_mut().remove::<Handling>();
+    let watchers = Watchers { line: line.map(|line| (line, subject)), handling, status, is_head };
+    Ok(response.map_body(|_, body| WatchedBody::new(body, watchers)))
 }
 
 fn user_agent(request: &ServiceRequest) -> String {

@@ -26,8 +26,7 @@ use clap::Parser as _;
 use ring::rand::SystemRandom;
 use shared::clock::SystemClock;
 use shared::server::settings::process_environment;
-use shared::server::telemetry::{self, LogFormat, LogSettings};
-use tracing::level_filters::LevelFilter;
+use shared::server::telemetry;
 
 use crate::app;
 use crate::domain::administration::Administration;
@@ -75,7 +74,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
 
 /// Commands are quiet: what they did is their answer.
 fn log_quietly() {
-    telemetry::start(LogSettings { level: LevelFilter::WARN, format: LogFormat::Text });
+    telemetry::start_quietly();
 }
 
 async fn administration(settings: &TokenServerSettings) -> Result<Administration, CliError> {

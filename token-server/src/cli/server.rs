@@ -19,7 +19,7 @@ use crate::settings::TokenServerSettings;
 
 /// Runs the server.
 pub(super) async fn serve(settings: TokenServerSettings, loaded: &Loaded) -> Result<(), CliError> {
-    telemetry::start(settings.log);
+    let _logging = telemetry::start(settings.log.clone())?;
     descriptors::raise_limit();
     for warning in loaded.warnings() {
         tracing::warn!("{warning}");

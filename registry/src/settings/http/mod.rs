@@ -14,6 +14,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use shared::secret::Secret;
 use shared::server::client_address::TrustedProxies;
+use shared::server::debug::DebugSettings;
 use shared::server::listener::ListenerSettings;
 use shared::server::response_headers::ResponseHeaders;
 use shared::server::settings::{Key, Kind};
@@ -93,6 +94,7 @@ pub(super) struct RawHttp {
     headers: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     tls: tls::RawTls,
+    debug: debug::RawDebug,
 }
 
 /// How the registry is reached.
@@ -102,6 +104,8 @@ pub(crate) struct HttpSettings {
     /// Key of the `_state` parameter; random for this process when empty.
     pub(crate) secret: Secret,
     pub(crate) locations: LocationSettings,
+    /// The listener for operators, if there is one.
+    pub(crate) debug: Option<DebugSettings>,
 }
 
 impl RawHttp {
@@ -118,6 +122,7 @@ impl RawHttp {
         let tls = self.tls.parse(findings);
         let headers = headers(&self.headers, findings);
         let locations = LocationSettings::parse(&self.prefix, &self.host, self.relativeurls, findings);
+        let debug = self.debug.parse(findings);
         Some(HttpSettings {
             listener: ListenerSettings {
                 endpoint: endpoint?,
@@ -130,6 +135,7 @@ impl RawHttp {
             },
             secret: self.secret,
             locations,
+            debug,
         })
     }
 }

@@ -36,6 +36,9 @@ mod appender;
 
 mod locks;
 
+/// What metrics and health checks call this driver.
+pub const NAME: &str = "filesystem";
+
 /// How many blocking calls run at the same time unless the operator says otherwise.
 pub const DEFAULT_MAX_THREADS: usize = 100;
 

@@ -1,5 +1,8 @@
 //! Liveness and readiness: `/healthz` says that the process answers, `/readyz` that it can do its work.
 //!
+//! Checks of two kinds: those that readiness runs when it is asked, and those of [`watch`] that an operator set up.
+//! While one of the latter fails, everything but these two addresses is refused.
+//!
 //! *Invariant:* readiness turns to 503 before the listener closes, so that a load balancer stops sending first.
 
 use std::collections::BTreeMap;
@@ -7,12 +10,27 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{HttpResponse, web};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpResponse, web};
 use serde::Serialize;
 
+use self::watch::Watches;
+use super::fallback::error_response;
 use super::shutdown::Shutdown;
+use crate::error_body::{ErrorBody, ErrorCode};
+
+pub mod watch;
+
+/// Addresses that answer whatever the background checks say.
+const LIVENESS: &str = "/healthz";
+const READINESS: &str = "/readyz";
+
+/// Clients that wait at all wait this long.
+const RETRY_AFTER_SECONDS: &str = "5";
 
 /// A check that takes longer than this has failed.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -24,6 +42,7 @@ type Check = Arc<dyn Fn() -> CheckFuture + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Health {
     checks: Vec<(&'static str, Check)>,
+    watches: Arc<Watches>,
 }
 
 impl Health {
@@ -38,17 +57,37 @@ impl Health {
         self
     }
 
+    /// Refuses requests while one of these checks fails; somebody has to run them.
+    #[must_use]
+    pub fn watching(self, watches: Arc<Watches>) -> Self {
+        Self { watches, ..self }
+    }
+
+    /// Runs a request, or refuses it because a background check fails.
+    pub(super) async fn pass(
+        self,
+        request: ServiceRequest,
+        next: Next<impl MessageBody + 'static>,
+    ) -> Result<ServiceResponse<BoxBody>, Error> {
+        if !self.watches.is_failing() || [LIVENESS, READINESS].contains(&request.path()) {
+            return Ok(next.call(request).await?.map_into_boxed_body());
+        }
+        let body = ErrorBody::with_message(ErrorCode::Unavailable, "service unavailable")
+            .detail("health check failed: please see /debug/health");
+        let mut response = error_response(StatusCode::SERVICE_UNAVAILABLE, &body);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        Ok(request.into_response(response))
+    }
+
     /// Routes for both questions.
     pub(super) fn configure(self, shutdown: Shutdown) -> impl Fn(&mut web::ServiceConfig) + Clone {
         move |config: &mut web::ServiceConfig| {
             let health = self.clone();
             let shutdown = shutdown.clone();
+            config
+                .route(LIVENESS, web::get().to(|| async { answer(StatusCode::OK, "ok", &BTreeMap::new()) }));
             config.route(
-                "/healthz",
-                web::get().to(|| async { answer(StatusCode::OK, "ok", &BTreeMap::new()) }),
-            );
-            config.route(
-                "/readyz",
+                READINESS,
                 web::get().to(move || {
                     let (health, shutdown) = (health.clone(), shutdown.clone());
                     async move { health.readiness(&shutdown).await }
@@ -66,11 +105,13 @@ impl Health {
             (*name, outcome.unwrap_or_else(|_| Err("no answer in time".into())))
         });
         let outcomes = futures_util::future::join_all(outcomes).await;
-        let ready = outcomes.iter().all(|(_, outcome)| outcome.is_ok());
-        let checks = outcomes
+        let failures = self.watches.failures();
+        let ready = failures.is_empty() && outcomes.iter().all(|(_, outcome)| outcome.is_ok());
+        let mut checks: BTreeMap<&str, String> = outcomes
             .into_iter()
             .map(|(name, outcome)| (name, outcome.err().unwrap_or_else(|| "ok".into())))
             .collect();
+        checks.extend(failures.iter().map(|(name, error)| (name.as_str(), error.clone())));
         if ready {
             answer(StatusCode::OK, "ready", &checks)
         } else {
