@@ -8,7 +8,8 @@
 //! Reading order: what ends with the run ([`watchdog`]), other programs ([`program`]), the database ([`database`],
 //! [`audit`], [`gate`]), the two servers ([`settings`], [`server`], [`stack`], [`edited`]), who speaks to them
 //! ([`client`], [`actors`], [`forge`], [`forgery`], [`key_source`]), what is pushed ([`tar`], [`images`],
-//! [`layout`]), the real clients and the real peer, and how answers are compared.
+//! [`layout`]), the real clients and the real peer, the [`trees`] registries leave, and how
+//! answers are compared.
 
 pub mod watchdog;
 
@@ -55,6 +56,8 @@ pub mod containers;
 pub mod containerd;
 
 pub mod peer;
+
+pub mod trees;
 
 pub mod heavy;
 

@@ -7,8 +7,18 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::client::http_client;
-use crate::program;
+use crate::program::{self, Said};
 use crate::watchdog::Guarded;
+
+/// Runs its garbage collection on a tree that nobody serves.
+pub async fn collect_garbage(root: &Path, flags: &[&str]) -> anyhow::Result<Said> {
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("config.yml");
+    let text = format!("version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\n", root.display());
+    std::fs::write(&config, text)?;
+    let mut command = tokio::process::Command::new(program::find("docker-registry", "docker-registry")?);
+    program::run(command.arg("garbage-collect").args(flags).arg(config), "").await
+}
 
 /// A running distribution registry.
 #[derive(Debug)]

@@ -61,6 +61,10 @@ mod clients_containerd;
 
 mod interop;
 
+mod collection;
+
+mod adoption;
+
 mod crash;
 
 mod database_away;
