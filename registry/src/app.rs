@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use actix_web::web;
 use anyhow::{Context as _, bail};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::{Map, Value, json};
 use shared::clock::Clock;
@@ -23,6 +25,7 @@ use shared::server::shutdown::Shutdown;
 use shared::server::sockets::BoundAddress;
 use shared::server::telemetry::sink::Sink;
 
+use crate::auth::htpasswd::Htpasswd;
 use crate::auth::refresh::KeyRefresher;
 use crate::auth::trusted_keys::TrustedKeys;
 use crate::auth::verifier::Verifier;
@@ -43,7 +46,10 @@ pub struct Registry {
     watches: Arc<Watches>,
     log_sinks: Vec<Sink>,
     state: RegistryState,
-    keys: Option<(Arc<TrustedKeys>, Arc<KeyRefresher>)>,
+    /// Where tokens are checked.
+    keys: Option<Arc<TrustedKeys>>,
+    /// What runs beside the requests, for as long as they are served.
+    background: Vec<BoxFuture<'static, ()>>,
 }
 
 /// The images these settings name, without anybody serving them.
@@ -72,15 +78,22 @@ impl Registry {
         }
         let watches = health_checks::watches(settings.health, &storage, filesystem::NAME)
             .context("no HTTP client can be made")?;
+        let mut background: Vec<BoxFuture<'static, ()>> = Vec::new();
         let (auth, keys) = match settings.auth {
             AuthSettings::Open => (Auth::Open, None),
             AuthSettings::Token(token) => {
                 let (auth, keys) = token_auth(*token, clock.clone())?;
+                background.extend(auth.refreshers.iter().map(|refresher| refresher.clone().run().boxed()));
                 (Auth::Token(Box::new(auth)), Some(keys))
+            }
+            AuthSettings::Htpasswd(htpasswd) => {
+                let door = Arc::new(Htpasswd::load(htpasswd, clock.clone(), &random)?);
+                background.push(door.clone().keep_fresh().boxed());
+                (Auth::Htpasswd(door), None)
             }
         };
         let state_key = if settings.http.secret.is_empty() {
-            StateKey::made_up(&random_secret(&SystemRandom::new())?)
+            StateKey::made_up(&random_secret(&random)?)
         } else {
             StateKey::configured(settings.http.secret.expose().as_bytes())
         };
@@ -104,7 +117,7 @@ impl Registry {
             metrics: http_metrics,
         };
         let (watches, log_sinks) = (Arc::new(watches), Vec::new());
-        Ok(Self { listener, debug, metrics, watches, log_sinks, state, keys })
+        Ok(Self { listener, debug, metrics, watches, log_sinks, state, keys, background })
     }
 
     /// Writes an access log to `access`, if there is to be one, and tells how many lines of both logs were lost.
@@ -137,9 +150,7 @@ impl Registry {
             let repositories = repositories.clone();
             async move { repositories.storage().check().await.map_err(|error| error.to_string()) }
         });
-        let mut refreshing = None;
-        if let Some((keys, refresher)) = self.keys {
-            refreshing = Some(tokio::spawn(refresher.run()));
+        if let Some(keys) = self.keys {
             health = health.with("trusted keys", move || {
                 let loaded = !keys.is_empty();
                 async move {
@@ -160,13 +171,14 @@ impl Registry {
         let watches = self.watches;
         let watching = tokio::spawn(async move { watches.run().await });
         let state = web::Data::new(self.state);
+        let background: Vec<_> = self.background.into_iter().map(tokio::spawn).collect();
         let outcome =
             self.listener.run(health, shutdown, move |config| routes::configure(config, &state)).await;
         watching.abort();
         if let Some(debug) = debug {
             debug.stop().await;
         }
-        if let Some(task) = refreshing {
+        for task in background {
             task.abort();
         }
         outcome.context("the HTTP server failed")
@@ -209,26 +221,32 @@ fn count_tokens(metrics: &mut Metrics, auth: &TokenAuth) {
     metrics.register_outcomes(
         "registry_token_key_refreshes",
         "Fetches of the keys that tokens are checked with",
-        auth.refresher.outcomes(),
+        &auth.refreshes,
     );
 }
 
-type Keys = (Arc<TrustedKeys>, Arc<KeyRefresher>);
-
-fn token_auth(settings: TokenSettings, clock: Arc<dyn Clock>) -> anyhow::Result<(TokenAuth, Keys)> {
+fn token_auth(
+    settings: TokenSettings,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<(TokenAuth, Arc<TrustedKeys>)> {
     let keys = Arc::new(TrustedKeys::default());
-    let refresher =
-        Arc::new(KeyRefresher::new(settings.keys, keys.clone()).context("no HTTP client can be made")?);
-    refresher.load_local()?;
+    let (mut refreshers, outcomes) = (Vec::new(), Outcomes::default());
+    for source in settings.keys {
+        let refresher = KeyRefresher::new(source, keys.clone(), outcomes.clone())
+            .context("no HTTP client can be made")?;
+        refresher.load_local()?;
+        refreshers.push(Arc::new(refresher));
+    }
     let forward = settings.forward.map(Forward::new).transpose().context("no HTTP client can be made")?;
     let auth = TokenAuth {
         verifier: Verifier::new(settings.expectations, keys.clone(), clock),
-        refresher: refresher.clone(),
+        refreshers,
+        refreshes: outcomes,
         realm: settings.realm,
         forward,
         verifications: Outcomes::default(),
     };
-    Ok((auth, (keys, refresher)))
+    Ok((auth, keys))
 }
 
 /// Good for one process: a replica running the distribution registry cannot continue its uploads.

@@ -58,7 +58,7 @@ impl fmt::Display for BearerChallenge {
 }
 
 /// Prints a text as a quoted string; what a header cannot carry becomes `?`.
-struct Quoted<'a>(&'a str);
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

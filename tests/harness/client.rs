@@ -1,7 +1,7 @@
 //! A registry client that does the token dance the way the Docker engine does.
 //!
 //! It asks without a token, reads the realm and the scope from the challenge, fetches a token with Basic
-//! credentials and asks again. [`OciClient::raw`] does none of this and sends exactly what a test wrote.
+//! credentials and asks again; a challenge for a password is answered with the password. [`OciClient::raw`] does none of this and sends exactly what a test wrote.
 //!
 //! *Invariant:* it never guesses: realm, service, scope and upload addresses come from what the registry said.
 
@@ -139,9 +139,18 @@ impl OciClient {
     }
 
     /// Sends a request, fetches a token when it is challenged, and sends it again; once more when the registry then
-    /// asks for a wider token.
+    /// asks for a wider token. Where a password is asked for, it is sent.
     pub async fn send(&self, request: &Request) -> anyhow::Result<Answer> {
         let mut answer = self.raw(request).await?;
+        let asks_for_password = |answer: &Answer| {
+            answer.header(WWW_AUTHENTICATE.as_str()).is_some_and(|challenge| challenge.starts_with("Basic "))
+        };
+        if answer.status == 401
+            && asks_for_password(&answer)
+            && let Some((user, password)) = &self.credentials
+        {
+            return self.raw(&request.clone().header(AUTHORIZATION, basic(user, password))).await;
+        }
         let mut last = None;
         while answer.status == 401 {
             let challenge = answer.header(WWW_AUTHENTICATE.as_str()).and_then(BearerChallenge::parse);

@@ -6,7 +6,7 @@
 //! *Invariant:* a test that cannot run fails with a sentence that says what is missing; nothing is ever skipped.
 //!
 //! Reading order: what ends with the run ([`watchdog`]), other programs ([`program`]), the database ([`database`],
-//! [`audit`], [`gate`]), the two servers ([`settings`], [`server`], [`stack`], [`edited`]), who speaks to them
+//! [`audit`], [`gate`]), the two servers ([`settings`], [`passwords`], [`server`], [`stack`], [`edited`]), who speaks to them
 //! ([`client`], [`actors`], [`forge`], [`forgery`], [`key_source`]), what is pushed ([`tar`], [`images`],
 //! [`layout`]), the real clients and the real peer, the [`trees`] registries leave, and how
 //! answers are compared.
@@ -22,6 +22,8 @@ pub mod audit;
 pub mod gate;
 
 pub mod settings;
+
+pub mod passwords;
 
 pub mod server;
 

@@ -17,6 +17,12 @@ pub const PEER_SERVICE: &str = "peer-registry";
 /// Path of the token server's public keys.
 pub const KEYS_PATH: &str = "/.well-known/jwks.json";
 
+/// What people are told they log in to where there is a password file.
+pub const REALM: &str = "Registry of a test";
+
+/// A token endpoint that nobody is expected to ask.
+const NOWHERE: &str = "http://127.0.0.1:1/token";
+
 /// What differs between tests.
 #[derive(Clone, Debug)]
 pub struct TokenServerOptions {
@@ -66,6 +72,16 @@ pub enum Auth {
         /// `strict` or `standard`.
         profile: &'static str,
     },
+    /// Certificates in a file, and nothing else; the issuer exists only in the test.
+    Certificates {
+        /// The bundle.
+        file: PathBuf,
+    },
+    /// Users and passwords in a file, such as [`crate::passwords::write`] makes.
+    Htpasswd {
+        /// The password file.
+        file: PathBuf,
+    },
 }
 
 /// What differs between tests.
@@ -89,23 +105,29 @@ pub fn write_registry(folder: &Path, options: &RegistryOptions) -> anyhow::Resul
          rootdirectory: {}\n  delete:\n    enabled: true\n",
         root.display()
     );
-    let token = |text: &mut String, realm: &str, jwks: &str, profile: &str| {
+    let token = |text: &mut String, realm: &str, keys: &str, profile: &str| {
         write!(
             text,
             "auth:\n  token:\n    realm: {realm}\n    service: {SERVICE}\n    issuer: {ISSUER}\n    \
-             jwks: {jwks}\n    profile: {profile}\n"
+             {keys}\n    profile: {profile}\n"
         )
     };
     match auth {
         Auth::Open => text.push_str("auth: none\n"),
         Auth::TokenServer { url, same_origin } => {
-            token(&mut text, &format!("{url}/token"), &format!("{url}{KEYS_PATH}"), "strict")?;
+            token(&mut text, &format!("{url}/token"), &format!("jwks: {url}{KEYS_PATH}"), "strict")?;
             if *same_origin {
                 write!(text, "    autoredirect: true\n    forward: {url}/token\n")?;
             }
         }
         Auth::Keys { file, profile } => {
-            token(&mut text, "http://127.0.0.1:1/token", &file.display().to_string(), profile)?;
+            token(&mut text, NOWHERE, &format!("jwks: {}", file.display()), profile)?;
+        }
+        Auth::Certificates { file } => {
+            token(&mut text, NOWHERE, &format!("rootcertbundle: {}", file.display()), "standard")?;
+        }
+        Auth::Htpasswd { file } => {
+            write!(text, "auth:\n  htpasswd:\n    realm: {REALM}\n    path: {}\n", file.display())?;
         }
     }
     let file = folder.join("registry.yml");

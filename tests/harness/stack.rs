@@ -215,6 +215,16 @@ impl LoneRegistry {
     pub fn url(&self) -> String {
         format!("http://{}", self.server.address())
     }
+
+    /// `host:port`.
+    pub fn address(&self) -> String {
+        self.server.address().to_string()
+    }
+
+    /// A client with the usual password of this user.
+    pub fn client(&self, user: &str) -> anyhow::Result<OciClient> {
+        OciClient::new(&self.url(), user, &password_of(user))
+    }
 }
 
 async fn start_registry(

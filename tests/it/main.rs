@@ -29,6 +29,8 @@ mod access_matrix;
 
 mod odd_tokens;
 
+mod htpasswd;
+
 mod trusted_keys;
 
 mod secrecy;

@@ -10,6 +10,7 @@ use ring::rand::SystemRandom;
 use shared::clock::Clock;
 use shared::server::health::Health;
 use shared::server::listener::{ListenError, Listener};
+use shared::server::passwords::verified::VerifiedPasswords;
 use shared::server::shutdown::Shutdown;
 use shared::server::sockets::BoundAddress;
 
@@ -22,9 +23,9 @@ use crate::domain::error::TokenServerError;
 use crate::domain::key_store;
 use crate::domain::opaque_token::TokenMac;
 use crate::domain::password::PasswordHasher;
+use crate::domain::random::NoRandomness;
 use crate::domain::refresh::RefreshTokens;
 use crate::domain::token_issuer::TokenIssuer;
-use crate::domain::verified_passwords::VerifiedPasswords;
 use crate::http::key_set::PublishedKeySet;
 use crate::http::{Services, routes};
 use crate::settings::{DatabaseSettings, Migrate, TokenServerSettings};
@@ -84,7 +85,8 @@ impl TokenServer {
         let passwords = settings.passwords;
         let hasher = PasswordHasher::new(passwords.concurrency, passwords.queue, random.clone());
         let hasher = Arc::new(hasher.map_err(TokenServerError::from)?);
-        let verified = VerifiedPasswords::new(passwords.cache, &random).map_err(TokenServerError::from)?;
+        let verified = VerifiedPasswords::new(passwords.cache, &random)
+            .map_err(|_| TokenServerError::from(NoRandomness))?;
         let refresh_tokens = RefreshTokens::new(TokenMac::new(&settings.secret), settings.refresh);
         let repeats = Arc::new(AuditRepeats::default());
         let authenticator = Arc::new(Authenticator::new(

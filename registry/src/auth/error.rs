@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::certificates::ChainError;
 use super::verifier::VerifiedToken;
 
 /// Why a bearer text is not a valid token.
@@ -20,6 +21,8 @@ pub(crate) enum TokenError {
     Algorithm,
     #[error("the token is signed with an unknown key")]
     UnknownKey,
+    #[error("the chain of certificates in the token is not trusted: {0}")]
+    Chain(ChainError),
     #[error("the token signature is wrong")]
     BadSignature,
     #[error("the token has no usable `{0}` claim")]
@@ -45,7 +48,7 @@ impl TokenError {
     pub(crate) const fn outcome(&self) -> &'static str {
         match self {
             Self::Expired(_) => "expired",
-            Self::UnknownKey => "unknown_key",
+            Self::UnknownKey | Self::Chain(_) => "unknown_key",
             Self::BadSignature => "bad_signature",
             Self::NoKeys => "no_keys",
             Self::WrongIssuer | Self::WrongAudience => "not_for_us",

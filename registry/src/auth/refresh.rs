@@ -1,4 +1,4 @@
-//! How the trusted keys stay fresh: from a URL with the last good set kept on disk, or from a file.
+//! How the trusted keys stay fresh: from a URL with the last good set kept on disk, from a file, or from certificates.
 //!
 //! *Invariant:* a source that fails takes no key away; an unknown key id causes at most one fetch in
 //! [`UNKNOWN_KEY_INTERVAL`], however many tokens carry it.
@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
+use super::certificates::{Bundle, BundleError};
 use super::remembered_keys;
 use super::trusted_keys::TrustedKeys;
 use crate::outgoing;
@@ -41,6 +42,23 @@ pub(crate) enum KeySource {
     Url { url: Url, issuer: String, cache: PathBuf },
     /// A document on disk.
     File(PathBuf),
+    /// Certificates on disk.
+    Certificates(PathBuf),
+}
+
+impl KeySource {
+    /// Whether a file on this machine can be used, for whoever only wants to know.
+    pub(crate) fn check(&self) -> Result<(), KeySourceError> {
+        match self {
+            Self::Url { .. } => Ok(()),
+            Self::File(path) => {
+                let (document, name) = (read(path)?, path.display().to_string());
+                let usable = TrustedKeys::default().replace(parse(&document, &name)?);
+                if usable { Ok(()) } else { Err(KeySourceError::Unusable(name)) }
+            }
+            Self::Certificates(path) => read_bundle(path).map(|_| ()),
+        }
+    }
 }
 
 /// Why a set could not be loaded.
@@ -52,6 +70,8 @@ pub(crate) enum KeySourceError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{0} is not a set of public keys, or holds none that can be used")]
     Unusable(String),
+    #[error("{} is no bundle of certificates: {source}", path.display())]
+    Certificates { path: PathBuf, source: BundleError },
     #[error("{0} is too large for a set of keys")]
     TooLarge(String),
 }
@@ -67,15 +87,19 @@ pub(crate) struct KeyRefresher {
 }
 
 impl KeyRefresher {
-    pub(crate) fn new(source: KeySource, keys: Arc<TrustedKeys>) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(
+        source: KeySource,
+        keys: Arc<TrustedKeys>,
+        outcomes: Outcomes,
+    ) -> Result<Self, reqwest::Error> {
         let client = outgoing::client(FETCH_TIMEOUT)?;
-        Ok(Self { source, client, keys, last_unknown: Mutex::new(None), outcomes: Outcomes::default() })
+        Ok(Self { source, client, keys, last_unknown: Mutex::new(None), outcomes })
     }
 
-    /// Loads what is at hand without the network. For a file this is all there is, so its failure is an error.
+    /// Loads what is at hand without the network. For files this is all there is, so their failure is an error.
     pub(crate) fn load_local(&self) -> Result<(), KeySourceError> {
         match &self.source {
-            KeySource::File(path) => self.take(&read(path)?, &path.display().to_string()).map(|_| ()),
+            KeySource::File(_) | KeySource::Certificates(_) => self.load_file(),
             KeySource::Url { url, issuer, cache } => {
                 match remembered_keys::read(cache, url, issuer) {
                     Ok(Some(set)) => {
@@ -93,7 +117,7 @@ impl KeyRefresher {
     pub(crate) async fn run(self: Arc<Self>) {
         let interval = match self.source {
             KeySource::Url { .. } => URL_INTERVAL,
-            KeySource::File(_) => FILE_INTERVAL,
+            KeySource::File(_) | KeySource::Certificates(_) => FILE_INTERVAL,
         };
         let mut retry = FIRST_RETRY;
         loop {
@@ -127,11 +151,6 @@ impl KeyRefresher {
         self.keys.generation() != generation
     }
 
-    /// How refreshes ended.
-    pub(crate) fn outcomes(&self) -> &Outcomes {
-        &self.outcomes
-    }
-
     async fn refresh(&self) -> Result<(), KeySourceError> {
         let outcome = self.refresh_uncounted().await;
         self.outcomes.count(if outcome.is_ok() { "refreshed" } else { "failed" });
@@ -140,7 +159,7 @@ impl KeyRefresher {
 
     async fn refresh_uncounted(&self) -> Result<(), KeySourceError> {
         match &self.source {
-            KeySource::File(path) => self.take(&read(path)?, &path.display().to_string()).map(|_| ()),
+            KeySource::File(_) | KeySource::Certificates(_) => self.load_file(),
             KeySource::Url { url, issuer, cache } => {
                 let document = self.fetch(url).await?;
                 let before = self.keys.generation();
@@ -150,6 +169,18 @@ impl KeyRefresher {
                 {
                     tracing::warn!(%error, file = %cache.display(), "trusted keys not remembered on disk");
                 }
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads what lies on this machine.
+    fn load_file(&self) -> Result<(), KeySourceError> {
+        match &self.source {
+            KeySource::Url { .. } => Ok(()),
+            KeySource::File(path) => self.take(&read(path)?, &path.display().to_string()).map(|_| ()),
+            KeySource::Certificates(path) => {
+                self.keys.replace_certificates(read_bundle(path)?);
                 Ok(())
             }
         }
@@ -175,10 +206,18 @@ impl KeyRefresher {
     }
 
     fn take(&self, document: &[u8], name: &str) -> Result<KeySet, KeySourceError> {
-        let unusable = || KeySourceError::Unusable(name.to_owned());
-        let set: KeySet = serde_json::from_slice(document).map_err(|_| unusable())?;
-        if self.keys.replace(set.clone()) { Ok(set) } else { Err(unusable()) }
+        let set = parse(document, name)?;
+        if self.keys.replace(set.clone()) { Ok(set) } else { Err(KeySourceError::Unusable(name.to_owned())) }
     }
+}
+
+fn parse(document: &[u8], name: &str) -> Result<KeySet, KeySourceError> {
+    serde_json::from_slice(document).map_err(|_| KeySourceError::Unusable(name.to_owned()))
+}
+
+fn read_bundle(path: &Path) -> Result<Bundle, KeySourceError> {
+    Bundle::parse(&read(path)?)
+        .map_err(|source| KeySourceError::Certificates { path: path.to_owned(), source })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, KeySourceError> {

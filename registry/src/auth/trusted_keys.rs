@@ -3,37 +3,64 @@
 //! A key id is a label that finds candidates, never proof: several keys may share one, and each candidate is tried
 //! with the one algorithm it is for.
 //!
-//! *Invariant:* a key has exactly one algorithm, and none is symmetric; a set that is read replaces the previous one
-//! as a whole, and one without a usable key is not taken.
+//! Keys come from a key set, from certificates, or from both; each source replaces what it brought before as a whole.
+//!
+//! *Invariant:* a key has exactly one algorithm, or, if it is an RSA key that is published without one, those of RSA;
+//! none is symmetric. A set without a usable key is not taken.
 //!
 //! Spec: RFC 7517, RFC 7518 §3.1.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use shared::key_set::{Jwk, KeySet, PublicKey};
 
+use super::certificates::{Bundle, ChainError, ChainKey};
+
 /// Longest key id that is looked up.
 const MAX_KEY_ID_BYTES: usize = 128;
 
-/// A public key and the algorithm it is for.
+/// A public key and what it is for.
 #[derive(Clone, Debug)]
 pub(crate) struct TrustedKey {
-    pub(super) algorithm: Algorithm,
+    purpose: Purpose,
     pub(super) key: DecodingKey,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    One(Algorithm),
+    AnyRsa,
+}
+
+impl TrustedKey {
+    pub(super) fn is_for(&self, algorithm: Algorithm) -> bool {
+        match self.purpose {
+            Purpose::One(only) => algorithm == only,
+            Purpose::AnyRsa => is_rsa(algorithm),
+        }
+    }
 }
 
 /// The keys in force; shared and exchanged as a whole.
 #[derive(Debug, Default)]
 pub(crate) struct TrustedKeys {
-    current: ArcSwap<Keys>,
+    current: ArcSwap<Current>,
     generation: AtomicU64,
 }
 
+#[derive(Clone, Debug, Default)]
+struct Current {
+    published: Arc<Published>,
+    bundle: Arc<Bundle>,
+}
+
+/// The keys of a key set.
 #[derive(Debug, Default)]
-struct Keys {
+struct Published {
     by_id: BTreeMap<String, Vec<TrustedKey>>,
     without_id: Vec<TrustedKey>,
     source: KeySet,
@@ -42,7 +69,7 @@ struct Keys {
 impl TrustedKeys {
     /// Takes a new set. Returns whether it holds a usable key; if not, the previous set stays.
     pub(crate) fn replace(&self, set: KeySet) -> bool {
-        let mut keys = Keys { source: set, ..Keys::default() };
+        let mut keys = Published { source: set, ..Published::default() };
         for jwk in &keys.source.keys {
             let Some(trusted) = usable(jwk) else {
                 tracing::warn!(
@@ -59,36 +86,64 @@ impl TrustedKeys {
         if keys.by_id.is_empty() && keys.without_id.is_empty() {
             return false;
         }
-        if self.current.load().source != keys.source {
-            self.current.store(keys.into());
-            self.generation.fetch_add(1, Ordering::SeqCst);
+        if self.current.load().published.source != keys.source {
+            let published = Arc::new(keys);
+            self.exchange(|current| Current { published: published.clone(), ..current.clone() });
         }
         true
     }
 
-    /// Changes with every change of the set, so that what was remembered under an older one can be forgotten.
+    /// Takes new certificates.
+    pub(crate) fn replace_certificates(&self, bundle: Bundle) {
+        if *self.current.load().bundle != bundle {
+            let bundle = Arc::new(bundle);
+            self.exchange(|current| Current { bundle: bundle.clone(), ..current.clone() });
+        }
+    }
+
+    /// The other source may be exchanging its half at the same time.
+    fn exchange(&self, change: impl Fn(&Current) -> Current) {
+        self.current.rcu(|current| change(current));
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Changes with every change of the keys, so that what was remembered under an older one can be forgotten.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)
     }
 
-    /// Whether a set has been taken at all.
+    /// Whether any keys have been taken at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.generation() == 0
     }
 
     /// The keys that may have signed a token with this id and algorithm. Without an id, every key is a candidate.
     pub(super) fn candidates(&self, id: Option<&str>, algorithm: Algorithm) -> Vec<TrustedKey> {
-        let keys = self.current.load();
+        let Current { published, bundle } = &**self.current.load();
         let named: Vec<&TrustedKey> = match id {
-            Some(id) if id.len() <= MAX_KEY_ID_BYTES => keys.by_id.get(id).into_iter().flatten().collect(),
+            Some(id) if id.len() <= MAX_KEY_ID_BYTES => {
+                published.by_id.get(id).into_iter().flatten().chain(bundle.key(id)).collect()
+            }
             Some(_) => Vec::new(),
-            None => keys.by_id.values().flatten().collect(),
+            None => published.by_id.values().flatten().chain(bundle.keys()).collect(),
         };
-        named.into_iter().chain(&keys.without_id).filter(|key| key.algorithm == algorithm).cloned().collect()
+        let candidates = named.into_iter().chain(&published.without_id);
+        candidates.filter(|key| key.is_for(algorithm)).cloned().collect()
+    }
+
+    /// The key of the chain of certificates in a token; nothing where no certificates are trusted.
+    pub(super) fn chain_key(
+        &self,
+        x5c: &serde_json::Value,
+        now: i64,
+    ) -> Option<Result<ChainKey, ChainError>> {
+        let bundle = &self.current.load().bundle;
+        (!bundle.is_empty()).then(|| bundle.chain_key(x5c, now))
     }
 }
 
-fn usable(jwk: &Jwk) -> Option<TrustedKey> {
+/// A key that signatures can be checked with; nothing if it is of another kind.
+pub(super) fn usable(jwk: &Jwk) -> Option<TrustedKey> {
     let (key, natural) = match &jwk.key {
         PublicKey::EllipticCurve { crv, x, y } => {
             let algorithm = match crv.as_str() {
@@ -104,13 +159,17 @@ fn usable(jwk: &Jwk) -> Option<TrustedKey> {
         PublicKey::Edwards { .. } => return None,
         PublicKey::Rsa { n, e } => (DecodingKey::from_rsa_components(n, e).ok()?, Algorithm::RS256),
     };
-    let algorithm = match jwk.alg.as_deref() {
-        None => natural,
-        Some(word) => parse_algorithm(word)?,
-    };
     // RSA keys may be for any of their family; for the others the curve leaves no choice.
-    let fits = algorithm == natural || (natural == Algorithm::RS256 && is_rsa(algorithm));
-    fits.then_some(TrustedKey { algorithm, key })
+    let purpose = match jwk.alg.as_deref().map(parse_algorithm) {
+        None if natural == Algorithm::RS256 => Purpose::AnyRsa,
+        None => Purpose::One(natural),
+        Some(given) => {
+            let given = given?;
+            let fits = given == natural || (natural == Algorithm::RS256 && is_rsa(given));
+            Purpose::One(fits.then_some(given)?)
+        }
+    };
+    Some(TrustedKey { purpose, key })
 }
 
 /// The accepted words; HMAC and ES512 are none.

@@ -5,7 +5,7 @@
 //!
 //! *Invariant:* a [`VerifiedToken`] exists only for a text whose signature was made by a trusted key with that key's
 //! own algorithm, for this issuer and this audience. `jwk`, `jku`, `x5u` and `crit` make a token invalid; `x5c` is
-//! not looked at.
+//! looked at only where certificates are trusted, in the standard profile, and for a token whose `kid` leads nowhere.
 //!
 //! Spec: RFC 7515 §4.1, RFC 7519 §4.1, RFC 8725.
 
@@ -23,8 +23,9 @@ use shared::claims::{Claims, PortcullisClaim};
 use shared::clock::Clock;
 use uuid::Uuid;
 
+use super::certificates::ChainKey;
 use super::error::TokenError;
-use super::trusted_keys::{TrustedKeys, parse_algorithm};
+use super::trusted_keys::{TrustedKey, TrustedKeys, parse_algorithm};
 
 /// A longer text is refused before it is parsed; a header of this size passes common proxies.
 pub(crate) const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -74,8 +75,16 @@ pub(crate) struct VerifiedToken {
     pub(crate) portcullis: Option<PortcullisClaim>,
     pub(crate) expires: i64,
     not_before: Option<i64>,
+    provenance: Provenance,
+}
+
+/// What a remembered token was verified with.
+#[derive(Clone, Copy, Debug)]
+struct Provenance {
     generation: u64,
     text_bytes: u32,
+    /// The second after which a certificate that vouched for it is no longer valid.
+    until: Option<i64>,
 }
 
 impl VerifiedToken {
@@ -109,13 +118,23 @@ struct Header {
     x5u: Option<IgnoredAny>,
     #[serde(default)]
     crit: Option<IgnoredAny>,
+    /// Whatever it is, it is no reason to refuse a token that does not need it.
+    #[serde(default)]
+    x5c: Option<serde_json::Value>,
+}
+
+/// The keys a signature is tried with.
+struct Candidates {
+    keys: Vec<TrustedKey>,
+    /// As in [`Provenance`].
+    until: Option<i64>,
 }
 
 impl Verifier {
     pub(crate) fn new(expectations: Expectations, keys: Arc<TrustedKeys>, clock: Arc<dyn Clock>) -> Self {
         let remembered = Cache::builder()
             .max_capacity(REMEMBERED_BYTES)
-            .weigher(|_, token: &Arc<VerifiedToken>| token.text_bytes)
+            .weigher(|_, token: &Arc<VerifiedToken>| token.provenance.text_bytes)
             .build();
         Self { expectations, keys, clock, remembered }
     }
@@ -132,7 +151,11 @@ impl Verifier {
         let mut fingerprint = [0; 32];
         fingerprint.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
         let generation = self.keys.generation();
-        let known = self.remembered.get(&fingerprint).filter(|token| token.generation == generation);
+        let now = self.clock.unix_now();
+        let known = self.remembered.get(&fingerprint).filter(|token| {
+            let Provenance { generation: verified_under, until, .. } = token.provenance;
+            verified_under == generation && until.is_none_or(|until| now <= until)
+        });
         let token = if let Some(token) = known {
             token
         } else {
@@ -167,10 +190,7 @@ impl Verifier {
         if self.keys.is_empty() {
             return Err(TokenError::NoKeys);
         }
-        let candidates = self.keys.candidates(parsed.kid.as_deref(), algorithm);
-        if candidates.is_empty() {
-            return Err(TokenError::UnknownKey);
-        }
+        let Candidates { keys: candidates, until } = self.candidates(&parsed, algorithm)?;
         let message = &text.as_bytes()[..header.len() + 1 + body.len()];
         let signed = candidates.iter().any(|candidate| {
             jsonwebtoken::crypto::verify(signature, message, &candidate.key, algorithm).unwrap_or(false)
@@ -180,7 +200,24 @@ impl Verifier {
         }
         let claims: Claims = decode(body).ok_or(TokenError::Malformed("its claims do not parse"))?;
         let text_bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        self.check_claims(claims, generation, text_bytes)
+        self.check_claims(claims, Provenance { generation, text_bytes, until })
+    }
+
+    fn candidates(&self, header: &Header, algorithm: Algorithm) -> Result<Candidates, TokenError> {
+        let kid = header.kid.as_deref();
+        let named = self.keys.candidates(kid, algorithm);
+        let chain = header.x5c.as_ref().filter(|_| {
+            self.expectations.profile == Profile::Standard && (kid.is_none() || named.is_empty())
+        });
+        if let Some(outcome) = chain.and_then(|x5c| self.keys.chain_key(x5c, self.clock.unix_now())) {
+            let ChainKey { key, until } = outcome.map_err(TokenError::Chain)?;
+            let keys = Some(key).filter(|key| key.is_for(algorithm)).ok_or(TokenError::Algorithm)?;
+            return Ok(Candidates { keys: vec![keys], until: Some(until) });
+        }
+        if named.is_empty() {
+            return Err(TokenError::UnknownKey);
+        }
+        Ok(Candidates { keys: named, until: None })
     }
 
     fn check_header(&self, header: &Header) -> Result<Algorithm, TokenError> {
@@ -200,12 +237,7 @@ impl Verifier {
             .ok_or(TokenError::Algorithm)
     }
 
-    fn check_claims(
-        &self,
-        claims: Claims,
-        generation: u64,
-        text_bytes: u32,
-    ) -> Result<VerifiedToken, TokenError> {
+    fn check_claims(&self, claims: Claims, provenance: Provenance) -> Result<VerifiedToken, TokenError> {
         let Expectations { issuer, service, profile, .. } = &self.expectations;
         if claims.iss != *issuer {
             return Err(TokenError::WrongIssuer);
@@ -234,8 +266,7 @@ impl Verifier {
             portcullis,
             expires: claims.exp,
             not_before: claims.nbf,
-            generation,
-            text_bytes,
+            provenance,
         })
     }
 }

@@ -25,6 +25,8 @@ use shared::repository_name::RepositoryName;
 use shared::scope::{Resource, Scope, ScopeList};
 use shared::server::request_log::RequestLog;
 
+use super::basic_access;
+use super::caller::Caller;
 use super::error::ApiError;
 use super::state::{Auth, RegistryState, TokenAuth};
 use crate::auth::error::TokenError;
@@ -66,13 +68,13 @@ impl Right for Delete {
 /// Proof that the caller may do `R` on one repository.
 pub(crate) struct Authorized<R> {
     name: RepositoryName,
-    token: Option<Arc<VerifiedToken>>,
+    caller: Caller,
     right: PhantomData<R>,
 }
 
 impl<R: Right> Authorized<R> {
-    pub(super) fn new(name: RepositoryName, token: Option<Arc<VerifiedToken>>) -> Self {
-        Self { name, token, right: PhantomData }
+    pub(super) fn new(name: RepositoryName, caller: Caller) -> Self {
+        Self { name, caller, right: PhantomData }
     }
 
     /// The repository.
@@ -80,9 +82,9 @@ impl<R: Right> Authorized<R> {
         &self.name
     }
 
-    /// The token that allowed it; nothing in an open registry.
-    pub(super) fn token(&self) -> Option<&VerifiedToken> {
-        self.token.as_deref()
+    /// Who it was allowed to.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
     }
 }
 
@@ -95,13 +97,13 @@ impl<R: Right> FromRequest for Authorized<R> {
         Box::pin(async move {
             let name = repository_name(&request)?;
             let scope = Scope::repository(name.clone(), R::ASK);
-            let token = authorize(&request, &scope, R::ACTION).await?;
-            Ok(Self::new(name, token))
+            let caller = authorize(&request, &scope, R::ACTION).await?;
+            Ok(Self::new(name, caller))
         })
     }
 }
 
-/// Proof that the caller brought a valid token, whatever it allows.
+/// Proof that the caller brought a valid token, whatever it allows, or a password.
 pub(crate) struct Authenticated;
 
 impl FromRequest for Authenticated {
@@ -111,8 +113,14 @@ impl FromRequest for Authenticated {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            if let Auth::Token(auth) = &state(&request).auth {
-                valid_token(&request, auth, &ScopeList::default()).await?;
+            match &state(&request).auth {
+                Auth::Open => {}
+                Auth::Token(auth) => {
+                    valid_token(&request, auth, &ScopeList::default()).await?;
+                }
+                Auth::Htpasswd(door) => {
+                    basic_access::authenticate(&request, door).await?;
+                }
             }
             Ok(Self)
         })
@@ -143,7 +151,11 @@ pub(crate) enum SourceAccess {
 impl Authorized<Push> {
     /// The repositories the caller's token lets it pull from, in the order of the token.
     pub(crate) fn readable(&self) -> impl Iterator<Item = &RepositoryName> {
-        let scopes = self.token().into_iter().flat_map(|token| token.access.iter());
+        let token = match &self.caller {
+            Caller::Bearer(token) => Some(token),
+            Caller::Anybody | Caller::User(_) => None,
+        };
+        let scopes = token.into_iter().flat_map(|token| token.access.iter());
         scopes.filter(|scope| scope.actions.allows(Action::Pull)).filter_map(|scope| match &scope.resource {
             Resource::Repository(name) => Some(name),
             Resource::Catalog => None,
@@ -156,7 +168,7 @@ impl Authorized<Push> {
         request: &HttpRequest,
         source: &RepositoryName,
     ) -> Result<SourceAccess, ApiError> {
-        let (Auth::Token(auth), Some(token)) = (&state(request).auth, &self.token) else {
+        let (Auth::Token(auth), Caller::Bearer(token)) = (&state(request).auth, &self.caller) else {
             return Ok(SourceAccess::Allowed);
         };
         let resource = Resource::Repository(source.clone());
@@ -180,16 +192,18 @@ pub(super) fn repository_name(request: &HttpRequest) -> Result<RepositoryName, A
     RepositoryName::parse(request.match_info().query("name")).map_err(ApiError::NameInvalid)
 }
 
-async fn authorize(
-    request: &HttpRequest,
-    scope: &Scope,
-    action: Action,
-) -> Result<Option<Arc<VerifiedToken>>, ApiError> {
-    let Auth::Token(auth) = &state(request).auth else { return Ok(None) };
-    let scopes = ScopeList::from_iter([scope.clone()]);
-    let token = valid_token(request, auth, &scopes).await?;
-    require(request, auth, &token, scope, action)?;
-    Ok(Some(token))
+/// Users of the password file may do everything; a token may do what it carries.
+async fn authorize(request: &HttpRequest, scope: &Scope, action: Action) -> Result<Caller, ApiError> {
+    match &state(request).auth {
+        Auth::Open => Ok(Caller::Anybody),
+        Auth::Token(auth) => {
+            let scopes = ScopeList::from_iter([scope.clone()]);
+            let token = valid_token(request, auth, &scopes).await?;
+            require(request, auth, &token, scope, action)?;
+            Ok(Caller::Bearer(token))
+        }
+        Auth::Htpasswd(door) => Ok(Caller::User(basic_access::authenticate(request, door).await?)),
+    }
 }
 
 /// Whether the token carries `action` on the resource of `scope`.
@@ -272,9 +286,11 @@ pub(super) async fn presented_token(
     };
     let mut outcome = auth.verifier.verify(text);
     // A key can also be exchanged under its old id.
-    if matches!(outcome, Err(TokenError::UnknownKey | TokenError::BadSignature | TokenError::NoKeys))
-        && auth.refresher.refresh_for_unknown_key().await
-    {
+    let may_be_new = matches!(
+        outcome,
+        Err(TokenError::UnknownKey | TokenError::Chain(_) | TokenError::BadSignature | TokenError::NoKeys)
+    );
+    if may_be_new && auth.refresh_for_unknown_key().await {
         outcome = auth.verifier.verify(text);
     }
     auth.verifications.count(outcome.as_ref().map_or_else(TokenError::outcome, |_| "valid"));

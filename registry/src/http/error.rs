@@ -6,9 +6,12 @@
 //!
 //! Spec: distribution-spec, "Error codes"; RFC 6750 §3.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_RANGE, HeaderName, HeaderValue, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
+use shared::basic::BasicChallenge;
 use shared::challenge::BearerChallenge;
 use shared::error_body::{ErrorBody, ErrorCode};
 use shared::repository_name::InvalidRepositoryName;
@@ -28,6 +31,16 @@ const RETRY_AFTER_SECONDS: &str = "5";
 pub(crate) enum ApiError {
     #[error("authentication required")]
     Unauthorized(Box<BearerChallenge>),
+    #[error("authentication required")]
+    PasswordRequired(BasicChallenge),
+    #[error("wrong user name or password")]
+    WrongPassword(BasicChallenge),
+    #[error("too many failed logins; try again in {} seconds", wait.as_secs())]
+    TooManyFailedLogins { wait: Duration },
+    #[error("too many logins at once; try again in a few seconds")]
+    TooManyLogins,
+    #[error("the password could not be checked")]
+    PasswordNotChecked,
     #[error("{0}")]
     Denied(String),
     #[error(transparent)]
@@ -103,6 +116,15 @@ impl ApiError {
                 }
                 answer.header(WWW_AUTHENTICATE, challenge.to_string())
             }
+            Self::PasswordRequired(challenge) | Self::WrongPassword(challenge) => {
+                Answer::new(S::UNAUTHORIZED, ErrorCode::Unauthorized, text())
+                    .header(WWW_AUTHENTICATE, challenge.to_string())
+            }
+            Self::TooManyFailedLogins { wait } => {
+                Answer::new(S::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, text())
+                    .header(RETRY_AFTER, wait.as_secs().max(1).to_string())
+            }
+            Self::PasswordNotChecked => Answer::new(S::INTERNAL_SERVER_ERROR, ErrorCode::Unknown, text()),
             Self::Denied(sentence) => Answer::new(S::FORBIDDEN, ErrorCode::Denied, sentence.as_str()),
             Self::NameInvalid(_) => Answer::new(S::BAD_REQUEST, ErrorCode::NameInvalid, text()),
             Self::DigestMissing
@@ -128,7 +150,9 @@ impl ApiError {
             Self::TokenRequestTooLarge { .. } => {
                 Answer::new(S::PAYLOAD_TOO_LARGE, ErrorCode::Unsupported, text())
             }
-            Self::TokenServerUnavailable | Self::KeysUnavailable => Answer::unavailable(&text()),
+            Self::TokenServerUnavailable | Self::KeysUnavailable | Self::TooManyLogins => {
+                Answer::unavailable(&text())
+            }
             Self::Body(error) => body_answer(error),
             Self::Registry(error) => registry_answer(error),
         }

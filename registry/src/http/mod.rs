@@ -11,7 +11,11 @@ pub(crate) mod state;
 
 pub(crate) mod access;
 
+pub(crate) mod caller;
+
 pub(crate) mod upload_access;
+
+mod basic_access;
 
 pub(crate) mod error;
 

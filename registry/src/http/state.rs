@@ -13,6 +13,7 @@ use url::Url;
 pub(crate) use super::body::LargeBodies;
 pub(crate) use super::location::Locations;
 pub(crate) use super::upload_state::StateKey;
+use crate::auth::htpasswd::Htpasswd;
 use crate::auth::refresh::KeyRefresher;
 use crate::auth::verifier::Verifier;
 use crate::domain::Repositories;
@@ -41,16 +42,32 @@ pub(crate) enum Auth {
     Open,
     /// By bearer token.
     Token(Box<TokenAuth>),
+    /// By user name and password.
+    Htpasswd(Arc<Htpasswd>),
 }
 
 /// What is needed to ask for, check and forward tokens.
 pub(crate) struct TokenAuth {
     pub(crate) verifier: Verifier,
-    pub(crate) refresher: Arc<KeyRefresher>,
+    /// One for each source of keys.
+    pub(crate) refreshers: Vec<Arc<KeyRefresher>>,
+    /// How all of them fared.
+    pub(crate) refreshes: Outcomes,
     pub(crate) realm: Realm,
     pub(crate) forward: Option<Forward>,
     /// How checks of tokens ended.
     pub(crate) verifications: Outcomes,
+}
+
+impl TokenAuth {
+    /// Called when a token cannot be checked with the keys at hand. Returns whether they changed.
+    pub(super) async fn refresh_for_unknown_key(&self) -> bool {
+        let mut changed = false;
+        for refresher in &self.refreshers {
+            changed |= refresher.refresh_for_unknown_key().await;
+        }
+        changed
+    }
 }
 
 /// Where token requests are forwarded.

@@ -18,6 +18,8 @@ use shared::scope::{Resource, Scope, ScopeList};
 use super::access::{
     Authorized, Presented, Push, Right as _, challenge, presented_token, repository_name, require, state,
 };
+use super::basic_access;
+use super::caller::Caller;
 use super::error::ApiError;
 use super::parameters::parameter;
 use super::state::{Auth, RegistryState};
@@ -54,22 +56,24 @@ async fn authorize(request: &HttpRequest) -> Result<AuthorizedUpload, ApiError> 
     let scope = Scope::repository(name.clone(), Push::ASK);
     let scopes = ScopeList::from_iter([scope.clone()]);
     let state = state(request);
-    let token = match &state.auth {
-        Auth::Open => None,
+    let caller = match &state.auth {
+        Auth::Open => Caller::Anybody,
+        Auth::Htpasswd(door) => Caller::User(basic_access::authenticate(request, door).await?),
         Auth::Token(auth) => match presented_token(request, auth, &scopes).await? {
             Presented::Valid(token) => {
                 require(request, auth, &token, &scope, Action::Push)?;
-                Some(token)
+                Caller::Bearer(token)
             }
             Presented::Expired(token) => {
+                let caller = Caller::Bearer(token.clone());
                 let leased = match id {
-                    Some(id) => is_leased(state, &token, &scope, id).await?,
+                    Some(id) => is_leased(state, &token, caller.owner(), &scope, id).await?,
                     None => false,
                 };
                 if !leased {
                     return Err(challenge(request, auth, &scopes, Some(ChallengeError::InvalidToken)));
                 }
-                Some(token)
+                caller
             }
         },
     };
@@ -78,21 +82,14 @@ async fn authorize(request: &HttpRequest) -> Result<AuthorizedUpload, ApiError> 
         Some(text) => state.state_key.read(&text, &name, id).map_err(|_| ApiError::UploadStateInvalid)?,
         None => StateOffset::default(),
     };
-    let owner = owner(token.as_deref());
-    Ok(AuthorizedUpload { caller: Authorized::new(name, token), id, owner, offset })
-}
-
-/// Whose a session is that is begun with this token.
-pub(super) fn owner(token: Option<&VerifiedToken>) -> UploadOwner {
-    token.map_or_else(UploadOwner::anonymous, |token| UploadOwner {
-        issuer: token.issuer.clone(),
-        subject: token.identity(),
-    })
+    let owner = caller.owner();
+    Ok(AuthorizedUpload { caller: Authorized::new(name, caller), id, owner, offset })
 }
 
 async fn is_leased(
     state: &RegistryState,
     token: &VerifiedToken,
+    owner: UploadOwner,
     scope: &Scope,
     id: UploadId,
 ) -> Result<bool, ApiError> {
@@ -105,5 +102,5 @@ async fn is_leased(
         return Ok(false);
     }
     let record = state.repositories.upload_record(name, id).await?;
-    Ok(record.is_some_and(|record| record.owner == owner(Some(token)) && token.expires > record.began))
+    Ok(record.is_some_and(|record| record.owner == owner && token.expires > record.began))
 }

@@ -18,7 +18,7 @@ use super::headers::{CONTENT_DIGEST, UPLOAD_UUID};
 use super::parameters::parameter;
 use super::range::parse_chunk;
 use super::state::RegistryState;
-use super::upload_access::{AuthorizedUpload, owner};
+use super::upload_access::AuthorizedUpload;
 use crate::domain::blobs::BlobStat;
 use crate::domain::uploads::{Announced, UploadStatus};
 use crate::oci::digest::{Algorithm, Digest};
@@ -37,7 +37,7 @@ pub(super) async fn start(
     {
         return Ok(created(&state, &request, name, &stat));
     }
-    let owner = owner(caller.token());
+    let owner = caller.caller().owner();
     let status = state.repositories.start_upload(name, &owner, algorithm).await?;
     let Some(digest) = whole else {
         return Ok(session(HttpResponse::Accepted(), &state, &request, name, &status));

@@ -32,13 +32,13 @@ mod validation;
 
 use std::path::Path;
 
-use anyhow::Context as _;
 use serde::Deserialize;
 use shared::server::listener::Listener;
 use shared::server::settings::{Key, Kind, Loaded, Schema, SettingsError, UnknownKeys};
 use shared::server::sockets::Endpoint;
 use shared::server::telemetry;
 
+use crate::auth::htpasswd::Htpasswd;
 use crate::auth::refresh::KeySource;
 use findings::Findings;
 use limits::LimitSettings;
@@ -181,11 +181,10 @@ impl RegistrySettings {
     /// Looks at what the settings point to: certificate, address, keys on disk.
     pub fn check(&self) -> anyhow::Result<()> {
         Listener::check(&self.http.listener)?;
-        if let AuthSettings::Token(token) = &self.auth
-            && let KeySource::File(path) = &token.keys
-        {
-            std::fs::metadata(path)
-                .with_context(|| format!("`auth.token.jwks`: cannot read {}", path.display()))?;
+        match &self.auth {
+            AuthSettings::Open => {}
+            AuthSettings::Token(token) => token.keys.iter().try_for_each(KeySource::check)?,
+            AuthSettings::Htpasswd(htpasswd) => Htpasswd::check_file(&htpasswd.path)?,
         }
         Ok(())
     }

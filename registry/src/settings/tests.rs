@@ -109,7 +109,7 @@ fn health_checks_are_complete_or_refused() {
 #[test]
 fn a_guarding_key_without_its_feature_stops_the_start() {
     for (yaml, key) in [
-        ("auth: {htpasswd: {realm: x, path: /x}}", "auth.htpasswd"),
+        ("auth: {silly: {realm: x, service: y}}", "auth.silly"),
         ("storage: {s3: {bucket: x}}", "storage.s3"),
         ("storage: inmemory", "storage.inmemory"),
         ("http: {tls: {clientcas: [x]}}", "http.tls.clientcas"),
@@ -148,6 +148,106 @@ fn token_settings_are_complete_or_refused_with_every_reason() {
 }
 
 #[test]
+fn every_accepted_algorithm_can_be_listed_and_the_others_say_why_not() {
+    let all = "EdDSA, RS256, RS384, RS512, ES256, ES384, PS256, PS384, PS512";
+    for list in [all, ""] {
+        let (settings, _) =
+            load_yaml(&format!("{TOKEN}, signingalgorithms: [{list}]}}}}")).expect("a list of algorithms");
+        let AuthSettings::Token(token) = settings.auth else { panic!("a token is asked for") };
+        assert_eq!(token.expectations.algorithms.len(), 9, "{list}");
+    }
+    for (word, reason) in [
+        ("HS256", "can also make one"),
+        ("HS384", "can also make one"),
+        ("HS512", "can also make one"),
+        ("ES512", "P-521"),
+        ("none", "no such algorithm"),
+        ("es256", "no such algorithm"),
+    ] {
+        let yaml = format!("{TOKEN}, signingalgorithms: [ES256, {word}]}}}}");
+        let error = load_yaml(&yaml).expect_err(word).to_string();
+        assert!(error.contains(reason) && error.contains("PS512"), "{word}: {error}");
+    }
+}
+
+#[test]
+fn keys_come_from_a_set_or_from_certificates_or_from_both() {
+    let token = |keys: &str| {
+        let yaml = format!("auth: {{token: {{realm: 'https://t/token', service: s, issuer: i, {keys}}}}}");
+        load_yaml(&yaml).map(|(settings, _)| match settings.auth {
+            AuthSettings::Token(token) => token.keys,
+            _ => panic!("a token is asked for"),
+        })
+    };
+    let certificates = KeySource::Certificates("/bundle.pem".into());
+    let file = KeySource::File("/keys.json".into());
+    assert_eq!(token("rootcertbundle: /bundle.pem").expect("2.x"), std::slice::from_ref(&certificates));
+    let both = token("rootcertbundle: /bundle.pem, jwks: /keys.json").expect("3.x");
+    assert_eq!(both, [certificates, file]);
+    let error = token("jwkscache: /x").expect_err("no keys").to_string();
+    assert!(error.contains("auth.token.jwks") && error.contains("auth.token.rootcertbundle"), "{error}");
+}
+
+#[test]
+fn a_realm_is_a_url_and_its_path_on_this_registry_is_its_own() {
+    for realm in ["''", "auth.example/token", "ftp://t/token", "'https://user:secret@t/token'", "/auth/token"]
+    {
+        let yaml = format!("auth: {{token: {{realm: {realm}, service: s, issuer: i, jwks: /k}}}}");
+        let error = load_yaml(&yaml).expect_err(realm).to_string();
+        assert!(error.contains("auth.token.realm"), "{realm}: {error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+    for (path, fits) in [
+        ("/auth/token", true),
+        ("/auth/token/", true),
+        ("/t", true),
+        ("auth/token", false),
+        ("/", false),
+        ("/v2", false),
+        ("/v2/token", false),
+        ("/v2x", true),
+        ("/healthz", false),
+        ("/{any}", false),
+        ("/a?b", false),
+    ] {
+        let yaml = format!("{TOKEN}, autoredirect: true, autoredirectpath: '{path}'}}}}");
+        assert_eq!(load_yaml(&yaml).is_ok(), fits, "{path}");
+    }
+}
+
+#[test]
+fn a_password_file_is_named_with_its_realm_and_alone() {
+    let (settings, warnings) =
+        load_yaml("auth: {htpasswd: {realm: Our Registry, path: /etc/htpasswd}}").expect("complete");
+    let AuthSettings::Htpasswd(htpasswd) = settings.auth else { panic!("a password is asked for") };
+    assert_eq!(
+        (htpasswd.realm.as_str(), htpasswd.path.as_path()),
+        ("Our Registry", Path::new("/etc/htpasswd"))
+    );
+    assert_eq!(warnings, Vec::<String>::new());
+    let variables = [
+        ("REGISTRY_AUTH", "htpasswd"),
+        ("REGISTRY_AUTH_HTPASSWD_REALM", "Registry Realm"),
+        ("REGISTRY_AUTH_HTPASSWD_PATH", "/auth/htpasswd"),
+    ];
+    let (settings, _) = load_with("", &variables).expect("as in the tutorials");
+    assert!(matches!(settings.auth, AuthSettings::Htpasswd(_)));
+    for (yaml, problem) in [
+        ("auth: {htpasswd: {realm: x}}", "auth.htpasswd.path"),
+        ("auth: {htpasswd: {path: /x}}", "auth.htpasswd.realm"),
+        ("auth: htpasswd", "auth.htpasswd.path"),
+        (
+            "auth: {htpasswd: {realm: x, path: /x}, token: {realm: 'https://t', service: s, issuer: i, jwks: /k}}",
+            "exactly one",
+        ),
+        ("auth: {htpasswd: {realm: x, path: /x}, none: {}}", "exactly one"),
+    ] {
+        let error = load_yaml(yaml).expect_err(yaml).to_string();
+        assert!(error.contains(problem), "{yaml}: {error}");
+    }
+}
+
+#[test]
 fn the_variables_of_tutorials_work() {
     let (settings, _) = load_with(
         "",
@@ -169,7 +269,7 @@ fn the_variables_of_tutorials_work() {
     assert_eq!(settings.storage.root, Path::new("/images"));
     assert!(settings.storage.delete_enabled);
     let AuthSettings::Token(token) = settings.auth else { panic!("a token is asked for") };
-    assert_eq!(token.keys, KeySource::File("/keys.json".into()));
+    assert_eq!(token.keys, [KeySource::File("/keys.json".into())]);
 }
 
 #[test]

@@ -4,8 +4,9 @@
 //! checks, and [`run`](listener::Listener::run) does the rest, so that both behave alike under the same operator.
 //!
 //! Reading order: [`settings`], [`telemetry`], [`listener`] with [`sockets`] and [`tls`], then what happens around each
-//! request ([`client_address`], [`request_log`], [`response_headers`], [`fallback`]), [`health`], [`shutdown`], [`descriptors`], [`causes`]; [`jwt_crypto`] joins the token
-//! library to the one crypto library.
+//! request ([`client_address`], [`request_log`], [`response_headers`], [`fallback`]), [`health`], [`shutdown`],
+//! [`descriptors`], [`causes`]; [`jwt_crypto`] joins the token library to the one crypto library, and [`passwords`]
+//! bounds what slow hashes cost.
 
 pub mod settings;
 
@@ -41,3 +42,5 @@ pub mod descriptors;
 pub mod causes;
 
 pub mod jwt_crypto;
+
+pub mod passwords;

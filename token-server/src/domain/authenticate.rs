@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use shared::clock::Clock;
 use shared::secret::Secret;
+use shared::server::passwords::verified::VerifiedPasswords;
 
 use super::audit::{Event, Origin, Outcome, Record};
 use super::audit_repeats::AuditRepeats;
@@ -16,7 +17,6 @@ use super::password::{MAX_PASSWORD_BYTES, PasswordHasher};
 use super::principal_name::PrincipalName;
 use super::refresh::{RefreshFailure, RefreshTokens};
 use super::subject::User;
-use super::verified_passwords::VerifiedPasswords;
 use crate::db::Pool;
 use crate::db::users::{self, UserRow};
 
@@ -80,7 +80,7 @@ impl Authenticator {
         }
         let active = row.as_ref().filter(|row| !row.disabled);
         if let Some(row) = active
-            && self.verified.contains(row.uid, &row.password_hash, password, &*self.clock)
+            && self.verified.contains(row.uid.as_bytes(), &row.password_hash, password, &*self.clock)
         {
             let user = User::from_row(row.clone());
             self.record_login(&user, "password", origin).await?;
@@ -121,7 +121,7 @@ impl Authenticator {
             users::update_rehashed(&self.pool, row.pid, &row.password_hash, &fresh).await?;
             row.password_hash = fresh;
         }
-        self.verified.insert(row.uid, &row.password_hash, password, &*self.clock);
+        self.verified.insert(row.uid.as_bytes(), &row.password_hash, password, &*self.clock);
         let user = User::from_row(row);
         self.record_login(&user, "password", origin).await?;
         Ok(user)

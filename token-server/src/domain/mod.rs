@@ -2,7 +2,7 @@
 //!
 //! Reading order: who can hold rights ([`principal_name`], [`grant_subject`], [`subject`]), which rights there are
 //! ([`role`], [`pattern`] over [`glob`]), how one is decided ([`policy`]) and becomes claims ([`issue`],
-//! [`audience`]); how somebody proves who they are ([`password`], [`verified_passwords`], [`opaque_token`],
+//! [`audience`]); how somebody proves who they are ([`password`], [`opaque_token`],
 //! [`refresh`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`],
 //! [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
 //! is remembered ([`audit`], [`audit_repeats`]).
@@ -33,8 +33,6 @@ pub mod audience;
 pub mod issue;
 
 pub mod password;
-
-pub mod verified_passwords;
 
 pub mod master_secret;
 

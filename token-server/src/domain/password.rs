@@ -1,15 +1,12 @@
-//! Passwords: the slow hash, and the gate in front of it.
+//! Passwords: what may be chosen, and the slow hash.
 //!
-//! One check costs some 20 MiB and tens of milliseconds of a core. So only a few run at once, a bounded number
-//! waits, and the rest is told to come back; everything else the server does stays quick meanwhile.
+//! One check costs some 20 MiB and tens of milliseconds of a core, so all of them go through the gate that both
+//! servers have.
 //!
 //! *Invariant:* a check takes the same work whether the user exists or not, and memory for hashing is bounded by the
 //! number of checks that run at once.
 //!
 //! Spec: RFC 9106 (Argon2), in the PHC string format.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
@@ -18,12 +15,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ring::rand::SystemRandom;
 use shared::secret::Secret;
-use tokio::sync::Semaphore;
+pub use shared::server::passwords::MAX_PASSWORD_BYTES;
+use shared::server::passwords::gate::{GateError, HashingGate};
 
 use super::random::{self, NoRandomness};
-
-/// Longer passwords are refused before they are hashed.
-pub const MAX_PASSWORD_BYTES: usize = 1024;
 
 /// Shorter ones cannot be chosen.
 pub const MIN_PASSWORD_CHARACTERS: usize = 8;
@@ -85,19 +80,26 @@ pub enum HashingError {
     NoRandomness(#[from] NoRandomness),
 }
 
+impl From<GateError> for HashingError {
+    fn from(error: GateError) -> Self {
+        match error {
+            GateError::Busy => Self::Busy,
+            GateError::Failed => Self::Failed,
+        }
+    }
+}
+
 /// Hashes and checks passwords, a few at a time.
 pub struct PasswordHasher {
     argon2: Argon2<'static>,
     decoy: String,
-    admitted: Arc<Semaphore>,
-    running: Arc<Semaphore>,
-    runs: Arc<AtomicU64>,
+    gate: HashingGate,
     random: SystemRandom,
 }
 
 impl std::fmt::Debug for PasswordHasher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PasswordHasher").field("runs", &self.runs).finish_non_exhaustive()
+        f.debug_struct("PasswordHasher").field("gate", &self.gate).finish_non_exhaustive()
     }
 }
 
@@ -106,20 +108,17 @@ impl PasswordHasher {
     pub fn new(concurrency: usize, queue: usize, random: SystemRandom) -> Result<Self, NoRandomness> {
         let params =
             Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_BYTES)).expect("the parameters are in range");
-        let concurrency = concurrency.max(1);
         Ok(Self {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             decoy: decoy(&random)?,
-            admitted: Arc::new(Semaphore::new(concurrency + queue)),
-            running: Arc::new(Semaphore::new(concurrency)),
-            runs: Arc::default(),
+            gate: HashingGate::new(concurrency, queue),
             random,
         })
     }
 
     /// How often the slow hash was computed so far; tests assert on work with it.
     pub fn runs(&self) -> u64 {
-        self.runs.load(Ordering::Relaxed)
+        self.gate.runs().get()
     }
 
     /// Hashes a new password into a PHC string.
@@ -172,17 +171,11 @@ impl PasswordHasher {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HashingError> {
-        let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| HashingError::Busy)?;
-        let running = self.running.clone().acquire_owned().await.map_err(|_| HashingError::Failed)?;
-        let runs = self.runs.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            // They belong to the work and not to whoever waits for it: a client that goes away does not make room
-            // while its check still runs.
-            let _places = (admitted, running);
-            runs.fetch_add(1, Ordering::Relaxed);
+        let outcome = self.gate.run(move |runs| {
+            runs.count();
             work()
         });
-        task.await.map_err(|_| HashingError::Failed)
+        Ok(outcome.await?)
     }
 }
 
@@ -197,8 +190,8 @@ fn decoy(random: &SystemRandom) -> Result<String, NoRandomness> {
 mod tests {
     use super::*;
 
-    fn hasher(concurrency: usize, queue: usize) -> PasswordHasher {
-        PasswordHasher::new(concurrency, queue, SystemRandom::new()).unwrap()
+    fn hasher() -> PasswordHasher {
+        PasswordHasher::new(1, 1, SystemRandom::new()).unwrap()
     }
 
     fn secret(text: &str) -> Secret {
@@ -207,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_matches_its_own_hash_only() {
-        let hasher = hasher(1, 1);
+        let hasher = hasher();
         let hash = hasher.hash(&NewPassword::parse(secret("correct horse")).unwrap()).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         assert_eq!(hasher.verify(&secret("correct horse"), Some(&hash)).await, Ok(true));
@@ -217,29 +210,15 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_user_costs_one_check_and_never_matches() {
-        let hasher = hasher(1, 1);
+        let hasher = hasher();
         assert!(!hasher.is_outdated(&hasher.decoy), "the decoy has today's cost");
         assert_eq!(hasher.verify(&secret("anything"), None).await, Ok(false));
         assert_eq!(hasher.runs(), 1);
     }
 
-    #[tokio::test]
-    async fn more_than_the_queue_holds_is_turned_away_at_once() {
-        let hasher = hasher(1, 1);
-        let password = secret("anything");
-        let (first, second, third) = tokio::join!(
-            hasher.verify(&password, None),
-            hasher.verify(&password, None),
-            hasher.verify(&password, None)
-        );
-        assert_eq!((first, second, third), (Ok(false), Ok(false), Err(HashingError::Busy)));
-        assert_eq!(hasher.runs(), 2);
-        assert_eq!(hasher.verify(&password, None).await, Ok(false), "places are given back");
-    }
-
     #[test]
     fn weaker_hashes_are_outdated() {
-        let hasher = hasher(1, 1);
+        let hasher = hasher();
         for hash in [
             "$argon2id$v=19$m=4096,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA",
             "$argon2i$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA",

@@ -9,21 +9,13 @@
 //! Spec: RFC 7617 (Basic), RFC 6749 §4.3 and §6.
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use shared::basic::{BasicCredentials, NotBasic};
 use shared::secret::Secret;
 
 use super::error::ApiError;
 use super::parameters::Parameters;
 use crate::domain::authenticate::Credentials;
 use crate::domain::error::TokenServerError;
-
-/// Some clients leave the padding out.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// The user under which clients keep a refresh token where a name is needed.
 const TOKEN_USER: &str = "<token>";
@@ -39,18 +31,12 @@ pub fn from_header(headers: &HeaderMap) -> Result<Option<Credentials>, ApiError>
     if values.next().is_some() {
         return Err(unusable("there is more than one Authorization header"));
     }
-    let encoded = value
-        .to_str()
-        .ok()
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
-        .map(|(_, encoded)| encoded.trim())
-        .ok_or_else(|| unusable("the Authorization header is not of the kind Basic"))?;
-    let malformed = || unusable("the Authorization header cannot be read");
-    let decoded = BASE64.decode(encoded).map_err(|_| malformed())?;
-    let pair = Secret::new(String::from_utf8(decoded).map_err(|_| malformed())?);
-    let (user, password) = pair.expose().split_once(':').ok_or_else(malformed)?;
-    from_pair(user, password).map(Some)
+    let read = value.to_str().map_err(|_| NotBasic::OtherScheme).and_then(BasicCredentials::parse);
+    let BasicCredentials { user, password } = read.map_err(|error| match error {
+        NotBasic::OtherScheme => unusable("the Authorization header is not of the kind Basic"),
+        NotBasic::Unreadable => unusable("the Authorization header cannot be read"),
+    })?;
+    from_pair(&user, password.expose()).map(Some)
 }
 
 fn from_pair(user: &str, password: &str) -> Result<Credentials, ApiError> {
@@ -109,6 +95,7 @@ fn is_same(one: &Credentials, other: &Credentials) -> bool {
 #[cfg(test)]
 mod tests {
     use actix_web::http::header::HeaderValue;
+    use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
     use proptest::prelude::*;
 

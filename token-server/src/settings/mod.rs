@@ -8,13 +8,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use serde::Deserialize;
 use shared::secret::Secret;
 use shared::server::client_address::TrustedProxies;
 use shared::server::listener::ListenerSettings;
+use shared::server::passwords::gate::HashingGate;
 use shared::server::response_headers::ResponseHeaders;
 use shared::server::settings::{
     Duration as DurationText, Key, Kind, Loaded, Schema, SettingsError, UnknownKeys,
@@ -287,10 +287,9 @@ impl TokenServerSettings {
 /// A longer queue would only hold logins that everybody has given up on.
 const MAX_QUEUE: usize = 10_000;
 
-/// Half of the cores, so that everything that is not a login stays quick.
 fn concurrency(configured: usize) -> usize {
     match configured {
-        0 => available_parallelism().map_or(1, |cores| cores.get() / 2).max(1),
+        0 => HashingGate::default_concurrency(),
         some => some.min(MAX_QUEUE),
     }
 }

@@ -12,13 +12,14 @@ use serde::Deserialize;
 use shared::server::settings::{Key, Kind, Loaded};
 
 use super::findings::Findings;
+use crate::auth::htpasswd::HtpasswdSettings;
 use token::TokenSettings;
 
 const SILLY: &str =
     "it lets everybody in who sends any Authorization header; write `auth: none` if that is meant";
 
 pub(super) const KEYS: &[Key] = &[
-    Key::new("auth", Kind::Selector, "", "Who may do what: token, or none for an open registry."),
+    Key::new("auth", Kind::Selector, "", "Who may do what: token, htpasswd, or none for an open registry."),
     Key::new("auth.none", Kind::Map, "", "An open registry, on purpose."),
     Key::new("auth.silly.realm", Kind::Scalar, "", "Realm of a check that checks nothing.").refused(SILLY),
     Key::new("auth.silly.service", Kind::Scalar, "", "Service of a check that checks nothing.")
@@ -28,6 +29,7 @@ pub(super) const KEYS: &[Key] = &[
 #[derive(Default, Deserialize)]
 pub(super) struct RawAuth {
     token: Option<token::RawToken>,
+    htpasswd: Option<htpasswd::RawHtpasswd>,
 }
 
 /// Who may do what.
@@ -37,26 +39,32 @@ pub(crate) enum AuthSettings {
     Open,
     /// Whoever brings a token that allows it.
     Token(Box<TokenSettings>),
+    /// Whoever is in a file and knows the password may do everything.
+    Htpasswd(HtpasswdSettings),
 }
 
 impl RawAuth {
     /// Keys from a URL are remembered below `root` unless the settings name another place.
     pub(super) fn parse(self, root: &Path, loaded: &Loaded, findings: &mut Findings) -> Option<AuthSettings> {
         let chosen: Vec<&str> = loaded.given_below("auth").into_iter().collect();
-        match (loaded.is_mentioned("auth"), chosen.as_slice(), self.token) {
-            (false, ..) => {
-                findings.warn(
-                    "there is no `auth` section: everybody who reaches this registry may pull, push and delete",
-                );
-                Some(AuthSettings::Open)
+        if !loaded.is_mentioned("auth") {
+            findings.warn(
+                "there is no `auth` section: everybody who reaches this registry may pull, push and delete",
+            );
+            return Some(AuthSettings::Open);
+        }
+        match chosen.as_slice() {
+            ["token"] => {
+                let token = self.token.unwrap_or_default().parse(root, findings)?;
+                Some(AuthSettings::Token(Box::new(token)))
             }
-            (true, ["token"], Some(token)) => {
-                token.parse(root, findings).map(|token| AuthSettings::Token(Box::new(token)))
-            }
-            (true, ["none"], _) => Some(AuthSettings::Open),
-            (true, [], _) if loaded.is_mentioned("auth.none") => Some(AuthSettings::Open),
+            ["htpasswd"] => self.htpasswd.unwrap_or_default().parse(findings).map(AuthSettings::Htpasswd),
+            ["none"] => Some(AuthSettings::Open),
+            [] if loaded.is_mentioned("auth.none") => Some(AuthSettings::Open),
             _ => {
-                findings.refuse("`auth` must be exactly one of `token`, with its settings, and `none`");
+                findings.refuse(
+                    "`auth` must be exactly one of `token` and `htpasswd`, with its settings, and `none`",
+                );
                 None
             }
         }

@@ -22,9 +22,8 @@ pub(in crate::settings) const KEYS: &[Key] = &[
         "auth.token.rootcertbundle",
         Kind::Scalar,
         "",
-        "PEM file: certificates whose keys may sign tokens.",
-    )
-    .refused("this version takes keys from `auth.token.jwks` only"),
+        "PEM file: certificates whose keys, and whose holders, may sign tokens.",
+    ),
     Key::new("auth.token.jwks", Kind::Scalar, "", "Public keys of the issuer: a file, or an http(s) URL."),
     Key::new(
         "auth.token.jwkscache",
@@ -36,7 +35,7 @@ pub(in crate::settings) const KEYS: &[Key] = &[
         "auth.token.signingalgorithms",
         Kind::List,
         "[ES256, ES384, EdDSA, RS256, RS384, RS512, PS256, PS384, PS512]",
-        "Accepted signature algorithms.",
+        "Accepted signature algorithms; all of these if the list is empty.",
     ),
     Key::new(
         "auth.token.profile",
@@ -59,12 +58,17 @@ pub(in crate::settings) const KEYS: &[Key] = &[
     ),
 ];
 
+/// What this registry can check.
+const ALGORITHMS: [&str; 9] =
+    ["ES256", "ES384", "EdDSA", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RawToken {
     realm: String,
     service: String,
     issuer: String,
+    rootcertbundle: PathBuf,
     jwks: String,
     jwkscache: Option<PathBuf>,
     signingalgorithms: Vec<String>,
@@ -79,7 +83,8 @@ pub(super) struct RawToken {
 pub(crate) struct TokenSettings {
     pub(crate) realm: Realm,
     pub(crate) expectations: Expectations,
-    pub(crate) keys: KeySource,
+    /// At least one.
+    pub(crate) keys: Vec<KeySource>,
     /// The token endpoint that requests to the realm's path are forwarded to.
     pub(crate) forward: Option<Url>,
 }
@@ -96,20 +101,21 @@ pub(crate) enum Realm {
 impl RawToken {
     pub(super) fn parse(self, root: &Path, findings: &mut Findings) -> Option<TokenSettings> {
         let before = findings.problems.len();
-        for (name, value) in [("service", &self.service), ("issuer", &self.issuer), ("jwks", &self.jwks)] {
+        for (name, value) in [("service", &self.service), ("issuer", &self.issuer)] {
             if value.is_empty() {
                 findings.refuse(format!("`auth.token.{name}` is missing"));
             }
         }
+        let keys = self.keys(root, findings);
         let realm = if self.autoredirect {
             let path = self.autoredirectpath;
-            if !path.starts_with('/') || path.starts_with("/v2") {
+            if !is_path_of_its_own(&path) {
                 findings
                     .refuse("`auth.token.autoredirectpath` must be a path outside /v2, such as /auth/token");
             }
             Realm::SameOrigin { path }
         } else {
-            if Url::parse(&self.realm).is_err() {
+            if optional_url("auth.token.realm", &self.realm, findings).is_none() {
                 findings.refuse("`auth.token.realm` must be the absolute URL of the token endpoint");
             }
             Realm::Fixed(self.realm)
@@ -118,16 +124,6 @@ impl RawToken {
         if forward.is_some() && !self.autoredirect {
             findings.refuse("`auth.token.forward` needs `auth.token.autoredirect: true`");
         }
-        let keys = if self.jwks.starts_with("http://") || self.jwks.starts_with("https://") {
-            let cache = self.jwkscache.unwrap_or_else(|| root.join("portcullis").join("trusted-keys.json"));
-            optional_url("auth.token.jwks", &self.jwks, findings).map(|url| KeySource::Url {
-                url,
-                issuer: self.issuer.clone(),
-                cache,
-            })
-        } else {
-            Some(KeySource::File(PathBuf::from(&self.jwks)))
-        };
         let profile = match self.profile.as_str() {
             "strict" => Some(Profile::Strict),
             "standard" => Some(Profile::Standard),
@@ -148,10 +144,39 @@ impl RawToken {
                 algorithms,
                 profile: profile?,
             },
-            keys: keys?,
+            keys,
             forward,
         })
     }
+}
+
+impl RawToken {
+    fn keys(&self, root: &Path, findings: &mut Findings) -> Vec<KeySource> {
+        let mut keys = Vec::new();
+        if !self.rootcertbundle.as_os_str().is_empty() {
+            keys.push(KeySource::Certificates(self.rootcertbundle.clone()));
+        }
+        if self.jwks.starts_with("http://") || self.jwks.starts_with("https://") {
+            let beside_images = || root.join("portcullis").join("trusted-keys.json");
+            let cache = self.jwkscache.clone().unwrap_or_else(beside_images);
+            let url = optional_url("auth.token.jwks", &self.jwks, findings);
+            keys.extend(url.map(|url| KeySource::Url { url, issuer: self.issuer.clone(), cache }));
+        } else if !self.jwks.is_empty() {
+            keys.push(KeySource::File(PathBuf::from(&self.jwks)));
+        } else if keys.is_empty() {
+            findings.refuse(
+                "`auth.token.jwks` or `auth.token.rootcertbundle` is missing: they say whose tokens count",
+            );
+        }
+        keys
+    }
+}
+
+/// Whether requests to this path can mean nothing but the token endpoint.
+fn is_path_of_its_own(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    let first = path.trim_matches('/').split('/').next().unwrap_or_default();
+    path.starts_with('/') && path.bytes().all(is_plain) && !["", "v2", "healthz", "readyz"].contains(&first)
 }
 
 fn optional_url(name: &str, text: &str, findings: &mut Findings) -> Option<Url> {
@@ -172,17 +197,30 @@ fn optional_url(name: &str, text: &str, findings: &mut Findings) -> Option<Url> 
     }
 }
 
+/// An empty list means every algorithm there is, as with the distribution registry.
 fn algorithms(words: &[String], findings: &mut Findings) -> Vec<Algorithm> {
+    if words.is_empty() {
+        return ALGORITHMS.iter().filter_map(|word| parse_algorithm(word)).collect();
+    }
     let mut algorithms = Vec::new();
     for word in words {
-        match parse_algorithm(word) {
-            Some(algorithm) => algorithms.push(algorithm),
-            None if word.starts_with("HS") => findings.refuse(format!(
-                "`auth.token.signingalgorithms` lists {word}: with a shared secret whoever can check a token can also \
-                 make one, so this registry does not accept it"
-            )),
-            None => findings.refuse(format!("`auth.token.signingalgorithms` lists {word}, which is not supported")),
-        }
+        let reason = match (parse_algorithm(word), word.as_str()) {
+            (Some(algorithm), _) => {
+                algorithms.push(algorithm);
+                continue;
+            }
+            (None, "HS256" | "HS384" | "HS512") => {
+                "with a shared secret whoever can check a token can also make one, so this registry does not accept it"
+            }
+            (None, "ES512") => {
+                "this registry has no arithmetic for its curve, P-521; sign with ES256 or ES384"
+            }
+            (None, _) => "there is no such algorithm",
+        };
+        findings.refuse(format!(
+            "`auth.token.signingalgorithms` lists {word}: {reason}; the accepted ones are {}",
+            ALGORITHMS.join(", ")
+        ));
     }
     algorithms
 }
