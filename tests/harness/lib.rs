@@ -7,7 +7,7 @@
 //!
 //! Reading order: what ends with the run ([`watchdog`]), other programs ([`program`]), the database ([`database`],
 //! [`audit`], [`gate`]), the two servers ([`settings`], [`passwords`], [`server`], [`stack`], [`edited`]), who speaks to them
-//! ([`client`], [`actors`], [`forge`], [`forgery`], [`key_source`]), what is pushed ([`tar`], [`images`],
+//! ([`client`], [`actors`], [`forge`], [`forgery`], [`notary`], [`key_source`]), what is pushed ([`tar`], [`images`],
 //! [`layout`]), the real clients and the real peer, the [`trees`] registries leave, and how
 //! answers are compared.
 
@@ -40,6 +40,8 @@ pub mod actors;
 pub mod forge;
 
 pub mod forgery;
+
+pub mod notary;
 
 pub mod key_source;
 

@@ -232,6 +232,34 @@ async fn a_flood_of_logins_is_answered_and_the_rest_is_told_to_come_back() -> an
 }
 
 #[tokio::test]
+async fn a_browser_may_ask_without_a_password_what_pages_may_do() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("htpasswd");
+    passwords::write(&file, &["alice"])?;
+    let headers = "http:\n  headers:\n    Access-Control-Allow-Origin: ['https://ui.test']\n    \
+                   Access-Control-Allow-Headers: [Authorization]\n";
+    let clock = std::sync::Arc::default();
+    let server =
+        harness::edited::registry(folder.path(), Auth::Htpasswd { file }, &[("http:\n", headers)], &clock)
+            .await?;
+    let page = OciClient::anonymous(&format!("http://{}", server.address()))?;
+    for target in ["/v2/", "/v2/_catalog", "/v2/a/b/manifests/1", "/v2/a/b/blobs/uploads/"] {
+        let preflight = Request::new(Method::OPTIONS, target)
+            .header(reqwest::header::ORIGIN, "https://ui.test")
+            .header(reqwest::header::ACCESS_CONTROL_REQUEST_METHOD, "GET");
+        let answer = page.raw(&preflight).await?.expect(204)?;
+        assert_eq!(answer.needs_header("access-control-allow-origin")?, "https://ui.test");
+        assert_eq!(answer.needs_header("access-control-allow-headers")?, "Authorization");
+        assert!(answer.body.is_empty());
+        let refused = page.raw(&Request::new(Method::DELETE, target)).await?;
+        assert!([401, 405].contains(&refused.status), "{refused}");
+        refused.needs_header("access-control-allow-origin")?;
+    }
+    page.raw(&Request::new(Method::OPTIONS, "/v2/")).await?.expect(405)?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_used_stops_the_start_with_a_sentence() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("htpasswd");

@@ -133,3 +133,24 @@ async fn the_registry_never_accepts_a_password() -> anyhow::Result<()> {
     assert_eq!(answer.headers.get_all("www-authenticate").iter().count(), 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn the_forwarded_endpoint_is_one_address_with_and_without_its_last_slash() -> anyhow::Result<()> {
+    let options = harness::stack::StackOptions { same_origin: true, ..Default::default() };
+    let town = Town::with(options).await?;
+    let ask = |method: reqwest::Method, path: &str| {
+        let authorization = harness::stack::basic_of("alice");
+        let target = format!("{path}?service={}", harness::settings::SERVICE);
+        Request::new(method, target).header(reqwest::header::AUTHORIZATION, authorization)
+    };
+    for path in ["/auth/token", "/auth/token/"] {
+        town.anonymous.raw(&ask(reqwest::Method::GET, path)).await?.expect(200)?;
+        let answer = town.anonymous.raw(&ask(reqwest::Method::DELETE, path)).await?.expect(405)?;
+        assert_eq!(answer.needs_header("allow")?, "GET, POST");
+    }
+    // Nothing else of the token server can be reached this way.
+    for path in ["/auth/token/x", "/auth", "/auth/token//", "/auth/token/../account"] {
+        town.anonymous.raw(&ask(reqwest::Method::GET, path)).await?.expect(404)?;
+    }
+    Ok(())
+}

@@ -33,6 +33,8 @@ mod htpasswd;
 
 mod trusted_keys;
 
+mod certificates;
+
 mod secrecy;
 
 mod canaries;

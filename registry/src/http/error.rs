@@ -23,9 +23,6 @@ use crate::oci::digest::InvalidDigest;
 use crate::oci::reference::InvalidReference;
 use crate::storage::error::StorageError;
 
-/// Clients that wait at all wait this long.
-const RETRY_AFTER_SECONDS: &str = "5";
-
 /// Why a request was not served.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
@@ -100,7 +97,6 @@ impl Answer {
 
     fn unavailable(message: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message)
-            .header(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Spec: distribution-spec, "Endpoints".
 
+use actix_web::http::Method;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{Route, guard, web};
 use shared::action::Action;
@@ -160,7 +161,9 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
     config.app_data(state.clone());
     config.route("/", web::to(base::root));
     if let Some(path) = token_forward::path(state) {
-        let endpoint = web::resource(path)
+        // Both spellings are found in settings of the distribution registry.
+        let path = path.trim_end_matches('/');
+        let endpoint = web::resource([path.to_owned(), format!("{path}/")])
             .route(web::get().to(token_forward::forward))
             .route(web::post().to(token_forward::forward))
             .default_service(method_not_allowed("GET, POST"));
@@ -197,6 +200,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
             let methods = guard::fn_guard(move |context| wanted.contains(&context.head().method.as_str()));
             resource = resource.route(operation.route().guard(methods));
         }
+        let preflight = web::method(Method::OPTIONS).guard(guard::fn_guard(base::is_preflight));
+        resource = resource.route(preflight.to(base::preflight));
         let resource = resource.default_service(method_not_allowed(allow));
         let handler = operations.first().map(|operation| operation.handler());
         scope = match state.metrics.as_ref().zip(handler) {

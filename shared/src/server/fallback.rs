@@ -3,7 +3,7 @@
 //! *Invariant:* no answer of either server has a body in another shape than its own.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError, Route, web};
 
 use crate::error_body::{ErrorBody, ErrorCode};
@@ -15,10 +15,16 @@ pub(super) struct ErrorNote {
     pub(super) cause: String,
 }
 
-/// An answer in the one shape of errors.
+/// Clients that wait at all wait this many seconds.
+pub const RETRY_AFTER_SECONDS: &str = "5";
+
+/// An answer in the one shape of errors. One that says "later" also says when; who knows better replaces that.
 pub fn error_response(status: StatusCode, body: &ErrorBody) -> HttpResponse {
     let mut response =
         HttpResponse::build(status).insert_header((CONTENT_TYPE, "application/json")).body(body.to_json());
+    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    }
     note_error(&mut response, body.code(), String::new());
     response
 }
@@ -41,7 +47,7 @@ pub fn method_not_allowed(allow: &'static str) -> Route {
         let body =
             ErrorBody::with_message(ErrorCode::Unsupported, format!("this address takes {allow} only"));
         let mut response = error_response(StatusCode::METHOD_NOT_ALLOWED, &body);
-        response.headers_mut().insert(ALLOW, actix_web::http::header::HeaderValue::from_static(allow));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         response
     })
 }
@@ -57,5 +63,23 @@ impl ResponseError for InternalError {
     fn error_response(&self) -> HttpResponse {
         let body = ErrorBody::new(ErrorCode::Unknown).detail(format!("request {}", self.request_id));
         error_response(StatusCode::INTERNAL_SERVER_ERROR, &body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_told_later_is_told_when() {
+        for (status, told) in [
+            (StatusCode::TOO_MANY_REQUESTS, true),
+            (StatusCode::SERVICE_UNAVAILABLE, true),
+            (StatusCode::BAD_REQUEST, false),
+            (StatusCode::INTERNAL_SERVER_ERROR, false),
+        ] {
+            let response = error_response(status, &ErrorBody::new(ErrorCode::Unavailable));
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), told, "{status}");
+        }
     }
 }

@@ -13,13 +13,13 @@ use std::time::Duration;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, web};
 use serde::Serialize;
 
 use self::watch::Watches;
-use super::fallback::error_response;
+use super::fallback::{RETRY_AFTER_SECONDS, error_response};
 use super::shutdown::Shutdown;
 use crate::error_body::{ErrorBody, ErrorCode};
 
@@ -28,9 +28,6 @@ pub mod watch;
 /// Addresses that answer whatever the background checks say.
 const LIVENESS: &str = "/healthz";
 const READINESS: &str = "/readyz";
-
-/// Clients that wait at all wait this long.
-const RETRY_AFTER_SECONDS: &str = "5";
 
 /// A check that takes longer than this has failed.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -74,8 +71,7 @@ impl Health {
         }
         let body = ErrorBody::with_message(ErrorCode::Unavailable, "service unavailable")
             .detail("health check failed: please see /debug/health");
-        let mut response = error_response(StatusCode::SERVICE_UNAVAILABLE, &body);
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        let response = error_response(StatusCode::SERVICE_UNAVAILABLE, &body);
         Ok(request.into_response(response))
     }
 
@@ -127,7 +123,10 @@ fn answer(status: StatusCode, word: &str, checks: &BTreeMap<&str, String>) -> Ht
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         checks: &'a BTreeMap<&'a str, String>,
     }
-    HttpResponse::build(status)
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(Answer { status: word, checks })
+    let mut response = HttpResponse::build(status);
+    response.insert_header((CACHE_CONTROL, "no-store"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+    }
+    response.json(Answer { status: word, checks })
 }
