@@ -113,6 +113,9 @@ impl Furniture {
                 (put.body(image.manifest.bytes.clone()), 201)
             }
             Operation::DeleteManifest => (new(Method::DELETE, &manifest), 202),
+            Operation::ListReferrers => {
+                (Request::get(format!("/v2/{repository}/referrers/{}", image.manifest.digest)), 200)
+            }
             Operation::GetBlob => (Request::get(blob), 200),
             Operation::DeleteBlob => (new(Method::DELETE, &blob), 202),
             Operation::StartUpload => (new(Method::POST, &uploads(repository)), 202),

@@ -49,6 +49,10 @@ mod uploads;
 
 mod blobs;
 
+mod manifests;
+
+mod referrers;
+
 mod wire;
 
 mod conformance;

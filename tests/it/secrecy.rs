@@ -54,6 +54,9 @@ fn requests(
         Operation::PutManifest | Operation::DeleteManifest => {
             ["latest", &image.manifest.digest].map(manifests).into()
         }
+        Operation::ListReferrers => ["", "?artifactType=text/x", "?n=1"]
+            .map(|query| format!("/v2/{repository}/referrers/{}{query}", image.manifest.digest))
+            .into(),
         Operation::GetBlob | Operation::DeleteBlob => vec![blob],
         Operation::StartUpload => vec![
             uploads(repository),

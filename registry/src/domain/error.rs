@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use shared::repository_name::RepositoryName;
 
+use super::manifests::precondition::Unmet;
 use super::upload_id::UploadId;
 use crate::oci::digest::Digest;
 use crate::oci::manifest::InvalidManifest;
-use crate::oci::reference::Reference;
+use crate::oci::reference::{Reference, Tag};
 use crate::storage::error::StorageError;
 
 /// A refused operation.
@@ -85,6 +86,29 @@ pub enum RegistryError {
     ManifestBlobUnknown {
         /// All that is missing, in the order of the manifest; never empty.
         missing: Vec<Digest>,
+    },
+    /// The manifest is of a class the settings do not list.
+    #[error("this registry does not take manifests whose configuration is `{config}`")]
+    ClassNotTaken {
+        /// The media type of its configuration.
+        config: String,
+    },
+    /// The state is not what the request demands; nothing was changed.
+    #[error("the condition of the request does not hold: {}", match unmet {
+        Unmet::Match => "what is there is not what If-Match names",
+        Unmet::NoneMatch => "what If-None-Match excludes is there",
+    })]
+    PreconditionFailed {
+        /// Which demand.
+        unmet: Unmet,
+    },
+    /// A client that reads single images only asked for a list without one it could run.
+    #[error(
+        "{tag} is a manifest list without an image for linux/amd64, and the client does not accept lists"
+    )]
+    NoDefaultChild {
+        /// The tag asked for.
+        tag: Tag,
     },
     /// The request's body did not arrive.
     #[error(transparent)]

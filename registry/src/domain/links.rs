@@ -43,26 +43,34 @@ impl Repositories {
         &self,
         keys: &[Key],
     ) -> Result<Vec<Result<Option<Digest>, StorageError>>, StorageError> {
-        let mut links = Vec::with_capacity(keys.len());
+        let contents = self.read_each(keys, LINK_LIMIT_BYTES).await?;
+        let link = |(key, content): (&Key, Result<Option<Bytes>, StorageError>)| {
+            content?.map(|content| parse(key, &content)).transpose()
+        };
+        Ok(keys.iter().zip(contents).map(link).collect())
+    }
+
+    /// Reads many small objects in batches. One that cannot be read is its own error, so that it does not hide the
+    /// others; an error of the whole is one that has nothing to do with any of them.
+    pub(super) async fn read_each(
+        &self,
+        keys: &[Key],
+        limit_bytes: u64,
+    ) -> Result<Vec<Result<Option<Bytes>, StorageError>>, StorageError> {
+        let mut contents = Vec::with_capacity(keys.len());
         for batch in keys.chunks(BATCH) {
-            let contents = self.storage.read_all(batch.to_vec(), LINK_LIMIT_BYTES).await;
-            match contents {
-                Ok(contents) => links.extend(
-                    batch
-                        .iter()
-                        .zip(contents)
-                        .map(|(key, content)| content.map(|content| parse(key, &content)).transpose()),
-                ),
-                // One oversized or unreadable file fails the batch; alone it fails only itself.
-                Err(StorageError::TooLarge { .. } | StorageError::Io { .. }) => {
+            match self.storage.read_all(batch.to_vec(), limit_bytes).await {
+                Ok(read) => contents.extend(read.into_iter().map(Ok)),
+                Err(error @ (StorageError::Unavailable { .. } | StorageError::Stopped)) => return Err(error),
+                // One bad file fails the batch; alone it fails only itself.
+                Err(_) => {
                     for key in batch {
-                        links.push(self.read_link(key).await);
+                        contents.push(self.storage.read(key, limit_bytes).await);
                     }
                 }
-                Err(error) => return Err(error),
             }
         }
-        Ok(links)
+        Ok(contents)
     }
 
     /// For each key, the size of the object there.

@@ -5,8 +5,8 @@
 //!
 //! Reading order: [`blobs`]; an upload session is named by [`upload_id`], kept by [`upload_session`], fed by
 //! `upload_writer` and hashed with the help of `hash_states`, [`uploads`] are the operations on it; [`manifests`],
-//! [`tags`] and [`catalog`] build on `links`, which reads and writes the small files that say what belongs where;
-//! [`collection`] removes what nothing needs any more; [`error`] is how all of them refuse.
+//! [`referrers`], [`tags`] and [`catalog`] build on `links`, which reads and writes the small files that say what
+//! belongs where; [`collection`] removes what nothing needs any more; [`error`] is how all of them refuse.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use ring::rand::SystemRandom;
 use shared::clock::Clock;
 
 use self::error::RegistryError;
+use self::manifests::rules::ManifestRules;
 use crate::storage::Storage;
 use crate::storage::error::StorageError;
 
@@ -34,6 +35,8 @@ mod links;
 
 pub mod manifests;
 
+pub mod referrers;
+
 pub mod tags;
 
 pub mod catalog;
@@ -51,12 +54,19 @@ pub struct Repositories {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     random: SystemRandom,
+    rules: Arc<ManifestRules>,
 }
 
 impl Repositories {
     /// Works on what `storage` keeps; `clock` dates upload sessions and `random` names them.
     pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, random: SystemRandom) -> Self {
-        Self { storage, clock, random }
+        Self { storage, clock, random, rules: Arc::default() }
+    }
+
+    /// The same, asking this of manifests that are pushed.
+    #[must_use]
+    pub fn with_rules(self, rules: ManifestRules) -> Self {
+        Self { rules: Arc::new(rules), ..self }
     }
 
     /// What keeps the bytes, for readiness checks.

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use super::Repositories;
 use super::error::BodyError;
+use super::manifests::ManifestPush;
 use super::upload_session::UploadOwner;
 use super::uploads::Announced;
 use crate::oci::digest::{Algorithm, Digest};
@@ -137,8 +138,9 @@ impl Tree {
         let digest = Digest::sha256_of(&manifest);
         let reference =
             tag.map_or_else(|| Reference::Digest(digest.clone()), |tag| Reference::Tag(tag.clone()));
-        let put = self.repositories.put_manifest(repository, &reference, Some(media_type), manifest).await;
-        assert_eq!(put.expect("accepted"), digest);
+        let push = ManifestPush::new(reference, media_type, manifest);
+        let put = self.repositories.put_manifest(repository, push).await;
+        assert_eq!(put.expect("accepted").digest, digest);
         digest
     }
 }

@@ -1,12 +1,13 @@
-//! Conditional reads: `If-None-Match` and `If-Range` against the digest that is the entity tag.
+//! Conditional requests: `If-Match`, `If-None-Match` and `If-Range` against the digest that is the entity tag.
 //!
 //! *Invariant:* the entity tag of content is its digest in quotes, so equal tags mean equal bytes.
 //!
-//! Spec: RFC 9110 §13.1.2, §13.1.5.
+//! Spec: RFC 9110 §13.1.1, §13.1.2, §13.1.5.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{IF_NONE_MATCH, IF_RANGE};
+use actix_web::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE};
 
+use crate::domain::manifests::precondition::{Expected, Precondition, Unmet};
 use crate::oci::digest::Digest;
 
 /// The entity tag of content.
@@ -14,18 +15,71 @@ pub(super) fn entity_tag(digest: &Digest) -> String {
     format!("\"{digest}\"")
 }
 
-/// Whether the client already has this content. Tags without quotes are taken, because clients send them.
+/// What a request demands of the present state.
+pub(super) fn precondition(request: &HttpRequest) -> Precondition {
+    Precondition {
+        // A weak tag says that the bytes may differ, which is not enough to match.
+        if_match: expected(request, IF_MATCH, |tag| !tag.starts_with("W/")),
+        if_none_match: expected(request, IF_NONE_MATCH, |_| true),
+    }
+}
+
+/// Whether the client already has this content.
 pub(super) fn is_known(request: &HttpRequest, digest: &Digest) -> bool {
-    let text = digest.to_string();
-    let lists = request.headers().get_all(IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
-    lists
-        .flat_map(|list| list.split(','))
-        .map(|tag| tag.trim().trim_start_matches("W/").trim_matches('"'))
-        .any(|tag| tag == "*" || tag == text)
+    precondition(request).judge(Some(digest)) == Err(Unmet::NoneMatch)
+}
+
+/// Tags without quotes are taken, because clients send them; one that is no digest names nothing that could be here.
+fn expected(request: &HttpRequest, name: HeaderName, counts: fn(&str) -> bool) -> Option<Expected> {
+    let mut digests = None;
+    for value in request.headers().get_all(name) {
+        let digests = digests.get_or_insert_with(Vec::new);
+        let tags = value.to_str().unwrap_or_default().split(',').map(str::trim);
+        for tag in tags.filter(|tag| counts(tag)) {
+            let tag = tag.trim_start_matches("W/").trim_matches('"');
+            if tag == "*" {
+                return Some(Expected::Anything);
+            }
+            digests.extend(Digest::parse(tag).ok());
+        }
+    }
+    digests.map(Expected::OneOf)
 }
 
 /// Whether a `Range` is meant for this very content: there is no `If-Range`, or it is the strong tag of it.
 pub(super) fn is_range_for(request: &HttpRequest, digest: &Digest) -> bool {
     let Some(condition) = request.headers().get(IF_RANGE) else { return true };
     condition.to_str().is_ok_and(|tag| tag.trim() == entity_tag(digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn tags_come_in_lists_and_repeated_headers() {
+        let (a, b) = (Digest::sha256_of(b"a"), Digest::sha256_of(b"b"));
+        let listed = |digests: &[&Digest]| Some(Expected::OneOf(digests.iter().copied().cloned().collect()));
+        for (values, if_match, if_none_match) in [
+            (vec![], None, None),
+            (vec!["*".to_owned()], Some(Expected::Anything), Some(Expected::Anything)),
+            (vec![format!("\"{a}\"")], listed(&[&a]), listed(&[&a])),
+            (vec![a.to_string()], listed(&[&a]), listed(&[&a])),
+            (vec![format!("W/\"{a}\"")], listed(&[]), listed(&[&a])),
+            (vec![format!("\"{a}\" , \"x\",\"{b}\"")], listed(&[&a, &b]), listed(&[&a, &b])),
+            (vec![format!("\"{a}\""), format!("\"{b}\"")], listed(&[&a, &b]), listed(&[&a, &b])),
+            (vec!["garbage".to_owned()], listed(&[]), listed(&[])),
+            (vec![String::new()], listed(&[]), listed(&[])),
+        ] {
+            let request = values.iter().fold(TestRequest::get(), |request, value| {
+                request
+                    .append_header((IF_MATCH, value.as_str()))
+                    .append_header((IF_NONE_MATCH, value.as_str()))
+            });
+            let found = precondition(&request.to_http_request());
+            assert_eq!(found, Precondition { if_match, if_none_match }, "{values:?}");
+        }
+    }
 }

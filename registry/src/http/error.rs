@@ -20,7 +20,7 @@ use shared::server::fallback::{error_response, note_error};
 
 use crate::domain::error::{BodyError, RegistryError};
 use crate::oci::digest::InvalidDigest;
-use crate::oci::reference::InvalidReference;
+use crate::oci::reference::{InvalidReference, InvalidTag};
 use crate::storage::error::StorageError;
 
 /// Why a request was not served.
@@ -64,6 +64,12 @@ pub(crate) enum ApiError {
     PageSize { given: String },
     #[error("n must be at most {limit}")]
     PageTooLarge { limit: usize },
+    #[error("a manifest can be put under at most {limit} tags at a time")]
+    TooManyTags { limit: usize },
+    #[error("`{given}` cannot be a tag: {reason}")]
+    TagParameter { given: String, reason: InvalidTag },
+    #[error("only a manifest that is put by its digest can be given tags as parameters")]
+    TagsWithoutDigest,
     #[error("deleting is switched off in this registry")]
     DeleteDisabled,
     #[error("the token request is larger than {limit} bytes")]
@@ -128,9 +134,10 @@ impl ApiError {
             | Self::ReferenceInvalid(InvalidReference::Digest(_)) => {
                 Answer::new(S::BAD_REQUEST, ErrorCode::DigestInvalid, text())
             }
-            Self::ReferenceInvalid(InvalidReference::Tag(_)) => {
-                Answer::new(S::BAD_REQUEST, ErrorCode::ManifestInvalid, text())
-            }
+            Self::ReferenceInvalid(InvalidReference::Tag(_))
+            | Self::TagParameter { .. }
+            | Self::TagsWithoutDigest => Answer::new(S::BAD_REQUEST, ErrorCode::ManifestInvalid, text()),
+            Self::TooManyTags { .. } => Answer::new(S::URI_TOO_LONG, ErrorCode::ManifestInvalid, text()),
             Self::ReferenceUnknown(_) => Answer::new(S::NOT_FOUND, ErrorCode::ManifestUnknown, text()),
             Self::UploadUnknown => Answer::new(S::NOT_FOUND, ErrorCode::BlobUploadUnknown, text()),
             Self::UploadStateInvalid => Answer::new(S::NOT_FOUND, ErrorCode::BlobUploadInvalid, text()),
@@ -192,6 +199,16 @@ fn registry_answer(error: &RegistryError) -> Answer {
             ),
             header: None,
         },
+        RegistryError::ClassNotTaken { .. } => Answer::new(S::FORBIDDEN, ErrorCode::Denied, text()),
+        // No code of the specification says it; the status does.
+        RegistryError::PreconditionFailed { .. } => {
+            Answer::new(S::PRECONDITION_FAILED, ErrorCode::ManifestInvalid, text())
+        }
+        RegistryError::NoDefaultChild { tag } => {
+            let mut answer = Answer::new(S::NOT_FOUND, ErrorCode::ManifestUnknown, text());
+            answer.body = answer.body.detail(tag.to_string());
+            answer
+        }
         RegistryError::Body(error) => body_answer(error),
         RegistryError::Storage(StorageError::Unavailable { .. } | StorageError::Stopped) => {
             Answer::unavailable("the storage cannot be used at the moment")

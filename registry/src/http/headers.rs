@@ -11,6 +11,15 @@ pub(super) const API_VERSION: (HeaderName, HeaderValue) =
 /// The digest of the content that the answer is or names.
 pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
+/// The subject of a manifest that is now among its referrers.
+pub(super) const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+
+/// A tag that was given to a manifest put by digest.
+pub(super) const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+
+/// Which filters a list of referrers went through.
+pub(super) const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
 /// The id of an upload session.
 pub(super) const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 

@@ -27,6 +27,8 @@ mod uploads;
 
 mod manifests;
 
+mod referrers;
+
 mod tags;
 
 mod catalog;
@@ -41,6 +43,8 @@ mod headers;
 
 mod location;
 
+mod negotiation;
+
 mod pagination;
 
 mod parameters;
@@ -48,3 +52,5 @@ mod parameters;
 mod range;
 
 mod upload_state;
+
+mod warnings;

@@ -1,7 +1,7 @@
 //! Every operation of this server, its path, and the right it needs.
 //!
 //! *Invariant:* an operation exists only here; the access matrix of the tests is checked against [`Operation::ALL`],
-//! so one without a row there does not pass. A repository name may contain `blobs`, `manifests` and `uploads`: the
+//! so one without a row there does not pass. A repository name may contain `blobs`, `manifests`, `referrers` and `uploads`: the
 //! patterns take the longest possible name, and no path of the protocol fits two of them.
 //!
 //! Spec: distribution-spec, "Endpoints".
@@ -14,7 +14,7 @@ use shared::server::fallback::method_not_allowed;
 use shared::server::metrics::http::measure;
 
 use super::state::RegistryState;
-use super::{base, blobs, catalog, headers, manifests, tags, token_forward, uploads};
+use super::{base, blobs, catalog, headers, manifests, referrers, tags, token_forward, uploads};
 
 /// Everything a client can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +31,8 @@ pub enum Operation {
     PutManifest,
     /// end-9
     DeleteManifest,
+    /// end-12
+    ListReferrers,
     /// end-2
     GetBlob,
     /// end-10
@@ -60,13 +62,14 @@ pub enum Need {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Base,
         Self::ListCatalog,
         Self::ListTags,
         Self::GetManifest,
         Self::PutManifest,
         Self::DeleteManifest,
+        Self::ListReferrers,
         Self::GetBlob,
         Self::DeleteBlob,
         Self::StartUpload,
@@ -80,7 +83,9 @@ impl Operation {
     pub const fn methods(self) -> &'static [&'static str] {
         match self {
             Self::ListCatalog | Self::ListTags => &["GET"],
-            Self::Base | Self::GetManifest | Self::GetBlob | Self::UploadStatus => &["GET", "HEAD"],
+            Self::Base | Self::GetManifest | Self::ListReferrers | Self::GetBlob | Self::UploadStatus => {
+                &["GET", "HEAD"]
+            }
             Self::PutManifest | Self::FinishUpload => &["PUT"],
             Self::DeleteManifest | Self::DeleteBlob | Self::CancelUpload => &["DELETE"],
             Self::StartUpload => &["POST"],
@@ -97,6 +102,7 @@ impl Operation {
             Self::GetManifest | Self::PutManifest | Self::DeleteManifest => {
                 "/{name:.+}/manifests/{reference:[^/]+}"
             }
+            Self::ListReferrers => "/{name:.+}/referrers/{digest:[^/]+}",
             Self::GetBlob | Self::DeleteBlob => "/{name:.+}/blobs/{digest:[^/]+}",
             Self::StartUpload => "/{name:.+}/blobs/uploads/",
             Self::UploadStatus | Self::AppendUpload | Self::FinishUpload | Self::CancelUpload => {
@@ -110,7 +116,9 @@ impl Operation {
         match self {
             Self::Base => Need::Token,
             Self::ListCatalog => Need::Catalog,
-            Self::ListTags | Self::GetManifest | Self::GetBlob => Need::Repository(Action::Pull),
+            Self::ListTags | Self::GetManifest | Self::ListReferrers | Self::GetBlob => {
+                Need::Repository(Action::Pull)
+            }
             // Whoever may push may also look at and give up the upload.
             Self::PutManifest
             | Self::StartUpload
@@ -129,6 +137,7 @@ impl Operation {
             Self::ListCatalog => "catalog",
             Self::ListTags => "tags",
             Self::GetManifest | Self::PutManifest | Self::DeleteManifest => "manifest",
+            Self::ListReferrers => "referrers",
             Self::GetBlob | Self::DeleteBlob => "blob",
             Self::StartUpload => "blob_upload",
             Self::UploadStatus | Self::AppendUpload | Self::FinishUpload | Self::CancelUpload => {
@@ -145,6 +154,7 @@ impl Operation {
             Self::GetManifest => web::to(manifests::get),
             Self::PutManifest => web::to(manifests::put),
             Self::DeleteManifest => web::to(manifests::delete),
+            Self::ListReferrers => web::to(referrers::list),
             Self::GetBlob => web::to(blobs::get),
             Self::DeleteBlob => web::to(blobs::delete),
             Self::StartUpload => web::to(uploads::start),
@@ -171,7 +181,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
     }
     let mut scope = web::scope(&state.locations.root()).wrap(DefaultHeaders::new().add(headers::API_VERSION));
     // Uploads come before blobs, so that `blobs/uploads` without its slash is not taken for a digest.
-    let groups: [(&[&str], &[Operation], &'static str); 7] = [
+    let groups: [(&[&str], &[Operation], &'static str); 8] = [
         (&["", "/"], &[Operation::Base], "GET, HEAD"),
         (&["/_catalog"], &[Operation::ListCatalog], "GET"),
         (&[Operation::ListTags.path()], &[Operation::ListTags], "GET"),
@@ -191,6 +201,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
             &[Operation::GetManifest, Operation::PutManifest, Operation::DeleteManifest],
             "DELETE, GET, HEAD, PUT",
         ),
+        (&[Operation::ListReferrers.path()], &[Operation::ListReferrers], "GET, HEAD"),
         (&[Operation::GetBlob.path()], &[Operation::GetBlob, Operation::DeleteBlob], "DELETE, GET, HEAD"),
     ];
     for (paths, operations, allow) in groups {

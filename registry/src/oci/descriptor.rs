@@ -21,6 +21,21 @@ pub struct Descriptor {
     /// How many bytes it has; zero if the manifest does not say.
     #[serde(default, deserialize_with = "not_negative")]
     pub size: u64,
+    #[serde(default)]
+    urls: Option<Vec<String>>,
+    /// What the content runs on, if the manifest says.
+    #[serde(default)]
+    pub platform: Option<Platform>,
+}
+
+/// What an image runs on, as far as a registry looks at it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Platform {
+    /// Such as `linux`; empty if the manifest does not say.
+    pub os: String,
+    /// Such as `amd64`; empty if the manifest does not say.
+    pub architecture: String,
 }
 
 impl Descriptor {
@@ -32,6 +47,11 @@ impl Descriptor {
     /// The digest as it is spelled.
     pub fn digest_text(&self) -> &str {
         &self.digest
+    }
+
+    /// Where else the content can be had.
+    pub fn urls(&self) -> &[String] {
+        self.urls.as_deref().unwrap_or_default()
     }
 
     /// Whether the bytes stay at their source and need not be in this registry.

@@ -26,7 +26,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every algorithm, the canonical one first.
+    /// Every algorithm, the canonical one first, in the order of their names.
     pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
 
     /// The algorithm of that name.

@@ -9,7 +9,12 @@
 //!       revisions/<alg>/<hex>/link                         this manifest belongs to the repository
 //!       tags/<tag>/current/link                            what the tag names now
 //!       tags/<tag>/index/<alg>/<hex>/link                  what the tag ever named
+//!       referrers/<alg>/<hex>/                         (*) what refers to this manifest, present or not
+//!         <alg>/<hex>                                      descriptor of a manifest that does, as it is listed
+//!         merged                                           which index behind the referrers tag was looked at
+//!       referrers/complete                             (*) manifests from before we came were looked at
 //!       locks/<2 hex>   locks/tag-<2 hex>              (*) empty files to lock, see below
+//!       locks/referrers
 //!     _uploads/<id>/
 //!       startedat                                          RFC 3339, UTC, whole seconds; exists = session exists
 //!       data                                               bytes so far
@@ -142,6 +147,36 @@ pub fn revision_folder(repository: &RepositoryName, digest: &Digest) -> Key {
 /// The mark that a manifest belongs to a repository.
 pub fn revision_link(repository: &RepositoryName, digest: &Digest) -> Key {
     revision_folder(repository, digest).child("link")
+}
+
+/// The folder of all subjects with digests of one algorithm, each a folder named by its hash.
+pub fn subjects(repository: &RepositoryName, algorithm: Algorithm) -> Key {
+    of(repository, MANIFESTS).child("referrers").child(algorithm.as_str())
+}
+
+/// The folder of what refers to a subject by digests of one algorithm, each an object named by its hash.
+pub fn referrers(repository: &RepositoryName, subject: &Digest, algorithm: Algorithm) -> Key {
+    of(repository, MANIFESTS).child("referrers").digest_folder(subject).child(algorithm.as_str())
+}
+
+/// How one manifest stands among the referrers of its subject.
+pub fn referrer(repository: &RepositoryName, subject: &Digest, referrer: &Digest) -> Key {
+    referrers(repository, subject, referrer.algorithm()).child(referrer.hex())
+}
+
+/// A link to the index that stood behind the referrers tag of a subject when that was last looked at.
+pub fn referrers_merged(repository: &RepositoryName, subject: &Digest) -> Key {
+    of(repository, MANIFESTS).child("referrers").digest_folder(subject).child("merged")
+}
+
+/// The mark that all manifests of a repository were looked at for what they refer to.
+pub fn referrers_complete(repository: &RepositoryName) -> Key {
+    of(repository, MANIFESTS).child("referrers/complete")
+}
+
+/// What is locked to look at all of them.
+pub fn referrers_lock(repository: &RepositoryName) -> Key {
+    of(repository, MANIFESTS).child("locks/referrers")
 }
 
 /// The folder of all tags of a repository.

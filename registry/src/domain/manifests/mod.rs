@@ -1,33 +1,39 @@
-//! Manifests of a repository: put, get, delete by digest, delete a tag.
+//! Manifests of a repository: get, delete by digest, delete a tag; [`push`] puts them there.
 //!
-//! *Invariant:* a manifest that was acknowledged has all it needs linked in its repository at the time of the check,
-//! and is written in the order bytes → revision link → tag's index link → tag's current link, each durable before
-//! the next; so a tag never names what is not there, and a tag whose revision is gone reads as absent.
+//! *Invariant:* a tag whose revision is gone reads as absent, and a deleted manifest leaves no tag that names it.
 //!
 //! Putting and deleting one digest exclude each other by a lock, so that neither undoes half of the other; a tag is
 //! changed under a lock of its own, so that deleting one manifest cannot take a tag that has just moved to another.
 //! The lock of the digest is always taken first. Locks are named in the layout; the distribution registry takes none,
 //! and against it only the order of writes protects.
 //!
-//! Spec: end-3, end-7a, end-9.
+//! Spec: end-3, end-9.
 
 use bytes::Bytes;
 use shared::repository_name::RepositoryName;
 
+use self::precondition::Precondition;
+pub use self::push::{MANIFEST_LIMIT_BYTES, ManifestPush, PushWarning, PushedManifest};
 use super::error::RegistryError;
-use super::{Repositories, links, to_the_end};
+use super::{Repositories, to_the_end};
 use crate::oci::digest::{Algorithm, Digest};
 use crate::oci::manifest::{Manifest, stored_media_type};
+use crate::oci::media_type;
 use crate::oci::reference::{Reference, Tag};
 use crate::storage::error::StorageError;
 use crate::storage::{ByteStream, Durability, layout};
 
-/// The largest manifest in bytes. Not less, because the specification tells clients to rely on 4 MB; not more,
-/// because a manifest is held in memory.
-pub const MANIFEST_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
+pub mod precondition;
+
+pub mod push;
+
+pub mod rules;
 
 /// A tag that moves more often than this while it is read once is not worth waiting for.
 const TAG_READS: usize = 4;
+
+/// What a client gets of a manifest list it cannot read: `(os, architecture)`.
+const DEFAULT_PLATFORM: (&str, &str) = ("linux", "amd64");
 
 /// A manifest as it was pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,40 +56,6 @@ pub struct DeletedManifest {
 }
 
 impl Repositories {
-    /// Stores a manifest under its digest, and under a tag if `reference` is one. Answers the digest: the one asked
-    /// for, or by tag the canonical one.
-    pub async fn put_manifest(
-        &self,
-        repository: &RepositoryName,
-        reference: &Reference,
-        content_type: Option<&str>,
-        bytes: Bytes,
-    ) -> Result<Digest, RegistryError> {
-        if bytes.len() as u64 > MANIFEST_LIMIT_BYTES {
-            return Err(RegistryError::ManifestTooLarge { limit_bytes: MANIFEST_LIMIT_BYTES });
-        }
-        let manifest = Manifest::parse(content_type.unwrap_or_default(), &bytes)?;
-        let canonical = Digest::sha256_of(&bytes);
-        let digest = match reference {
-            Reference::Tag(_) => canonical.clone(),
-            Reference::Digest(expected) => {
-                let actual = Digest::of(expected.algorithm(), &bytes);
-                if actual != *expected {
-                    return Err(RegistryError::DigestMismatch { expected: expected.clone(), actual });
-                }
-                actual
-            }
-        };
-        self.check_references(repository, &manifest).await?;
-
-        let (registry, repository, reference) = (self.clone(), repository.clone(), reference.clone());
-        to_the_end(async move {
-            registry.store_manifest(&repository, &reference, &canonical, &digest, bytes).await?;
-            Ok(digest)
-        })
-        .await
-    }
-
     /// Reads a manifest by tag or digest.
     pub async fn get_manifest(
         &self,
@@ -106,6 +78,23 @@ impl Repositories {
         Ok(StoredManifest { bytes, media_type, digest, canonical })
     }
 
+    /// For a client that cannot read a manifest list: the image in it that such clients run.
+    pub async fn get_default_child(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        list: &StoredManifest,
+    ) -> Result<StoredManifest, RegistryError> {
+        let parsed = Manifest::parse(media_type::DOCKER_MANIFEST_LIST, &list.bytes)?;
+        let child = parsed.children().iter().find(|child| {
+            let platform = child.platform.as_ref();
+            platform.is_some_and(|platform| (&*platform.os, &*platform.architecture) == DEFAULT_PLATFORM)
+        });
+        let digest = child.and_then(|child| child.digest().ok());
+        let digest = digest.ok_or_else(|| RegistryError::NoDefaultChild { tag: tag.clone() })?;
+        self.get_manifest(repository, &Reference::Digest(digest)).await
+    }
+
     /// The bytes of a manifest that was just read, from its `canonical` digest.
     pub async fn stream_manifest(
         &self,
@@ -119,64 +108,48 @@ impl Repositories {
     }
 
     /// Takes a manifest and all tags that name it out of a repository. The bytes stay, as do manifests it lists.
+    ///
+    /// Another digest of the same bytes is a revision of its own, with its own tags, and stays as well.
     pub async fn delete_manifest(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
+        precondition: Precondition,
     ) -> Result<DeletedManifest, RegistryError> {
         let link = layout::revision_link(repository, digest);
         let unknown = || RegistryError::ManifestUnknown { reference: Reference::Digest(digest.clone()) };
         // Asked before locking, so that a stranger's digests do not leave lock files.
         self.storage.size(&link).await?.ok_or_else(unknown)?;
+        precondition.judge(Some(digest)).map_err(|unmet| RegistryError::PreconditionFailed { unmet })?;
         let (registry, repository, digest) = (self.clone(), repository.clone(), digest.clone());
         to_the_end(async move { registry.unlink_manifest(&repository, &digest).await }).await
     }
 
-    /// Takes a tag out of a repository; the manifest stays.
-    pub async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<(), RegistryError> {
+    /// Takes a tag out of a repository; the manifest stays. A tag whose link is damaged can be taken out, too.
+    pub async fn delete_tag(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        precondition: Precondition,
+    ) -> Result<(), RegistryError> {
         let unknown = || RegistryError::ManifestUnknown { reference: Reference::Tag(tag.clone()) };
-        let current = layout::tag_current_link(repository, tag);
-        let digest = self.read_link(&current).await?.ok_or_else(unknown)?;
-        let revision = layout::revision_link(repository, &digest);
-        self.storage.size(&revision).await?.ok_or_else(unknown)?;
+        if !self.is_tag(repository, tag).await? {
+            return Err(unknown());
+        }
         let (registry, repository, doomed) = (self.clone(), repository.clone(), tag.clone());
         let removed = to_the_end(async move {
             let _tag = registry.storage.lock(&layout::tag_lock(&repository, &doomed)).await?;
+            if !precondition.is_empty() {
+                let current = registry.living_tag(&repository, &doomed).await?;
+                let judged = precondition.judge(current.as_ref());
+                judged.map_err(|unmet| RegistryError::PreconditionFailed { unmet })?;
+            }
             Ok(registry.remove_tag(&repository, &doomed).await?)
         });
         if removed.await? { Ok(()) } else { Err(unknown()) }
     }
 
-    /// Writes a checked manifest and its links.
-    async fn store_manifest(
-        &self,
-        repository: &RepositoryName,
-        reference: &Reference,
-        canonical: &Digest,
-        digest: &Digest,
-        bytes: Bytes,
-    ) -> Result<(), RegistryError> {
-        let _revision = self.storage.lock(&layout::revision_lock(repository, digest)).await?;
-        let blob = layout::blob(canonical);
-        let mut objects = Vec::with_capacity(2);
-        // Bytes that are there are trusted; another size can only be what a crash of another registry left.
-        if self.storage.size(&blob).await? != Some(bytes.len() as u64) {
-            objects.push((blob, bytes));
-        }
-        objects.push(links::to(layout::revision_link(repository, digest), canonical));
-        self.storage.write_all(objects, Durability::Synced).await?;
-        if let Reference::Tag(tag) = reference {
-            let _tag = self.storage.lock(&layout::tag_lock(repository, tag)).await?;
-            let objects = vec![
-                links::to(layout::tag_index_link(repository, tag, digest), digest),
-                links::to(layout::tag_current_link(repository, tag), digest),
-            ];
-            self.storage.write_all(objects, Durability::Synced).await?;
-        }
-        Ok(())
-    }
-
-    /// Removes the link of a manifest and the tags that name it.
+    /// Removes the tags that name a manifest, its link, and its place among the referrers of its subject.
     async fn unlink_manifest(
         &self,
         repository: &RepositoryName,
@@ -184,19 +157,29 @@ impl Repositories {
     ) -> Result<DeletedManifest, RegistryError> {
         let link = layout::revision_link(repository, digest);
         let _revision = self.storage.lock(&layout::revision_lock(repository, digest)).await?;
-        let mut tags = self.remove_tags_naming(repository, digest).await?;
+        let subject = self.subject_of(repository, digest).await;
+        let tags = self.remove_tags_naming(repository, digest).await?;
         if !self.storage.remove(&link, Durability::Synced).await? {
             return Err(RegistryError::ManifestUnknown { reference: Reference::Digest(digest.clone()) });
         }
-        // Another registry on this tree takes no lock and may have set a tag meanwhile.
-        tags.extend(self.remove_tags_naming(repository, digest).await?);
-        tags.sort_unstable();
-        tags.dedup();
+        if let Some(subject) = subject {
+            // Without a revision it counts for nothing, so it may come back with the power.
+            let entry = layout::referrer(repository, &subject, digest);
+            self.storage.remove(&entry, Durability::Relaxed).await?;
+        }
         Ok(DeletedManifest { tags })
     }
 
-    /// What a tag names: its digest, the canonical one, the bytes. A tag may move while it is read, and what it named before may be deleted; then it is read
-    /// again, so that a tag that is there all the time is always found.
+    /// What a stored manifest refers to; nothing if it cannot be read, which must not keep it from being deleted.
+    async fn subject_of(&self, repository: &RepositoryName, digest: &Digest) -> Option<Digest> {
+        let (_, bytes) = self.revision_bytes(repository, digest).await.ok()??;
+        Manifest::parse(&stored_media_type(&bytes)?, &bytes).ok()?.subject()
+    }
+
+    /// What a tag names: its digest, the canonical one, the bytes.
+    ///
+    /// A tag may move while it is read, and what it named before may be deleted; then it is read again, so that a tag
+    /// that is there all the time is always found.
     async fn tagged_bytes(
         &self,
         repository: &RepositoryName,
@@ -217,9 +200,10 @@ impl Repositories {
         Ok(None)
     }
 
-    /// The canonical digest and the bytes of a manifest that belongs to the repository. Without a link nothing is read, so that
-    /// what others have makes no difference.
-    async fn revision_bytes(
+    /// The canonical digest and the bytes of a manifest that belongs to the repository.
+    ///
+    /// Without a link nothing is read, so that what others have makes no difference.
+    pub(super) async fn revision_bytes(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
@@ -233,27 +217,37 @@ impl Repositories {
         Ok(bytes.map(|bytes| (canonical, bytes)))
     }
 
-    /// Sees to it that the repository has all a manifest needs.
-    async fn check_references(
+    /// The digest again if the repository has such a manifest.
+    async fn living_revision(
         &self,
         repository: &RepositoryName,
-        manifest: &Manifest,
-    ) -> Result<(), RegistryError> {
-        let blobs = manifest.blobs().iter().map(|digest| (digest, layout::layer_link(repository, digest)));
-        let children =
-            manifest.manifests().iter().map(|digest| (digest, layout::revision_link(repository, digest)));
-        let (needed, links): (Vec<&Digest>, Vec<_>) = blobs.chain(children).unzip();
-        let canonical = self.read_links(&links).await?.into_iter().collect::<Result<Vec<_>, _>>()?;
-        // A link can outlive its bytes where another registry collected garbage.
-        let linked: Vec<_> = canonical.iter().flatten().map(layout::blob).collect();
-        let mut sizes = self.sizes(&linked).await?.into_iter();
-        let missing: Vec<Digest> = needed
-            .into_iter()
-            .zip(&canonical)
-            .filter(|(_, link)| link.is_none() || sizes.next().flatten().is_none())
-            .map(|(digest, _)| digest.clone())
-            .collect();
-        if missing.is_empty() { Ok(()) } else { Err(RegistryError::ManifestBlobUnknown { missing }) }
+        digest: &Digest,
+    ) -> Result<Option<Digest>, StorageError> {
+        let size = self.storage.size(&layout::revision_link(repository, digest)).await?;
+        Ok(size.map(|_| digest.clone()))
+    }
+
+    /// What a tag names, if that is there. A damaged link names nothing.
+    async fn living_tag(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<Option<Digest>, StorageError> {
+        match self.read_link(&layout::tag_current_link(repository, tag)).await {
+            Ok(Some(digest)) => self.living_revision(repository, &digest).await,
+            Ok(None) | Err(StorageError::Corrupt { .. } | StorageError::TooLarge { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there is something to delete under a tag: a name of what is there, or damage.
+    async fn is_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, StorageError> {
+        match self.read_link(&layout::tag_current_link(repository, tag)).await {
+            Ok(Some(digest)) => Ok(self.living_revision(repository, &digest).await?.is_some()),
+            Ok(None) => Ok(false),
+            Err(StorageError::Corrupt { .. } | StorageError::TooLarge { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     async fn remove_tags_naming(
@@ -272,7 +266,7 @@ impl Repositories {
             }
             let _tag = self.storage.lock(&layout::tag_lock(repository, &tag)).await?;
             // It may have moved on before the lock was ours.
-            if self.read_link(&key).await?.is_some_and(|named| named == *digest)
+            if matches!(self.read_link(&key).await, Ok(Some(named)) if named == *digest)
                 && self.remove_tag(repository, &tag).await?
             {
                 removed.push(tag);

@@ -21,7 +21,12 @@ async fn put(
     content_type: Option<&str>,
     bytes: Bytes,
 ) -> Result<Digest, RegistryError> {
-    tree.repositories.put_manifest(&name("a/b"), &reference, content_type, bytes).await
+    let push = ManifestPush::new(reference, content_type.unwrap_or_default(), bytes);
+    Ok(tree.repositories.put_manifest(&name("a/b"), push).await?.digest)
+}
+
+fn no_condition() -> Precondition {
+    Precondition::default()
 }
 
 async fn is_there(tree: &Tree, reference: &Reference) -> bool {
@@ -172,7 +177,8 @@ async fn deleting_a_manifest_takes_its_tags_and_no_others() {
     // Damage beside it must not keep it from going.
     tree.storage_write(&layout::tag_current_link(&repository, &tag("damaged")), "");
 
-    let deleted = tree.repositories.delete_manifest(&repository, &doomed).await.expect("deleted");
+    let deleted =
+        tree.repositories.delete_manifest(&repository, &doomed, no_condition()).await.expect("deleted");
     assert_eq!(deleted.tags, [tag("latest"), tag("v1")]);
     for gone in [by_digest(&doomed), by_tag("v1"), by_tag("latest")] {
         assert!(!is_there(&tree, &gone).await, "{gone}");
@@ -181,7 +187,7 @@ async fn deleting_a_manifest_takes_its_tags_and_no_others() {
         assert!(is_there(&tree, &there).await, "{there}");
     }
     assert!(tree.storage_exists(&layout::blob(&doomed)), "the bytes are the collector's");
-    let again = tree.repositories.delete_manifest(&repository, &doomed).await;
+    let again = tree.repositories.delete_manifest(&repository, &doomed, no_condition()).await;
     assert!(matches!(again, Err(RegistryError::ManifestUnknown { .. })));
     let pushed_again = tree.push_image(&repository, Some(&tag("v1")), "doomed").await;
     assert_eq!(pushed_again, doomed);
@@ -191,9 +197,10 @@ async fn deleting_a_manifest_takes_its_tags_and_no_others() {
 #[tokio::test]
 async fn deleting_what_is_not_there_leaves_no_files() {
     let tree = Tree::new();
-    let unknown = tree.repositories.delete_manifest(&name("a/b"), &Digest::sha256_of(b"x")).await;
+    let unknown =
+        tree.repositories.delete_manifest(&name("a/b"), &Digest::sha256_of(b"x"), no_condition()).await;
     assert!(matches!(unknown, Err(RegistryError::ManifestUnknown { .. })));
-    let unknown = tree.repositories.delete_tag(&name("a/b"), &tag("x")).await;
+    let unknown = tree.repositories.delete_tag(&name("a/b"), &tag("x"), no_condition()).await;
     assert!(matches!(unknown, Err(RegistryError::ManifestUnknown { .. })));
     assert!(!tree.storage_exists(&layout::root()));
 }
@@ -204,12 +211,12 @@ async fn deleting_a_tag_keeps_the_manifest_and_other_tags() {
     let repository = name("a/b");
     let digest = tree.push_image(&repository, Some(&tag("v1")), "image").await;
     tree.push_image(&repository, Some(&tag("v1-rc")), "image").await;
-    tree.repositories.delete_tag(&repository, &tag("v1")).await.expect("deleted");
+    tree.repositories.delete_tag(&repository, &tag("v1"), no_condition()).await.expect("deleted");
     assert!(!is_there(&tree, &by_tag("v1")).await);
     assert!(!tree.storage_exists(&layout::tag(&repository, &tag("v1"))), "the whole folder is gone");
     assert!(is_there(&tree, &by_tag("v1-rc")).await);
     assert!(is_there(&tree, &by_digest(&digest)).await);
-    let again = tree.repositories.delete_tag(&repository, &tag("v1")).await;
+    let again = tree.repositories.delete_tag(&repository, &tag("v1"), no_condition()).await;
     assert!(matches!(again, Err(RegistryError::ManifestUnknown { .. })));
 }
 
@@ -220,7 +227,7 @@ async fn a_tag_whose_revision_is_gone_reads_as_absent() {
     let digest = tree.push_image(&repository, Some(&tag("v1")), "image").await;
     tree.storage_remove(&layout::revision_link(&repository, &digest));
     assert!(!is_there(&tree, &by_tag("v1")).await);
-    let deleting = tree.repositories.delete_tag(&repository, &tag("v1")).await;
+    let deleting = tree.repositories.delete_tag(&repository, &tag("v1"), no_condition()).await;
     assert!(matches!(deleting, Err(RegistryError::ManifestUnknown { .. })));
 }
 
@@ -258,7 +265,8 @@ async fn a_tree_without_index_links_is_as_good_as_one_with() {
     let digest = tree.push_image(&repository, Some(&tag("v1")), "image").await;
     tree.storage_remove(&layout::tag_index_link(&repository, &tag("v1"), &digest));
     assert!(is_there(&tree, &by_tag("v1")).await);
-    let deleted = tree.repositories.delete_manifest(&repository, &digest).await.expect("deleted");
+    let deleted =
+        tree.repositories.delete_manifest(&repository, &digest, no_condition()).await.expect("deleted");
     assert_eq!(deleted.tags, [tag("v1")]);
 }
 
@@ -282,7 +290,7 @@ async fn a_change_that_was_begun_is_finished_although_the_client_left() {
     let lock = layout::revision_lock(&repository, &digest);
     let held = tree.repositories.storage().lock(&lock).await.expect("granted");
     {
-        let delete = tree.repositories.delete_manifest(&repository, &digest);
+        let delete = tree.repositories.delete_manifest(&repository, &digest, no_condition());
         let patience = std::time::Duration::from_millis(50);
         assert!(tokio::time::timeout(patience, delete).await.is_err(), "somebody else holds the lock");
     }
@@ -305,15 +313,14 @@ async fn a_tag_moved_during_a_delete_is_not_lost() {
         let bytes = image(&config, &[]);
         let (deleting, moving) = (there.clone(), tree.repositories.clone());
         let (a, b) = (repository.clone(), repository.clone());
-        let delete = tokio::spawn(async move { deleting.delete_manifest(&a, &old).await });
-        let moved =
-            tokio::spawn(
-                async move { moving.put_manifest(&b, &by_tag("v1"), Some(OCI_MANIFEST), bytes).await },
-            );
+        let delete = tokio::spawn(async move { deleting.delete_manifest(&a, &old, no_condition()).await });
+        let moved = tokio::spawn(async move {
+            moving.put_manifest(&b, ManifestPush::new(by_tag("v1"), OCI_MANIFEST, bytes)).await
+        });
         let moved = moved.await.expect("no panic").expect("acknowledged");
         delete.await.expect("no panic").expect("deleted");
         let stored = tree.repositories.get_manifest(&repository, &by_tag("v1")).await;
-        assert_eq!(stored.expect("acknowledged, so it is there").digest, moved, "round {round}");
+        assert_eq!(stored.expect("acknowledged, so it is there").digest, moved.digest, "round {round}");
     }
 }
 
@@ -328,11 +335,10 @@ async fn a_push_and_a_delete_of_one_manifest_do_not_mix() {
         let bytes = tree.repositories.get_manifest(&repository, &by_tag("v1")).await.expect("there").bytes;
         let (deleting, pushing) = (there.clone(), tree.repositories.clone());
         let (a, b, doomed) = (repository.clone(), repository.clone(), digest.clone());
-        let delete = tokio::spawn(async move { deleting.delete_manifest(&a, &doomed).await });
-        let push =
-            tokio::spawn(
-                async move { pushing.put_manifest(&b, &by_tag("v1"), Some(OCI_MANIFEST), bytes).await },
-            );
+        let delete = tokio::spawn(async move { deleting.delete_manifest(&a, &doomed, no_condition()).await });
+        let push = tokio::spawn(async move {
+            pushing.put_manifest(&b, ManifestPush::new(by_tag("v1"), OCI_MANIFEST, bytes)).await
+        });
         push.await.expect("no panic").expect("acknowledged");
         delete.await.expect("no panic").expect("deleted");
         let (revision, tagged) =

@@ -3,6 +3,7 @@
 //! *Invariant:* a page never shows what cannot be pulled, and pages put together are the whole list.
 
 use super::*;
+use crate::domain::manifests::precondition::Precondition;
 use crate::domain::testing::{Tree, name, tag};
 
 fn texts(page: &TagPage) -> Vec<&str> {
@@ -55,7 +56,7 @@ async fn edges_of_paging_are_empty_lists() {
 #[tokio::test]
 async fn a_repository_without_tags_is_told_from_one_that_never_was() {
     let tree = tagged(&["v1"]).await;
-    tree.repositories.delete_tag(&name("a/b"), &tag("v1")).await.expect("deleted");
+    tree.repositories.delete_tag(&name("a/b"), &tag("v1"), Precondition::default()).await.expect("deleted");
     assert_eq!(texts(&listed(&tree, None, None).await), Vec::<&str>::new());
     tree.push_blob(&name("only/blobs"), b"x").await;
     let page = tree.repositories.list_tags(&name("only/blobs"), None, None).await.expect("it has content");

@@ -1,27 +1,41 @@
 //! Image manifests and indexes: checking one that is pushed, knowing the type of one that is stored.
 //!
 //! *Invariant:* a [`Manifest`] is one of the four types a client may push, cannot be read as two of them at once, and
-//! every content it needs in this registry has a digest we can compute. Its bytes are never changed, nor written anew
+//! every blob it needs in this registry has a digest we can compute. Its bytes are never changed, nor written anew
 //! from the parsed form. Unknown fields and unknown media types inside are no error.
+//!
+//! `document` is what the JSON must look like, `stored` tells what stored bytes are, [`references`] what they refer to,
+//! `referrer` is how a manifest that refers to another stands in a list.
 //!
 //! Spec: image-spec, "Image Manifest", "Image Index"; distribution-spec, "Pushing manifests".
 
-pub mod references;
+use std::collections::HashSet;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-
+use self::document::{Document, OciFields};
 use super::descriptor::Descriptor;
 use super::digest::{Digest, InvalidDigest};
-use super::media_type::{self, ManifestType};
+use super::media_type::ManifestType;
+
+pub mod references;
+
+mod document;
+
+mod stored;
+
+mod referrer;
+
+pub use self::referrer::artifact_type_of;
+pub use self::stored::stored_media_type;
 
 /// A manifest that was checked.
 #[derive(Clone, Debug)]
 pub struct Manifest {
     kind: ManifestType,
+    config: Option<Descriptor>,
+    layers: Vec<Descriptor>,
+    children: Vec<Descriptor>,
     blobs: Vec<Digest>,
-    manifests: Vec<Digest>,
-    subject: Option<Descriptor>,
+    oci: OciFields,
 }
 
 /// Why a body is not a manifest this registry takes.
@@ -74,57 +88,49 @@ pub enum InvalidManifest {
         /// What is wrong with it.
         reason: InvalidDigest,
     },
-}
-
-#[derive(Deserialize)]
-struct Document {
-    #[serde(rename = "schemaVersion", default)]
-    schema_version: i64,
-    #[serde(rename = "mediaType", default)]
-    media_type: Option<String>,
-    config: Option<Descriptor>,
-    layers: Option<Vec<Descriptor>>,
-    manifests: Option<Vec<Descriptor>>,
-    subject: Option<Descriptor>,
+    /// It sends clients to an address that the operator does not allow.
+    #[error("the settings of this registry do not allow the URL `{url}` for content of a manifest")]
+    Url {
+        /// The address, cut to a readable length.
+        url: String,
+    },
 }
 
 impl Manifest {
     /// Checks the body of a push that came with this `Content-Type` (parameters are ignored).
     pub fn parse(content_type: &str, body: &[u8]) -> Result<Self, InvalidManifest> {
-        let manifest_type = ManifestType::parse(content_type)
+        let kind = ManifestType::parse(content_type)
             .ok_or_else(|| InvalidManifest::UnsupportedMediaType { media_type: content_type.to_owned() })?;
         let document: Document = serde_json::from_slice(body)?;
         if document.schema_version != 2 {
             return Err(InvalidManifest::SchemaVersion { found: document.schema_version });
         }
         let named = document.media_type.unwrap_or_default();
-        if named != manifest_type.as_str() && (manifest_type.must_be_named() || !named.is_empty()) {
-            return Err(InvalidManifest::MediaTypeMismatch {
-                expected: manifest_type.as_str(),
-                found: named,
-            });
+        if named != kind.as_str() && (kind.must_be_named() || !named.is_empty()) {
+            return Err(InvalidManifest::MediaTypeMismatch { expected: kind.as_str(), found: named });
         }
-        // Docker's types know no subject; a field of that name has no meaning there.
-        let subject = document.subject.filter(|_| !manifest_type.must_be_named());
-        if manifest_type.is_index() {
-            let kind = "an index";
+        // Docker's types know no subject; fields of those names have no meaning there.
+        let oci = if kind.must_be_named() { OciFields::default() } else { serde_json::from_slice(body)? };
+        if kind.is_index() {
+            let name = "an index";
             if document.config.is_some() {
-                return Err(InvalidManifest::Ambiguous { kind, field: "config" });
+                return Err(InvalidManifest::Ambiguous { kind: name, field: "config" });
             }
             if document.layers.is_some() {
-                return Err(InvalidManifest::Ambiguous { kind, field: "layers" });
+                return Err(InvalidManifest::Ambiguous { kind: name, field: "layers" });
             }
-            let manifests = needed(document.manifests.iter().flatten())?;
-            Ok(Self { kind: manifest_type, blobs: Vec::new(), manifests, subject })
+            let children = document.manifests.unwrap_or_default();
+            Ok(Self { kind, config: None, layers: Vec::new(), children, blobs: Vec::new(), oci })
         } else {
-            let kind = "an image manifest";
+            let name = "an image manifest";
             if document.manifests.is_some() {
-                return Err(InvalidManifest::Ambiguous { kind, field: "manifests" });
+                return Err(InvalidManifest::Ambiguous { kind: name, field: "manifests" });
             }
-            let config = document.config.ok_or(InvalidManifest::Missing { kind, field: "config" })?;
-            let layers = document.layers.iter().flatten().filter(|layer| !layer.is_non_distributable());
-            let blobs = needed(std::iter::once(&config).chain(layers))?;
-            Ok(Self { kind: manifest_type, blobs, manifests: Vec::new(), subject })
+            let config = document.config.ok_or(InvalidManifest::Missing { kind: name, field: "config" })?;
+            let layers = document.layers.unwrap_or_default();
+            let distributed = layers.iter().filter(|layer| !layer.is_non_distributable());
+            let blobs = each_once(std::iter::once(&config).chain(distributed))?;
+            Ok(Self { kind, config: Some(config), layers, children: Vec::new(), blobs, oci })
         }
     }
 
@@ -138,19 +144,43 @@ impl Manifest {
         &self.blobs
     }
 
-    /// The manifests that must be in the repository, each named once: the children of an index.
-    pub fn manifests(&self) -> &[Digest] {
-        &self.manifests
+    /// The layers that stay at their source and may be here all the same, each named once.
+    pub fn foreign_blobs(&self) -> Vec<Digest> {
+        let foreign = self.layers.iter().filter(|layer| layer.is_non_distributable());
+        each_known_once(foreign)
     }
 
-    /// What it refers to without needing it.
-    pub fn subject_descriptor(&self) -> Option<&Descriptor> {
-        self.subject.as_ref()
+    /// The manifests an index lists, each named once; without those whose name we cannot compute.
+    pub fn manifests(&self) -> Vec<Digest> {
+        each_known_once(self.children.iter())
+    }
+
+    /// What an index lists, as it lists it.
+    pub fn children(&self) -> &[Descriptor] {
+        &self.children
+    }
+
+    /// Everything it points at but its subject, as it does.
+    pub fn descriptors(&self) -> impl Iterator<Item = &Descriptor> {
+        self.config.iter().chain(&self.layers).chain(&self.children)
+    }
+
+    /// What the configuration of an image is; nothing for an index.
+    pub fn config_media_type(&self) -> Option<&str> {
+        self.config.as_ref().map(|config| config.media_type.as_str())
+    }
+
+    /// What it refers to without needing it; nothing if we cannot compute such a name.
+    pub fn subject(&self) -> Option<Digest> {
+        self.oci.subject.as_ref()?.digest().ok()
     }
 }
 
-fn needed<'a>(descriptors: impl Iterator<Item = &'a Descriptor>) -> Result<Vec<Digest>, InvalidManifest> {
-    let mut seen = std::collections::HashSet::new();
+/// The digests in order, each once; an error for one we cannot compute.
+pub fn each_once<'a>(
+    descriptors: impl Iterator<Item = &'a Descriptor>,
+) -> Result<Vec<Digest>, InvalidManifest> {
+    let mut seen = HashSet::new();
     let mut digests = Vec::new();
     for descriptor in descriptors {
         let digest = descriptor.digest().map_err(|reason| InvalidManifest::Digest {
@@ -164,33 +194,10 @@ fn needed<'a>(descriptors: impl Iterator<Item = &'a Descriptor>) -> Result<Vec<D
     Ok(digests)
 }
 
-#[derive(Deserialize)]
-struct Outline {
-    #[serde(rename = "schemaVersion", default)]
-    schema_version: i64,
-    #[serde(rename = "mediaType", default)]
-    media_type: Option<String>,
-    manifests: Option<IgnoredAny>,
-    signatures: Option<IgnoredAny>,
-}
-
-/// The media type to serve stored manifest bytes with; `None` if they are no manifest at all.
-///
-/// The tree keeps no types, so the bytes have to tell: their own `mediaType`, else the presence of `manifests`.
-/// Schema 1 manifests of old trees are recognised, although they can no longer be pushed.
-pub fn stored_media_type(bytes: &[u8]) -> Option<String> {
-    let outline: Outline = serde_json::from_slice(bytes).ok()?;
-    let named = outline.media_type.unwrap_or_default();
-    if !named.is_empty() {
-        return media_type::is_well_formed(&named).then_some(named);
-    }
-    let known = match (outline.schema_version, outline.manifests, outline.signatures) {
-        (1, _, Some(_)) => media_type::DOCKER_SCHEMA_1_SIGNED,
-        (1, _, None) => media_type::DOCKER_SCHEMA_1,
-        (_, Some(_), _) => media_type::OCI_INDEX,
-        (_, None, _) => media_type::OCI_MANIFEST,
-    };
-    Some(known.to_owned())
+fn each_known_once<'a>(descriptors: impl Iterator<Item = &'a Descriptor>) -> Vec<Digest> {
+    let mut seen = HashSet::new();
+    let known = descriptors.filter_map(|descriptor| descriptor.digest().ok());
+    known.filter(|digest| seen.insert(digest.clone())).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 
-use super::super::media_type::{DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST};
+use super::super::media_type::{self, DOCKER_MANIFEST, DOCKER_MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST};
 use super::*;
 
 const A: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -46,6 +46,7 @@ fn layers_that_stay_at_their_source_are_not_needed() {
     let manifest =
         Manifest::parse(OCI_MANIFEST, image(OCI_MANIFEST, &layers).as_bytes()).expect("a manifest");
     assert_eq!(texts(manifest.blobs()), [A]);
+    assert_eq!(texts(&manifest.foreign_blobs()), [B], "they may be here all the same");
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn an_index_needs_its_children() {
         r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"{OCI_MANIFEST}","digest":"{A}","size":5}}]}}"#
     );
     let manifest = Manifest::parse(OCI_INDEX, body.as_bytes()).expect("an index");
-    assert_eq!(texts(manifest.manifests()), [A]);
+    assert_eq!(texts(&manifest.manifests()), [A]);
     assert!(manifest.blobs().is_empty());
     for empty in [r#"{"schemaVersion":2,"manifests":[]}"#, r#"{"schemaVersion":2,"manifests":null}"#] {
         assert!(Manifest::parse(OCI_INDEX, empty.as_bytes()).is_ok(), "{empty}");
@@ -67,8 +68,91 @@ fn empty_layers_and_a_missing_subject_are_legal() {
         r#"{{"schemaVersion":2,"config":{{"digest":"{A}","size":2}},"layers":[],"subject":{{"mediaType":"m","digest":"{B}","size":9}},"unknown":{{"deep":[1,2]}}}}"#
     );
     let manifest = Manifest::parse(OCI_MANIFEST, body.as_bytes()).expect("a manifest");
-    assert_eq!(manifest.subject_descriptor().map(Descriptor::digest_text), Some(B));
+    assert_eq!(manifest.subject().map(|subject| subject.to_string()).as_deref(), Some(B));
     assert_eq!(texts(manifest.blobs()), [A], "a subject is not needed");
+}
+
+fn parsed(content_type: &str, body: &serde_json::Value) -> Manifest {
+    Manifest::parse(content_type, body.to_string().as_bytes()).expect("a manifest")
+}
+
+fn listed(manifest: &Manifest) -> serde_json::Value {
+    let digest = Digest::sha256_of(b"bytes");
+    let descriptor = manifest.referrer_descriptor(&digest, 5).expect("JSON");
+    let artifact_type = artifact_type_of(&descriptor).expect("a descriptor");
+    let value: serde_json::Value = serde_json::from_slice(&descriptor).expect("JSON");
+    assert_eq!(value["artifactType"].as_str(), artifact_type.as_deref());
+    assert_eq!((value["digest"].as_str(), value["size"].as_u64()), (Some(&*digest.to_string()), Some(5)));
+    value
+}
+
+#[test]
+fn a_referrer_is_listed_with_its_own_artifact_type_or_that_of_its_config() {
+    let config = serde_json::json!({"mediaType": "application/vnd.example+json", "digest": A, "size": 2});
+    let subject = serde_json::json!({"mediaType": OCI_MANIFEST, "digest": B, "size": 9});
+    let mut image = serde_json::json!({
+        "schemaVersion": 2, "config": config, "layers": [], "subject": subject,
+        "annotations": {"b": "2", "a": "1", "empty": ""},
+    });
+    let value = listed(&parsed(OCI_MANIFEST, &image));
+    assert_eq!(value["mediaType"], OCI_MANIFEST);
+    assert_eq!(value["artifactType"], "application/vnd.example+json");
+    assert_eq!(value["annotations"], image["annotations"]);
+    image["artifactType"] = "text/x".into();
+    assert_eq!(listed(&parsed(OCI_MANIFEST, &image))["artifactType"], "text/x");
+    image["artifactType"] = "".into();
+    assert_eq!(listed(&parsed(OCI_MANIFEST, &image))["artifactType"], "application/vnd.example+json");
+
+    let mut index = serde_json::json!({"schemaVersion": 2, "manifests": [], "subject": subject});
+    let value = listed(&parsed(OCI_INDEX, &index));
+    assert_eq!((value.get("artifactType"), value.get("annotations")), (None, None));
+    index["artifactType"] = "text/y".into();
+    assert_eq!(listed(&parsed(OCI_INDEX, &index))["artifactType"], "text/y");
+}
+
+#[test]
+fn only_a_subject_that_can_be_asked_for_counts() {
+    let mut index = serde_json::json!({"schemaVersion": 2, "manifests": []});
+    assert_eq!(parsed(OCI_INDEX, &index).subject(), None);
+    index["subject"] = serde_json::json!({"mediaType": "x/y", "digest": "blake3:00", "size": 1});
+    assert_eq!(parsed(OCI_INDEX, &index).subject(), None, "a foreign algorithm is no error");
+    for wrong in ["1", "[]", r#"{"digest":"sha256:x","size":1}"#, r#"{"size":1}"#] {
+        let body = format!(r#"{{"schemaVersion":2,"manifests":[],"subject":{wrong}}}"#);
+        assert!(reason(OCI_INDEX, &body).contains("cannot be read"), "{wrong}");
+    }
+    let docker = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{DOCKER_MANIFEST_LIST}","manifests":[],"subject":7,"annotations":[]}}"#
+    );
+    let manifest = Manifest::parse(DOCKER_MANIFEST_LIST, docker.as_bytes()).expect("it has no such field");
+    assert_eq!(manifest.subject(), None);
+}
+
+#[test]
+fn a_child_with_a_foreign_digest_is_left_to_the_rules() {
+    let body = format!(
+        r#"{{"schemaVersion":2,"manifests":[{{"digest":"blake3:00","size":1,"platform":null}},
+            {{"digest":"{A}","size":1,"platform":{{"os":"linux","architecture":"amd64","variant":"v8"}}}}]}}"#
+    );
+    let manifest = Manifest::parse(OCI_INDEX, body.as_bytes()).expect("an index");
+    assert_eq!(texts(&manifest.manifests()), [A]);
+    assert_eq!(manifest.children().len(), 2);
+    let platform = manifest.children()[1].platform.as_ref().expect("named");
+    assert_eq!((platform.os.as_str(), platform.architecture.as_str()), ("linux", "amd64"));
+    assert!(each_once(manifest.children().iter()).is_err());
+}
+
+#[test]
+fn a_field_that_some_clients_take_for_another_is_refused() {
+    for (content_type, field) in [
+        (OCI_MANIFEST, "Layers"),
+        (OCI_MANIFEST, "MANIFESTS"),
+        (OCI_INDEX, "Config"),
+        (OCI_INDEX, "mediatype"),
+    ] {
+        let body = format!(r#"{{"schemaVersion":2,"{field}":[]}}"#);
+        let reason = reason(content_type, &body);
+        assert!(reason.contains(&format!("the field `{field}` could be taken for")), "{reason}");
+    }
 }
 
 #[test]
