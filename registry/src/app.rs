@@ -103,8 +103,12 @@ impl Registry {
         }
         let listener = Listener::bind(settings.http.listener)?;
         let debug = settings.http.debug.map(DebugListener::bind).transpose()?;
+        let repositories = Repositories::new(storage, clock.clone(), random.clone());
+        if let Some(rules) = settings.storage.maintenance.purging {
+            background.push(repositories.clone().keep_purging(rules).boxed());
+        }
         let state = RegistryState {
-            repositories: Repositories::new(storage, clock.clone(), random.clone()),
+            repositories,
             auth,
             clock,
             locations: Locations::new(&settings.http.locations),
@@ -112,6 +116,7 @@ impl Registry {
             stall_timeout,
             large_bodies: LargeBodies::default(),
             delete_enabled: settings.storage.delete_enabled,
+            read_only: settings.storage.maintenance.read_only,
             catalog_max_entries: settings.limits.catalog_max_entries,
             tags_max_entries: settings.limits.tags_max_entries,
             metrics: http_metrics,

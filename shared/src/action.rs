@@ -19,13 +19,15 @@ pub enum Action {
     Push,
     /// Delete manifests, tags and blobs.
     Delete,
+    /// Delete the repository as a whole.
+    RepositoryDelete,
     /// `*`: everything, now and later; only whole-repository owners get it.
     All,
 }
 
 impl Action {
     /// Every action, in the order in which sets print.
-    pub const ALL: [Self; 4] = [Self::Pull, Self::Push, Self::Delete, Self::All];
+    pub const ALL: [Self; 5] = [Self::Pull, Self::Push, Self::Delete, Self::RepositoryDelete, Self::All];
 
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -33,6 +35,7 @@ impl Action {
             Self::Pull => "pull",
             Self::Push => "push",
             Self::Delete => "delete",
+            Self::RepositoryDelete => "repository-delete",
             Self::All => "*",
         }
     }
@@ -199,7 +202,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn printing_and_parsing_agree(bits in 0u8..16) {
+        fn printing_and_parsing_agree(bits in 0u8..32) {
             let set = ActionSet(bits);
             prop_assert_eq!(ActionSet::parse_known(&set.to_string()), set);
         }

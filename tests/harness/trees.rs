@@ -31,7 +31,7 @@ pub fn files(root: &Path) -> anyhow::Result<BTreeMap<String, String>> {
 
 /// Whether a path is one of ours, which the distribution registry passes over.
 pub fn is_ours(path: &str) -> bool {
-    let inside = ["/_manifests/referrers", "/_manifests/locks", "/_manifests/intents", "/_trash"];
+    let inside = ["/_manifests/referrers", "/_portcullis", "/_manifests/intents", "/_trash"];
     !path.starts_with("docker/")
         || inside.iter().any(|ours| path.contains(ours))
         || path.ends_with("/portcullis")

@@ -106,6 +106,9 @@ impl Furniture {
         match operation {
             Operation::Base => (Request::get("/v2/"), 200),
             Operation::ListCatalog => (Request::get("/v2/_catalog"), 200),
+            Operation::DeleteRepository => {
+                (new(Method::DELETE, &format!("/v2/_portcullis/repositories/{repository}")), 202)
+            }
             Operation::ListTags => (Request::get(format!("/v2/{repository}/tags/list")), 200),
             Operation::GetManifest => (Request::get(manifest).accepting_manifests(), 200),
             Operation::PutManifest => {
@@ -135,11 +138,16 @@ impl Furniture {
         match operation.need() {
             Need::Token => None,
             Need::Catalog => Some(("registry", "catalog", "*", "registry:catalog:*".into())),
+            Need::Ownership => {
+                let scope = format!("repository:{name}:repository-delete");
+                Some(("repository", name, "repository-delete", scope))
+            }
             Need::Repository(action) => {
                 let asks = match action {
                     Action::Pull => "pull",
                     Action::Push => "pull,push",
                     Action::Delete => "delete",
+                    Action::RepositoryDelete => "repository-delete",
                     Action::All => "*",
                 };
                 Some(("repository", name, action.as_str(), format!("repository:{name}:{asks}")))
@@ -298,7 +306,9 @@ async fn every_operation_refuses_every_wrong_token_and_takes_the_right_one() -> 
                 ("an unknown right", room.token(kind, name, &["admin", "PULL"])?),
                 ("a right on another kind of thing", room.token("plugin", name, &["*"])?),
             ];
-            for other in ["pull", "push", "delete"].into_iter().filter(|other| other != action) {
+            for other in
+                ["pull", "push", "delete", "repository-delete"].into_iter().filter(|other| other != action)
+            {
                 narrow.push((other, room.token(kind, name, &[other])?));
             }
             let expected = challenge(Some(scope), Some(ChallengeError::InsufficientScope));

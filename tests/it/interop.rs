@@ -84,7 +84,7 @@ fn files(root: &Path) -> anyhow::Result<BTreeSet<(String, Option<String>)>> {
             let path = entry?.path();
             let relative = path.strip_prefix(root)?.display().to_string();
             // What ours adds lives under names that the other ignores.
-            if ["/_manifests/referrers", "/_manifests/intents", "/_manifests/locks", "/_uploads", "/_trash"]
+            if ["/_manifests/referrers", "/_manifests/intents", "/_portcullis", "/_uploads", "/_trash"]
                 .iter()
                 .any(|added| relative.contains(added))
                 || !relative.starts_with("docker")

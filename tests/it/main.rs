@@ -52,6 +52,9 @@ mod blobs;
 mod manifests;
 
 mod referrers;
+mod repository_delete;
+
+mod maintenance;
 
 mod wire;
 

@@ -171,7 +171,10 @@ async fn a_star_is_all_the_caller_holds_and_a_star_only_for_owners() -> anyhow::
     let answer = get(&town, Some("alice"), &pairs).await?.expect(200)?;
     assert_eq!(access(&answer)?, json!([entry("platform/app", &["pull", "push"])]));
     let answer = get(&town, Some("admin"), &pairs).await?.expect(200)?;
-    assert_eq!(access(&answer)?, json!([entry("platform/app", &["pull", "push", "delete", "*"])]));
+    assert_eq!(
+        access(&answer)?,
+        json!([entry("platform/app", &["pull", "push", "delete", "repository-delete", "*"])])
+    );
     Ok(())
 }
 

@@ -36,6 +36,9 @@ const REMEMBERED_BYTES: u64 = 8 * 1024 * 1024;
 /// No token of our own issuer lives longer than an hour.
 const MAX_STRICT_LIFETIME_SECONDS: i64 = 3600;
 
+/// Issuers that date nothing are trusted to issue nothing that lives longer.
+const UNDATED_SECONDS: i64 = 3600;
+
 /// How much is demanded of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
@@ -74,6 +77,8 @@ pub(crate) struct VerifiedToken {
     /// Present only from our own issuer.
     pub(crate) portcullis: Option<PortcullisClaim>,
     pub(crate) expires: i64,
+    /// When it was issued, or from when on it is valid if it does not say.
+    pub(crate) issued: Option<i64>,
     not_before: Option<i64>,
     provenance: Provenance,
 }
@@ -91,6 +96,15 @@ impl VerifiedToken {
     /// The stable identity of the subject: its id where the issuer gives one, its name otherwise.
     pub(crate) fn identity(&self) -> String {
         self.uid.map_or_else(|| self.subject.clone(), |uid| uid.to_string())
+    }
+
+    /// Whether it was issued after `moment`. One that does not tell is taken for new once everything issued before
+    /// must have expired.
+    pub(crate) fn is_issued_after(&self, moment: i64, now: i64) -> bool {
+        match self.issued {
+            Some(issued) => issued > moment,
+            None => now.saturating_sub(moment) >= UNDATED_SECONDS,
+        }
     }
 }
 
@@ -265,6 +279,7 @@ impl Verifier {
             access: claims.access,
             portcullis,
             expires: claims.exp,
+            issued: claims.iat.or(claims.nbf),
             not_before: claims.nbf,
             provenance,
         })

@@ -24,6 +24,12 @@ pub enum RegistryError {
         /// The name asked for.
         repository: RepositoryName,
     },
+    /// It was deleted as a whole while this was on its way in.
+    #[error("the repository {repository} was deleted while this was being pushed to it; push again")]
+    RepositoryDeleted {
+        /// The name asked for.
+        repository: RepositoryName,
+    },
     /// The repository has no such blob; others may have it.
     #[error("there is no blob {digest} in this repository")]
     BlobUnknown {

@@ -4,9 +4,10 @@
 //! of power; every operation can die between any two of its writes and be repeated.
 //!
 //! Reading order: [`blobs`]; an upload session is named by [`upload_id`], kept by [`upload_session`], fed by
-//! `upload_writer` and hashed with the help of `hash_states`, [`uploads`] are the operations on it; [`manifests`],
-//! [`referrers`], [`tags`] and [`catalog`] build on `links`, which reads and writes the small files that say what
-//! belongs where; [`collection`] removes what nothing needs any more; [`error`] is how all of them refuse.
+//! `upload_writer` and hashed with the help of `hash_states`, [`uploads`] are the operations on it, [`upload_purging`]
+//! ends those nobody finishes; [`manifests`], [`referrers`], [`tags`] and [`catalog`] build on `links`, which reads and
+//! writes the small files that say what belongs where; [`deletion`] ends a repository as a whole; [`collection`]
+//! removes what nothing needs any more; [`error`] is how all of them refuse.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use ring::rand::SystemRandom;
 use shared::clock::Clock;
 
+use self::deletion::Deletions;
 use self::error::RegistryError;
 use self::manifests::rules::ManifestRules;
 use crate::storage::Storage;
@@ -31,6 +33,8 @@ mod hash_states;
 
 pub mod uploads;
 
+pub mod upload_purging;
+
 mod links;
 
 pub mod manifests;
@@ -40,6 +44,8 @@ pub mod referrers;
 pub mod tags;
 
 pub mod catalog;
+
+pub mod deletion;
 
 pub mod collection;
 
@@ -55,12 +61,13 @@ pub struct Repositories {
     clock: Arc<dyn Clock>,
     random: SystemRandom,
     rules: Arc<ManifestRules>,
+    deletions: Deletions,
 }
 
 impl Repositories {
     /// Works on what `storage` keeps; `clock` dates upload sessions and `random` names them.
     pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, random: SystemRandom) -> Self {
-        Self { storage, clock, random, rules: Arc::default() }
+        Self { storage, clock, random, rules: Arc::default(), deletions: Deletions::default() }
     }
 
     /// The same, asking this of manifests that are pushed.

@@ -29,18 +29,20 @@ use crate::storage::layout::Key;
 /// A tree that is removed with this value.
 pub(crate) struct Tree {
     pub(crate) repositories: Repositories,
+    pub(crate) clock: Arc<ManualClock>,
     folder: TempDir,
 }
 
 impl Tree {
     pub(crate) fn new() -> Self {
         let folder = TempDir::new().expect("a temporary directory");
-        Self { repositories: on(folder.path()), folder }
+        let clock = Arc::new(ManualClock::default());
+        Self { repositories: on(folder.path(), clock.clone()), clock, folder }
     }
 
     /// What another process, or this one after a crash, sees of the tree.
     pub(crate) fn reopened(&self) -> Repositories {
-        on(self.folder.path())
+        on(self.folder.path(), Arc::new(ManualClock::default()))
     }
 
     pub(crate) fn path(&self, key: &Key) -> PathBuf {
@@ -145,10 +147,10 @@ impl Tree {
     }
 }
 
-fn on(folder: &Path) -> Repositories {
+fn on(folder: &Path, clock: Arc<ManualClock>) -> Repositories {
     let random = SystemRandom::new();
     let storage = Filesystem::open(folder, DEFAULT_MAX_THREADS, &random).expect("randomness");
-    Repositories::new(Arc::new(storage), Arc::new(ManualClock::default()), random)
+    Repositories::new(Arc::new(storage), clock, random)
 }
 
 pub(crate) fn name(text: &str) -> RepositoryName {

@@ -59,6 +59,9 @@ pub(super) struct StoredRecord {
     /// By what the client is going to name the bytes, if not by the canonical algorithm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) algorithm: Option<Algorithm>,
+    /// When the repository had last been deleted when it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) deletion: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) verified: Option<Verified>,
 }
@@ -149,6 +152,15 @@ impl Repositories {
         Ok(self.storage.write_all(objects, Durability::Synced).await?)
     }
 
+    /// When a session was opened; `None` if that cannot be read, so that nobody can use it.
+    pub(super) async fn session_began(
+        &self,
+        keys: &SessionKeys,
+    ) -> Result<Option<OffsetDateTime>, StorageError> {
+        let content = self.storage.read(&keys.started_at, RECORD_LIMIT_BYTES).await?;
+        Ok(content.as_deref().and_then(parse_started_at))
+    }
+
     async fn read_session(
         &self,
         keys: &SessionKeys,
@@ -224,9 +236,10 @@ mod tests {
     fn a_record_reads_back_as_it_was_written() {
         let digest = Digest::sha256_of(b"x");
         let owner = UploadOwner { issuer: "https://issuer.example".into(), subject: "alice".into() };
-        let mut record = StoredRecord { owner, began: 17, algorithm: None, verified: None };
+        let mut record = StoredRecord { owner, began: 17, algorithm: None, deletion: None, verified: None };
         let json = String::from_utf8(encode(&record)).expect("JSON");
         assert_eq!(json, r#"{"issuer":"https://issuer.example","subject":"alice","began":17}"#);
+        record.deletion = Some(16);
         record.algorithm = Some(Algorithm::Sha512);
         record.verified = Some(Verified { digest: digest.clone(), canonical: digest, size: 1 });
         let read: StoredRecord = serde_json::from_slice(&encode(&record)).expect("just written");

@@ -30,7 +30,7 @@ use super::caller::Caller;
 use super::error::ApiError;
 use super::state::{Auth, RegistryState, TokenAuth};
 use crate::auth::error::TokenError;
-use crate::auth::verifier::VerifiedToken;
+use crate::auth::verifier::{Profile, VerifiedToken};
 use crate::settings::Realm;
 
 /// A kind of right on a repository.
@@ -127,6 +127,37 @@ impl FromRequest for Authenticated {
     }
 }
 
+/// Proof that the caller may delete one repository as a whole.
+///
+/// Our own token server has an action for that; of any other issuer it takes the right to everything.
+pub(crate) struct AuthorizedOwner {
+    pub(crate) name: RepositoryName,
+    /// When the permission was given; nothing in an open registry.
+    pub(crate) permitted: Option<i64>,
+}
+
+impl FromRequest for AuthorizedOwner {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let name = repository_name(&request)?;
+            let action = match &state(&request).auth {
+                Auth::Token(auth) if auth.verifier.expectations().profile == Profile::Standard => Action::All,
+                _ => Action::RepositoryDelete,
+            };
+            let scope = Scope::repository(name.clone(), &[action]);
+            let permitted = match authorize(&request, &scope, action).await? {
+                Caller::Bearer(token) => token.issued,
+                Caller::Anybody | Caller::User(_) => None,
+            };
+            Ok(Self { name, permitted })
+        })
+    }
+}
+
 /// Proof that the caller may list all repositories.
 pub(crate) struct AuthorizedCatalog;
 
@@ -163,7 +194,7 @@ impl Authorized<Push> {
     }
 
     /// Whether the caller may also read `source`. A token that was never asked for it is challenged once, for both.
-    pub(crate) fn source_access(
+    pub(crate) async fn source_access(
         &self,
         request: &HttpRequest,
         source: &RepositoryName,
@@ -173,7 +204,8 @@ impl Authorized<Push> {
         };
         let resource = Resource::Repository(source.clone());
         if token.access.allows(&resource, Action::Pull) {
-            return Ok(SourceAccess::Allowed);
+            let outlived = is_outlived(request, token, source).await?;
+            return Ok(if outlived { SourceAccess::Refused } else { SourceAccess::Allowed });
         }
         if refusal(token, &resource, Action::Pull).is_some() {
             return Ok(SourceAccess::Refused);
@@ -199,25 +231,41 @@ async fn authorize(request: &HttpRequest, scope: &Scope, action: Action) -> Resu
         Auth::Token(auth) => {
             let scopes = ScopeList::from_iter([scope.clone()]);
             let token = valid_token(request, auth, &scopes).await?;
-            require(request, auth, &token, scope, action)?;
+            require(request, auth, &token, scope, action).await?;
             Ok(Caller::Bearer(token))
         }
         Auth::Htpasswd(door) => Ok(Caller::User(basic_access::authenticate(request, door).await?)),
     }
 }
 
-/// Whether the token carries `action` on the resource of `scope`.
-pub(super) fn require(
+/// Whether the repository was deleted as a whole after the token was issued: what it was given for is gone.
+async fn is_outlived(
+    request: &HttpRequest,
+    token: &VerifiedToken,
+    repository: &RepositoryName,
+) -> Result<bool, ApiError> {
+    let state = state(request);
+    let deleted = state.repositories.deleted_at(repository).await?;
+    Ok(deleted.is_some_and(|deleted| !token.is_issued_after(deleted, state.clock.unix_now())))
+}
+
+/// Whether the token carries `action` on the resource of `scope`, and is not older than what is there.
+pub(super) async fn require(
     request: &HttpRequest,
     auth: &TokenAuth,
     token: &VerifiedToken,
     scope: &Scope,
     action: Action,
 ) -> Result<(), ApiError> {
+    let scopes = ScopeList::from_iter([scope.clone()]);
     if token.access.allows(&scope.resource, action) {
+        if let Resource::Repository(name) = &scope.resource
+            && is_outlived(request, token, name).await?
+        {
+            return Err(challenge(request, auth, &scopes, Some(ChallengeError::InvalidToken)));
+        }
         return Ok(());
     }
-    let scopes = ScopeList::from_iter([scope.clone()]);
     let mut challenge = build_challenge(request, auth, &scopes, Some(ChallengeError::InsufficientScope));
     if let Some(reason) = refusal(token, &scope.resource, action) {
         let sentence = denial(token, &scope.resource, action, reason);
@@ -239,7 +287,10 @@ fn denial(token: &VerifiedToken, resource: &Resource, action: Action, reason: Re
         (Resource::Catalog, _) => "list all repositories".to_owned(),
         (Resource::Repository(name), Action::Pull) => format!("pull from {name}"),
         (Resource::Repository(name), Action::Push) => format!("push to {name}"),
-        (Resource::Repository(name), Action::Delete | Action::All) => format!("delete from {name}"),
+        (Resource::Repository(name), Action::Delete) => format!("delete from {name}"),
+        (Resource::Repository(name), Action::RepositoryDelete | Action::All) => {
+            format!("delete the repository {name}")
+        }
     };
     match reason {
         RefusalReason::Anonymous => format!("you are not logged in, and only users with a grant may {what}"),

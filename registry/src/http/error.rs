@@ -9,7 +9,9 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_RANGE, HeaderName, HeaderValue, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    ALLOW, CONTENT_RANGE, HeaderName, HeaderValue, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use actix_web::{HttpResponse, ResponseError};
 use shared::basic::BasicChallenge;
 use shared::challenge::BearerChallenge;
@@ -70,6 +72,8 @@ pub(crate) enum ApiError {
     TagParameter { given: String, reason: InvalidTag },
     #[error("only a manifest that is put by its digest can be given tags as parameters")]
     TagsWithoutDigest,
+    #[error("this registry is read-only at the moment; nothing can be pushed or deleted")]
+    ReadOnly,
     #[error("deleting is switched off in this registry")]
     DeleteDisabled,
     #[error("the token request is larger than {limit} bytes")]
@@ -149,6 +153,9 @@ impl ApiError {
                 Answer::new(S::RANGE_NOT_SATISFIABLE, ErrorCode::SizeInvalid, text())
                     .header(CONTENT_RANGE, format!("bytes */{size}"))
             }
+            Self::ReadOnly => {
+                Answer::new(S::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, text()).header(ALLOW, "GET, HEAD")
+            }
             Self::DeleteDisabled => Answer::new(S::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, text()),
             Self::TokenRequestTooLarge { .. } => {
                 Answer::new(S::PAYLOAD_TOO_LARGE, ErrorCode::Unsupported, text())
@@ -166,7 +173,9 @@ fn registry_answer(error: &RegistryError) -> Answer {
     use StatusCode as S;
     let text = || error.to_string();
     match error {
-        RegistryError::RepositoryUnknown { .. } => Answer::new(S::NOT_FOUND, ErrorCode::NameUnknown, text()),
+        RegistryError::RepositoryUnknown { .. } | RegistryError::RepositoryDeleted { .. } => {
+            Answer::new(S::NOT_FOUND, ErrorCode::NameUnknown, text())
+        }
         RegistryError::BlobUnknown { digest } => {
             let mut answer = Answer::new(S::NOT_FOUND, ErrorCode::BlobUnknown, text());
             answer.body = answer.body.detail(digest.to_string());

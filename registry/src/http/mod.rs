@@ -33,6 +33,8 @@ mod tags;
 
 mod catalog;
 
+mod repositories;
+
 mod token_forward;
 
 mod body;

@@ -8,13 +8,17 @@
 
 use actix_web::http::Method;
 use actix_web::middleware::{DefaultHeaders, from_fn};
-use actix_web::{Route, guard, web};
+use actix_web::{FromRequest, HttpResponse, Route, guard, web};
 use shared::action::Action;
 use shared::server::fallback::method_not_allowed;
 use shared::server::metrics::http::measure;
 
+use super::access::{Authenticated, Authorized, AuthorizedCatalog, AuthorizedOwner, Delete, Pull, Push};
+use super::error::ApiError;
 use super::state::RegistryState;
-use super::{base, blobs, catalog, headers, manifests, referrers, tags, token_forward, uploads};
+use super::{
+    base, blobs, catalog, headers, manifests, referrers, repositories, tags, token_forward, uploads,
+};
 
 /// Everything a client can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +27,8 @@ pub enum Operation {
     Base,
     /// All repositories.
     ListCatalog,
+    /// A whole repository; ours
+    DeleteRepository,
     /// end-8
     ListTags,
     /// end-3
@@ -58,13 +64,16 @@ pub enum Need {
     Repository(Action),
     /// The list of all repositories.
     Catalog,
+    /// To own the repository of the path: `repository-delete` of our own token server, `*` of any other issuer.
+    Ownership,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Base,
         Self::ListCatalog,
+        Self::DeleteRepository,
         Self::ListTags,
         Self::GetManifest,
         Self::PutManifest,
@@ -87,7 +96,9 @@ impl Operation {
                 &["GET", "HEAD"]
             }
             Self::PutManifest | Self::FinishUpload => &["PUT"],
-            Self::DeleteManifest | Self::DeleteBlob | Self::CancelUpload => &["DELETE"],
+            Self::DeleteRepository | Self::DeleteManifest | Self::DeleteBlob | Self::CancelUpload => {
+                &["DELETE"]
+            }
             Self::StartUpload => &["POST"],
             Self::AppendUpload => &["PATCH"],
         }
@@ -98,6 +109,7 @@ impl Operation {
         match self {
             Self::Base => "/",
             Self::ListCatalog => "/_catalog",
+            Self::DeleteRepository => "/_portcullis/repositories/{name:.+}",
             Self::ListTags => "/{name:.+}/tags/list",
             Self::GetManifest | Self::PutManifest | Self::DeleteManifest => {
                 "/{name:.+}/manifests/{reference:[^/]+}"
@@ -119,6 +131,7 @@ impl Operation {
             Self::ListTags | Self::GetManifest | Self::ListReferrers | Self::GetBlob => {
                 Need::Repository(Action::Pull)
             }
+            Self::DeleteRepository => Need::Ownership,
             // Whoever may push may also look at and give up the upload.
             Self::PutManifest
             | Self::StartUpload
@@ -135,6 +148,7 @@ impl Operation {
         match self {
             Self::Base => "base",
             Self::ListCatalog => "catalog",
+            Self::DeleteRepository => "repository",
             Self::ListTags => "tags",
             Self::GetManifest | Self::PutManifest | Self::DeleteManifest => "manifest",
             Self::ListReferrers => "referrers",
@@ -146,10 +160,44 @@ impl Operation {
         }
     }
 
+    /// Whether it changes what is stored, so that a read-only registry refuses it.
+    pub const fn writes(self) -> bool {
+        match self {
+            Self::Base
+            | Self::ListCatalog
+            | Self::ListTags
+            | Self::GetManifest
+            | Self::ListReferrers
+            | Self::GetBlob
+            | Self::UploadStatus => false,
+            Self::DeleteRepository
+            | Self::PutManifest
+            | Self::DeleteManifest
+            | Self::DeleteBlob
+            | Self::StartUpload
+            | Self::AppendUpload
+            | Self::FinishUpload
+            | Self::CancelUpload => true,
+        }
+    }
+
+    /// Who may not do it anyway is told that first, as the distribution registry does.
+    fn refusing_route(self) -> Route {
+        match self.need() {
+            Need::Token => web::to(refuse::<Authenticated>),
+            Need::Catalog => web::to(refuse::<AuthorizedCatalog>),
+            Need::Ownership => web::to(refuse::<AuthorizedOwner>),
+            Need::Repository(Action::Pull) => web::to(refuse::<Authorized<Pull>>),
+            Need::Repository(Action::Push) => web::to(refuse::<Authorized<Push>>),
+            Need::Repository(_) => web::to(refuse::<Authorized<Delete>>),
+        }
+    }
+
     fn route(self) -> Route {
         match self {
             Self::Base => web::to(base::check),
             Self::ListCatalog => web::to(catalog::list),
+            Self::DeleteRepository => web::to(repositories::delete),
             Self::ListTags => web::to(tags::list),
             Self::GetManifest => web::to(manifests::get),
             Self::PutManifest => web::to(manifests::put),
@@ -164,6 +212,10 @@ impl Operation {
             Self::CancelUpload => web::to(uploads::cancel),
         }
     }
+}
+
+async fn refuse<A: FromRequest>(_caller: A) -> Result<HttpResponse, ApiError> {
+    Err(ApiError::ReadOnly)
 }
 
 /// Registers every operation.
@@ -181,9 +233,10 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
     }
     let mut scope = web::scope(&state.locations.root()).wrap(DefaultHeaders::new().add(headers::API_VERSION));
     // Uploads come before blobs, so that `blobs/uploads` without its slash is not taken for a digest.
-    let groups: [(&[&str], &[Operation], &'static str); 8] = [
+    let groups: [(&[&str], &[Operation], &'static str); 9] = [
         (&["", "/"], &[Operation::Base], "GET, HEAD"),
         (&["/_catalog"], &[Operation::ListCatalog], "GET"),
+        (&[Operation::DeleteRepository.path()], &[Operation::DeleteRepository], "DELETE"),
         (&[Operation::ListTags.path()], &[Operation::ListTags], "GET"),
         (&["/{name:.+}/blobs/uploads/", "/{name:.+}/blobs/uploads"], &[Operation::StartUpload], "POST"),
         (
@@ -209,7 +262,12 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
         for operation in operations {
             let wanted = operation.methods();
             let methods = guard::fn_guard(move |context| wanted.contains(&context.head().method.as_str()));
-            resource = resource.route(operation.route().guard(methods));
+            let route = if state.read_only && operation.writes() {
+                operation.refusing_route()
+            } else {
+                operation.route()
+            };
+            resource = resource.route(route.guard(methods));
         }
         let preflight = web::method(Method::OPTIONS).guard(guard::fn_guard(base::is_preflight));
         resource = resource.route(preflight.to(base::preflight));
@@ -233,6 +291,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn whatever_is_not_asked_with_get_or_head_writes() {
+        for operation in Operation::ALL {
+            let reads = operation.methods().iter().all(|method| matches!(*method, "GET" | "HEAD"));
+            assert_eq!(operation.writes(), !reads, "{operation:?}");
+        }
+    }
+
+    #[test]
     fn the_manual_lists_every_operation() {
         let manual = include_str!("../../README.md");
         for operation in Operation::ALL {
@@ -245,6 +311,7 @@ mod tests {
             let need = match operation.need() {
                 Need::Token => "any valid token".to_owned(),
                 Need::Catalog => "`registry:catalog:*`".to_owned(),
+                Need::Ownership => "`repository-delete`, or `*` of another issuer".to_owned(),
                 Need::Repository(action) => format!("`{action}`"),
             };
             let row = format!("| {} | `/v2{path}` | {need} |", operation.methods().join(", "));

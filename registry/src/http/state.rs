@@ -30,6 +30,8 @@ pub(crate) struct RegistryState {
     pub(crate) stall_timeout: Duration,
     pub(crate) large_bodies: LargeBodies,
     pub(crate) delete_enabled: bool,
+    /// Operations that write are refused.
+    pub(crate) read_only: bool,
     pub(crate) catalog_max_entries: usize,
     pub(crate) tags_max_entries: usize,
     /// What requests are counted in, if anybody wants to know.

@@ -61,7 +61,7 @@ async fn authorize(request: &HttpRequest) -> Result<AuthorizedUpload, ApiError> 
         Auth::Htpasswd(door) => Caller::User(basic_access::authenticate(request, door).await?),
         Auth::Token(auth) => match presented_token(request, auth, &scopes).await? {
             Presented::Valid(token) => {
-                require(request, auth, &token, &scope, Action::Push)?;
+                require(request, auth, &token, &scope, Action::Push).await?;
                 Caller::Bearer(token)
             }
             Presented::Expired(token) => {
@@ -70,7 +70,9 @@ async fn authorize(request: &HttpRequest) -> Result<AuthorizedUpload, ApiError> 
                     Some(id) => is_leased(state, &token, caller.owner(), &scope, id).await?,
                     None => false,
                 };
-                if !leased {
+                if leased {
+                    require(request, auth, &token, &scope, Action::Push).await?;
+                } else {
                     return Err(challenge(request, auth, &scopes, Some(ChallengeError::InvalidToken)));
                 }
                 caller

@@ -93,14 +93,16 @@ async fn try_mount(
     let Some(from) = parameter(request, "from") else {
         // Any other repository could only be found by looking through all of them.
         for source in std::iter::once(target).chain(caller.readable().take(MOUNT_SOURCES)) {
-            if let Some(stat) = state.repositories.mount_blob(target, digest, source).await? {
+            if caller.source_access(request, source).await? == SourceAccess::Allowed
+                && let Some(stat) = state.repositories.mount_blob(target, digest, source).await?
+            {
                 return Ok(Some(stat));
             }
         }
         return Ok(None);
     };
     let Ok(from) = RepositoryName::parse(&from) else { return Ok(None) };
-    match caller.source_access(request, &from)? {
+    match caller.source_access(request, &from).await? {
         SourceAccess::Allowed => Ok(state.repositories.mount_blob(target, digest, &from).await?),
         SourceAccess::Refused => Ok(None),
     }

@@ -107,6 +107,25 @@ fn health_checks_are_complete_or_refused() {
 }
 
 #[test]
+fn maintenance_is_what_the_distribution_registry_makes_of_it() {
+    let hours = std::time::Duration::from_hours;
+    let maintenance = |yaml: &str| load_yaml(yaml).expect("starts").0.storage.maintenance;
+    let usual = maintenance("auth: none");
+    assert!(!usual.read_only);
+    let purging = usual.purging.expect("on by default");
+    assert_eq!((purging.age, purging.interval, purging.dry_run), (hours(168), hours(24), false));
+    let given =
+        "storage: {maintenance: {uploadpurging: {enabled: true, age: 1h, interval: 2h, dryrun: true}}}";
+    let purging = maintenance(given).purging.expect("on");
+    assert_eq!((purging.age, purging.interval, purging.dry_run), (hours(1), hours(2), true));
+    assert_eq!(maintenance("storage: {maintenance: {uploadpurging: {enabled: false}}}").purging, None);
+    let read_only = maintenance("storage: {maintenance: {readonly: {enabled: true}}}");
+    assert!(read_only.read_only && read_only.purging.is_none(), "nothing is removed either");
+    let problem = load_yaml("storage: {maintenance: {uploadpurging: {interval: 0s}}}").expect_err("for ever");
+    assert!(problem.to_string().contains("uploadpurging.interval"), "{problem}");
+}
+
+#[test]
 fn a_guarding_key_without_its_feature_stops_the_start() {
     for (yaml, key) in [
         ("auth: {silly: {realm: x, service: y}}", "auth.silly"),
@@ -115,7 +134,6 @@ fn a_guarding_key_without_its_feature_stops_the_start() {
         ("http: {tls: {clientcas: [x]}}", "http.tls.clientcas"),
         ("http: {tls: {certificate: a, key: b, letsencrypt: {email: x}}}", "http.tls.letsencrypt"),
         ("http: {net: udp}", "http.net"),
-        ("storage: {maintenance: {readonly: {enabled: true}}}", "storage.maintenance.readonly"),
         ("proxy: {remoteurl: 'https://x'}", "proxy"),
         ("http: {tls: {minimumtls: ssl3.0}}", "http.tls.minimumtls"),
         ("version: 0.2", "version"),

@@ -37,11 +37,13 @@ macro_rules! suite {
             hashing_a_range_goes_on_from_a_state
             a_renamed_object_is_only_at_its_new_key
             a_listing_is_sorted_and_tells_folders
+            the_newest_of_a_folder_is_found_at_any_depth
             removing_an_object_leaves_its_neighbours
             removing_a_tree_spares_names_that_begin_alike
             a_key_below_an_object_is_absent
             concurrent_writers_leave_one_whole_object
             a_lock_admits_one_at_a_time
+            a_lock_whose_folder_is_removed_still_admits_one_at_a_time
             an_object_can_be_claimed_once_and_only_while_it_exists
             a_tree_is_shared_by_many_or_had_alone
         }
@@ -93,7 +95,7 @@ pub(crate) async fn an_empty_tree_is_healthy_and_has_nothing(storage: Driver) {
     assert!(storage.open(&key).await.expect("readable").is_none());
     assert_eq!(storage.list(&layout::repositories()).await.expect("readable"), None);
     assert!(!storage.remove(&key, Durability::Synced).await.expect("no error"));
-    storage.remove_tree(&layout::repositories()).await.expect("no error");
+    storage.remove_tree(&layout::repositories(), Durability::Synced).await.expect("no error");
     assert!(!storage.rename(&key, &tag_key("x")).await.expect("no error"));
     assert!(matches!(storage.try_lock(&key).await, Ok(TryLock::Absent)));
     assert!(storage.hash(&key, 0..1, Hasher::new(Algorithm::Sha256)).await.is_err());
@@ -236,6 +238,18 @@ pub(crate) async fn a_listing_is_sorted_and_tells_folders(storage: Driver) {
     );
 }
 
+pub(crate) async fn the_newest_of_a_folder_is_found_at_any_depth(storage: Driver) {
+    let session = SessionKeys::new(&name(), Uuid::from_u128(1));
+    assert_eq!(storage.newest(&session.folder).await.expect("readable"), None);
+    write(&storage, &session.data, "d").await;
+    let before = storage.newest(&session.folder).await.expect("readable").expect("there");
+    // Some backends tell times in steps of a few milliseconds.
+    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    write(&storage, &session.hash_state(Algorithm::Sha256, 1), "s").await;
+    let after = storage.newest(&session.folder).await.expect("readable").expect("there");
+    assert!(after > before, "{before} {after}");
+}
+
 pub(crate) async fn removing_an_object_leaves_its_neighbours(storage: Driver) {
     write(&storage, &key("a"), "1").await;
     write(&storage, &key("b"), "2").await;
@@ -250,8 +264,8 @@ pub(crate) async fn removing_a_tree_spares_names_that_begin_alike(storage: Drive
         write(&storage, &tag_key(tag), "x").await;
     }
     let folder = layout::tag(&name(), &Tag::parse("v1").expect("a tag"));
-    storage.remove_tree(&folder).await.expect("removed");
-    storage.remove_tree(&folder).await.expect("removed once more");
+    storage.remove_tree(&folder, Durability::Synced).await.expect("removed");
+    storage.remove_tree(&folder, Durability::Relaxed).await.expect("removed once more");
     assert_eq!(read(&storage, &tag_key("v1")).await, None);
     for tag in ["v1-rc", "v10", "v"] {
         assert!(read(&storage, &tag_key(tag)).await.is_some(), "{tag}");
@@ -297,6 +311,27 @@ pub(crate) async fn a_lock_admits_one_at_a_time(storage: Driver) {
             assert!(!inside.swap(true, Ordering::SeqCst), "two are inside");
             // Anything that lets the others run while the lock is held.
             storage.size(&lock).await.expect("readable");
+            assert!(inside.swap(false, Ordering::SeqCst));
+            drop(held);
+        })
+    });
+    for outcome in futures_util::future::join_all(tasks).await {
+        outcome.expect("nobody met another inside");
+    }
+}
+
+pub(crate) async fn a_lock_whose_folder_is_removed_still_admits_one_at_a_time(storage: Driver) {
+    let lock = layout::revision_lock(&name(), &Digest::sha256_of(b"x"));
+    let inside = Arc::new(AtomicBool::new(false));
+    let tasks = (0..20).map(|number| {
+        let (storage, lock, inside) = (Arc::clone(&storage), lock.clone(), Arc::clone(&inside));
+        tokio::spawn(async move {
+            let held = storage.lock(&lock).await.expect("granted");
+            assert!(!inside.swap(true, Ordering::SeqCst), "two are inside");
+            if number % 3 == 0 {
+                let folder = layout::locks(&name());
+                storage.remove_tree(&folder, Durability::Relaxed).await.expect("removed");
+            }
             assert!(inside.swap(false, Ordering::SeqCst));
             drop(held);
         })

@@ -13,19 +13,20 @@
 //!         <alg>/<hex>                                      descriptor of a manifest that does, as it is listed
 //!         merged                                           which index behind the referrers tag was looked at
 //!       referrers/complete                             (*) manifests from before we came were looked at
-//!       locks/<2 hex>   locks/tag-<2 hex>              (*) empty files to lock, see below
-//!       locks/referrers
 //!     _uploads/<id>/
 //!       startedat                                          RFC 3339, UTC, whole seconds; exists = session exists
 //!       data                                               bytes so far
 //!       hashstates/sha256/<offset>                         SHA-256 state after <offset> bytes
 //!       hashstates/sha512/<offset>                     (*) SHA-512 state, if that was announced
 //!       portcullis                                     (*) who opened the session, what was verified
+//!     _portcullis/
+//!       locks/referrers   locks/<2 hex>   locks/tag-<2 hex>   (*) empty files to lock, see below
+//!       deleted                                        (*) when the repository was last deleted as a whole
 //! ```
 //! (*) ours; the distribution registry passes over these names. A link holds a digest and nothing else, no newline.
 //!
 //! Lock files are shared by digests (tags) whose first two digits (hash's first two digits) are the same: at most 512
-//! empty files per repository that are never removed, so that no lock can vanish under someone who waits for it.
+//! empty files per repository, which go only with the repository.
 //!
 //! *Invariant:* this is the only place that spells a key, and it does so from values whose grammar forbids to climb.
 
@@ -39,7 +40,12 @@ use crate::oci::reference::Tag;
 const ROOT: &str = "docker/registry/v2";
 
 /// The folder of a repository's upload sessions. What is inside goes with a session and is nobody's promise.
-pub(super) const UPLOADS: &str = "_uploads";
+pub const UPLOADS: &str = "_uploads";
+
+/// What we keep of a repository besides its content.
+const OURS: &str = "_portcullis";
+
+const REFERRERS_LOCK: &str = "referrers";
 
 /// Directory of a repository in which its blobs are linked.
 pub const LAYERS: &str = "_layers";
@@ -176,7 +182,29 @@ pub fn referrers_complete(repository: &RepositoryName) -> Key {
 
 /// What is locked to look at all of them.
 pub fn referrers_lock(repository: &RepositoryName) -> Key {
-    of(repository, MANIFESTS).child("locks/referrers")
+    locks(repository).child(REFERRERS_LOCK)
+}
+
+/// The folder of everything about the manifests of a repository; the repository is listed as long as it or
+/// [`all_layers`] is there.
+pub fn manifests(repository: &RepositoryName) -> Key {
+    of(repository, MANIFESTS)
+}
+
+/// The folder of the links to a repository's blobs.
+pub fn all_layers(repository: &RepositoryName) -> Key {
+    of(repository, LAYERS)
+}
+
+/// The folder of a repository's upload sessions.
+pub fn uploads(repository: &RepositoryName) -> Key {
+    of(repository, UPLOADS)
+}
+
+/// What says when the repository was last deleted as a whole. It lies in a folder because the distribution registry
+/// passes over folders with such a name, but stops at files.
+pub fn deletion(repository: &RepositoryName) -> Key {
+    of(repository, OURS).child("deleted")
 }
 
 /// The folder of all tags of a repository.
@@ -211,13 +239,27 @@ pub fn tag_index_link(repository: &RepositoryName, tag: &Tag, digest: &Digest) -
 
 /// What is locked to change whether a manifest belongs to a repository.
 pub fn revision_lock(repository: &RepositoryName, digest: &Digest) -> Key {
-    of(repository, MANIFESTS).child("locks").child(&digest.hex()[..2])
+    locks(repository).child(&digest.hex()[..2])
 }
 
 /// What is locked to change a tag; where both are needed it is taken after [`revision_lock`].
 pub fn tag_lock(repository: &RepositoryName, tag: &Tag) -> Key {
     let spread = Digest::sha256_of(tag.as_str().as_bytes());
-    of(repository, MANIFESTS).child("locks").child(&format!("tag-{}", &spread.hex()[..2]))
+    locks(repository).child(&format!("tag-{}", &spread.hex()[..2]))
+}
+
+/// The folder of a repository's locks. It is not one of those that make a repository: whoever waited for a lock while
+/// the repository was deleted must not bring it back.
+pub fn locks(repository: &RepositoryName) -> Key {
+    of(repository, OURS).child("locks")
+}
+
+/// All locks of a repository, in the order in which they have to be taken.
+pub fn all_locks(repository: &RepositoryName) -> Vec<Key> {
+    let folder = locks(repository);
+    let numbered = |prefix: &'static str| (0..=u8::MAX).map(move |number| format!("{prefix}{number:02x}"));
+    let names = numbered("").chain(numbered("tag-"));
+    std::iter::once(referrers_lock(repository)).chain(names.map(|name| folder.child(&name))).collect()
 }
 
 /// The keys of one upload session.
@@ -309,5 +351,8 @@ mod tests {
         let digest = Digest::sha256_of(b"v1");
         let tag = Tag::parse("v1").expect("a tag");
         assert_ne!(revision_lock(&name, &digest), tag_lock(&name, &tag));
+        let all = all_locks(&name);
+        let place = |lock: &Key| all.iter().position(|key| key == lock).expect("among all");
+        assert!(place(&revision_lock(&name, &digest)) < place(&tag_lock(&name, &tag)));
     }
 }

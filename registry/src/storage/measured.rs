@@ -11,6 +11,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use shared::server::metrics::{DurationHistogram, Family, Metrics, fine_seconds};
 
+use time::OffsetDateTime;
+
 use super::error::StorageError;
 use super::layout::Key;
 use super::{Appender, Durability, Entry, Lock, ObjectReader, Storage, TreeClaim, TryLock};
@@ -117,8 +119,12 @@ impl Storage for Measured {
         timed(&self.actions.delete, self.inner.remove(key, durability)).await
     }
 
-    async fn remove_tree(&self, folder: &Key) -> Result<(), StorageError> {
-        timed(&self.actions.delete, self.inner.remove_tree(folder)).await
+    async fn newest(&self, folder: &Key) -> Result<Option<OffsetDateTime>, StorageError> {
+        timed(&self.actions.list, self.inner.newest(folder)).await
+    }
+
+    async fn remove_tree(&self, folder: &Key, durability: Durability) -> Result<(), StorageError> {
+        timed(&self.actions.delete, self.inner.remove_tree(folder, durability)).await
     }
 
     async fn lock(&self, key: &Key) -> Result<Lock, StorageError> {

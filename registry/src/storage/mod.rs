@@ -16,6 +16,7 @@ use std::pin::Pin;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
+use time::OffsetDateTime;
 
 use self::error::StorageError;
 use self::layout::Key;
@@ -154,14 +155,19 @@ pub trait Storage: Send + Sync + 'static {
     /// Names directly below a folder, in byte order, without temporary ones; `None` if there is no such folder.
     async fn list(&self, folder: &Key) -> Result<Option<Vec<Entry>>, StorageError>;
 
+    /// When anything in a folder or below it was last written; `None` if there is no such folder.
+    async fn newest(&self, folder: &Key) -> Result<Option<OffsetDateTime>, StorageError>;
+
     /// Removes an object; `false` if it was not there. The folders above it may stay.
     async fn remove(&self, key: &Key, durability: Durability) -> Result<bool, StorageError>;
 
-    /// Removes a folder with all that is below it; absence is no error. Readers may see a part of it gone, and loss of
-    /// power may bring a part of it back: whatever makes it visible has to be removed on its own before.
-    async fn remove_tree(&self, folder: &Key) -> Result<(), StorageError>;
+    /// Removes a folder with all that is below it; absence is no error. Readers may see a part of it gone meanwhile.
+    /// With [`Durability::Relaxed`], loss of power may bring a part of it back: whatever makes it visible has to be
+    /// removed on its own before.
+    async fn remove_tree(&self, folder: &Key, durability: Durability) -> Result<(), StorageError>;
 
-    /// Waits until nobody holds `key` and holds it; `key` names the lock itself, which is made when needed and stays.
+    /// Waits until nobody holds `key` and holds it; `key` names the lock itself, which is made when needed and stays
+    /// until a folder above it is removed; then whoever waits goes on waiting at a new one.
     ///
     /// Excludes every task of this process, and of other processes where the backend can.
     async fn lock(&self, key: &Key) -> Result<Lock, StorageError>;

@@ -59,8 +59,7 @@ pub fn decide(requested: &ScopeList, grants: &[Grant]) -> Decision {
         let held = policy::allowed_actions(grants, &scope.resource);
         let wanted = expand(scope);
         let granted = Scope { actions: wanted.intersection(held), resource: scope.resource.clone() };
-        let refused =
-            Scope { actions: refused(wanted, held, &scope.resource), resource: scope.resource.clone() };
+        let refused = Scope { actions: refused(scope, wanted, held), resource: scope.resource.clone() };
         if !granted.actions.is_empty() {
             match room.checked_sub(size(&granted)) {
                 Some(left) => {
@@ -85,11 +84,19 @@ fn expand(scope: &Scope) -> ActionSet {
     }
 }
 
-/// Who asks for `*` on a repository and gets every single action lacks nothing that could be used.
-fn refused(wanted: ActionSet, held: ActionSet, resource: &Resource) -> ActionSet {
+/// Who asks for `*` on a repository and gets every action that clients use lacks nothing they could miss; deleting a
+/// repository as a whole is asked for by its name.
+fn refused(asked: &Scope, wanted: ActionSet, held: ActionSet) -> ActionSet {
     let missing = wanted.difference(held);
-    match resource {
-        Resource::Repository(_) if missing == ActionSet::of(&[Action::All]) => ActionSet::EMPTY,
+    let beyond_clients = ActionSet::of(&[Action::RepositoryDelete, Action::All]);
+    match asked.resource {
+        Resource::Repository(_)
+            if asked.actions.contains(Action::All)
+                && !asked.actions.contains(Action::RepositoryDelete)
+                && missing.difference(beyond_clients).is_empty() =>
+        {
+            ActionSet::EMPTY
+        }
         _ => missing,
     }
 }
@@ -191,9 +198,22 @@ mod tests {
         for (requested, role, granted, refused) in [
             ("repository:a:pull", Role::Owner, "repository:a:pull", ""),
             ("repository:a:pull,push", Role::Viewer, "repository:a:pull", "repository:a:push"),
-            ("repository:a:*", Role::Viewer, "repository:a:pull", "repository:a:push,delete,*"),
+            (
+                "repository:a:*",
+                Role::Viewer,
+                "repository:a:pull",
+                "repository:a:push,delete,repository-delete,*",
+            ),
             ("repository:a:*", Role::Maintainer, "repository:a:pull,push,delete", ""),
-            ("repository:a:*", Role::Owner, "repository:a:pull,push,delete,*", ""),
+            ("repository:a:*", Role::Owner, "repository:a:pull,push,delete,repository-delete,*", ""),
+            ("repository:a:repository-delete", Role::Owner, "repository:a:repository-delete", ""),
+            ("repository:a:repository-delete", Role::Maintainer, "", "repository:a:repository-delete"),
+            (
+                "repository:a:repository-delete,*",
+                Role::Maintainer,
+                "repository:a:pull,push,delete",
+                "repository:a:repository-delete,*",
+            ),
             ("repository:b:pull", Role::Owner, "", "repository:b:pull"),
             ("registry:catalog:*", Role::Owner, "", "registry:catalog:*"),
         ] {
@@ -237,7 +257,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn granted_and_refused_are_parts_of_the_request(bits in 1u8..16, role in 0usize..4, name in "a|b") {
+        fn granted_and_refused_are_parts_of_the_request(bits in 1u8..32, role in 0usize..4, name in "a|b") {
             let actions: ActionSet =
                 Action::ALL.into_iter().enumerate().filter(|(i, _)| bits & (1 << i) != 0).map(|(_, a)| a).collect();
             let scope = Scope { actions, ..Scope::repository(name.parse().unwrap(), &[]) };

@@ -55,7 +55,7 @@ mod tests {
         let grants = [grant("a/**", Role::Viewer), grant("a/b", Role::Writer), grant("*/c", Role::Owner)];
         assert_eq!(allowed(&grants, "a"), "pull");
         assert_eq!(allowed(&grants, "a/b"), "pull,push");
-        assert_eq!(allowed(&grants, "a/c"), "pull,push,delete,*");
+        assert_eq!(allowed(&grants, "a/c"), "pull,push,delete,repository-delete,*");
         assert_eq!(allowed(&grants, "b"), "");
     }
 

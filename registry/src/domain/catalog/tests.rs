@@ -121,11 +121,15 @@ impl Storage for Watched {
         self.listed.lock().expect("no panic").push(folder.to_string());
         self.storage.list(folder).await
     }
+    async fn newest(&self, folder: &Key) -> Result<Option<time::OffsetDateTime>, StorageError> {
+        self.storage.newest(folder).await
+    }
+
     async fn remove(&self, key: &Key, durability: Durability) -> Result<bool, StorageError> {
         self.storage.remove(key, durability).await
     }
-    async fn remove_tree(&self, folder: &Key) -> Result<(), StorageError> {
-        self.storage.remove_tree(folder).await
+    async fn remove_tree(&self, folder: &Key, durability: Durability) -> Result<(), StorageError> {
+        self.storage.remove_tree(folder, durability).await
     }
     async fn lock(&self, key: &Key) -> Result<Lock, StorageError> {
         self.storage.lock(key).await

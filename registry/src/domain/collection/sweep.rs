@@ -25,7 +25,7 @@ impl Repositories {
         let removals = stream::iter(plan.blobs.iter()).map(async |digest| {
             // What loss of power brings back is garbage again.
             self.storage.remove(&layout::blob(&digest), Durability::Relaxed).await?;
-            self.storage.remove_tree(&layout::blob_folder(&digest)).await
+            self.storage.remove_tree(&layout::blob_folder(&digest), Durability::Relaxed).await
         });
         removals.buffer_unordered(REMOVERS).try_collect().await
     }
@@ -34,11 +34,15 @@ impl Repositories {
         let name = &repository.name;
         for manifest in &repository.manifests {
             for tag in &manifest.tags {
-                self.storage.remove_tree(&layout::tag_index_folder(name, tag, &manifest.digest)).await?;
+                self.storage
+                    .remove_tree(&layout::tag_index_folder(name, tag, &manifest.digest), Durability::Relaxed)
+                    .await?;
             }
             // Were it to come back without its bytes, the repository would seem damaged.
             self.storage.remove(&layout::revision_link(name, &manifest.digest), Durability::Synced).await?;
-            self.storage.remove_tree(&layout::revision_folder(name, &manifest.digest)).await?;
+            self.storage
+                .remove_tree(&layout::revision_folder(name, &manifest.digest), Durability::Relaxed)
+                .await?;
         }
         Ok(())
     }
@@ -47,7 +51,9 @@ impl Repositories {
         let removals = stream::iter(&repository.layers).map(async |digest| {
             let link = layout::layer_link(&repository.name, digest);
             self.storage.remove(&link, Durability::Relaxed).await?;
-            self.storage.remove_tree(&layout::layer_folder(&repository.name, digest)).await
+            self.storage
+                .remove_tree(&layout::layer_folder(&repository.name, digest), Durability::Relaxed)
+                .await
         });
         removals.buffer_unordered(REMOVERS).try_collect().await
     }

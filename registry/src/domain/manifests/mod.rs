@@ -278,7 +278,7 @@ impl Repositories {
     /// Removes a locked tag: first what makes it visible, then the rest.
     async fn remove_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, StorageError> {
         let was = self.storage.remove(&layout::tag_current_link(repository, tag), Durability::Synced).await?;
-        self.storage.remove_tree(&layout::tag(repository, tag)).await?;
+        self.storage.remove_tree(&layout::tag(repository, tag), Durability::Relaxed).await?;
         Ok(was)
     }
 }

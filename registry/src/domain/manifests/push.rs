@@ -81,6 +81,8 @@ struct Accepted {
     digest: Digest,
     /// What it refers to, and how it is listed there.
     referrer: Option<(Digest, Bytes)>,
+    /// When the repository had last been deleted as a whole before anything was checked.
+    deletion: Option<i64>,
 }
 
 impl Repositories {
@@ -107,6 +109,7 @@ impl Repositories {
                 actual
             }
         };
+        let deletion = self.recorded_deletion(repository).await?;
         let warnings = self.check_references(repository, &manifest).await?;
         let subject = manifest.subject();
         let referrer = match &subject {
@@ -117,7 +120,7 @@ impl Repositories {
             None => None,
         };
 
-        let accepted = Accepted { push, canonical, digest: digest.clone(), referrer };
+        let accepted = Accepted { push, canonical, digest: digest.clone(), referrer, deletion };
         let (registry, repository) = (self.clone(), repository.clone());
         to_the_end(async move { registry.store_manifest(&repository, accepted).await }).await?;
         Ok(PushedManifest { digest, subject, warnings })
@@ -129,8 +132,10 @@ impl Repositories {
         repository: &RepositoryName,
         accepted: Accepted,
     ) -> Result<(), RegistryError> {
-        let Accepted { push, canonical, digest, referrer } = accepted;
+        let Accepted { push, canonical, digest, referrer, deletion } = accepted;
         let _revision = self.storage.lock(&layout::revision_lock(repository, &digest)).await?;
+        // What was checked may have gone with the whole repository before the lock was ours.
+        self.undeleted_since(repository, deletion).await?;
         let mut locked_tag = None;
         if !push.precondition.is_empty() {
             let current = match &push.reference {

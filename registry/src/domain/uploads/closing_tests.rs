@@ -13,7 +13,13 @@ fn verified_record(digest: &Digest, content: &[u8]) -> Vec<u8> {
         canonical: Digest::sha256_of(content),
         size: content.len() as u64,
     };
-    encode(&StoredRecord { owner: alice(), began: 1, algorithm: None, verified: Some(verified) })
+    encode(&StoredRecord {
+        owner: alice(),
+        began: 1,
+        algorithm: None,
+        deletion: None,
+        verified: Some(verified),
+    })
 }
 
 #[tokio::test]

@@ -62,6 +62,7 @@ impl Repositories {
             owner: owner.clone(),
             began: started_at.unix_timestamp(),
             algorithm: (algorithm != Algorithm::Sha256).then_some(algorithm),
+            deletion: self.recorded_deletion(repository).await?,
             verified: None,
         };
         let mut objects = vec![(keys.data.clone(), Bytes::new())];
@@ -152,12 +153,16 @@ impl Repositories {
             self.receive(&session.keys, hasher, lock, announced.length, body, Then::Finish).await?;
         let Received { hasher, lock, outcome } = received;
         outcome?;
-        let mut record = session.record.clone().unwrap_or_else(|| StoredRecord {
-            owner: owner.clone(),
-            began: session.started_at.unix_timestamp(),
-            algorithm: None,
-            verified: None,
-        });
+        let mut record = match session.record.clone() {
+            Some(record) => record,
+            None => StoredRecord {
+                owner: owner.clone(),
+                began: session.started_at.unix_timestamp(),
+                algorithm: None,
+                deletion: self.recorded_deletion(repository).await?,
+                verified: None,
+            },
+        };
         let (registry, repository, digest) = (self.clone(), repository.clone(), digest.clone());
         to_the_end(async move {
             let _lock = lock;
@@ -242,6 +247,11 @@ impl Repositories {
         if !there && !self.storage.rename(&session.keys.data, &target).await? {
             return Err(RegistryError::UploadUnknown { id: session.id });
         }
+        if session.is_outlived_by(self.recorded_deletion(repository).await?) {
+            // Its blob must not bring back a repository that was deleted while it came in.
+            self.remove_session(&session.keys).await?;
+            return Err(RegistryError::UploadUnknown { id: session.id });
+        }
         let Verified { digest, canonical, size } = verified;
         let stat = BlobStat { digest, canonical, size };
         self.link_blob(repository, &stat).await?;
@@ -256,13 +266,21 @@ impl Repositories {
     async fn remove_session(&self, keys: &SessionKeys) -> Result<(), StorageError> {
         // Not synced: if loss of power brings it back, it can be closed or cancelled once more.
         self.storage.remove(&keys.started_at, Durability::Relaxed).await?;
-        self.storage.remove_tree(&keys.folder).await
+        self.storage.remove_tree(&keys.folder, Durability::Relaxed).await
     }
 }
 
 impl Session {
     fn verified(&self) -> Option<&Verified> {
         self.record.as_ref()?.verified.as_ref()
+    }
+
+    /// Whether the repository was deleted after it began. Of one that another registry began only the time is known.
+    fn is_outlived_by(&self, deletion: Option<i64>) -> bool {
+        match &self.record {
+            Some(record) => record.deletion != deletion,
+            None => deletion.is_some_and(|deleted| self.started_at.unix_timestamp() <= deleted),
+        }
     }
 
     /// What its bytes are hashed by while they come in.

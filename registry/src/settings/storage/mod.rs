@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use shared::server::settings::{Key, Kind, Loaded};
 
+pub(crate) use maintenance::MaintenanceSettings;
+
 use super::findings::Findings;
 
 const NO_OBJECT_STORES: &str = "object stores come with a later version";
@@ -57,6 +59,7 @@ pub(super) const KEYS: &[Key] = &[
 pub(super) struct RawStorage {
     filesystem: RawFilesystem,
     delete: RawDelete,
+    maintenance: maintenance::RawMaintenance,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +79,7 @@ pub(crate) struct StorageSettings {
     pub(crate) root: PathBuf,
     pub(crate) threads: usize,
     pub(crate) delete_enabled: bool,
+    pub(crate) maintenance: MaintenanceSettings,
 }
 
 /// What lies below `storage` besides drivers.
@@ -109,6 +113,7 @@ impl RawStorage {
             root: self.filesystem.rootdirectory,
             threads: self.filesystem.maxthreads,
             delete_enabled: self.delete.enabled,
+            maintenance: self.maintenance.parse(findings),
         }
     }
 }

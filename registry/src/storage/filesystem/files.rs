@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use time::OffsetDateTime;
 
 use crate::storage::error::StorageError;
 use crate::storage::layout::{self, Key};
@@ -143,6 +144,10 @@ impl Files {
         Ok(Some(entries))
     }
 
+    pub(super) fn newest(&self, folder: &Key) -> Result<Option<OffsetDateTime>, StorageError> {
+        newest_below(&self.path(folder)).map_err(|error| StorageError::from_io("look through", folder, error))
+    }
+
     pub(super) fn remove(&self, key: &Key, durability: Durability) -> Result<bool, StorageError> {
         let failed = |error| StorageError::from_io("remove", key, error);
         let path = self.path(key);
@@ -155,19 +160,25 @@ impl Files {
         Ok(true)
     }
 
-    pub(super) fn remove_tree(&self, folder: &Key) -> Result<(), StorageError> {
+    pub(super) fn remove_tree(&self, folder: &Key, durability: Durability) -> Result<(), StorageError> {
+        let failed = |error| StorageError::from_io("remove", folder, error);
         let path = self.path(folder);
         let mut attempts = REMOVE_ATTEMPTS;
         loop {
             match fs::remove_dir_all(&path) {
-                Ok(()) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Ok(()) => break,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
                 Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && attempts > 1 => {
                     attempts -= 1;
                 }
-                Err(error) => return Err(StorageError::from_io("remove", folder, error)),
+                Err(error) => return Err(failed(error)),
             }
         }
+        if durability == Durability::Synced {
+            // Nothing that is left below it can be reached any more once its own name is gone.
+            absent_as_none(sync_folder(parent(&path))).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Makes, writes and removes a file, which is what a push will need.
@@ -204,6 +215,26 @@ pub(super) fn make_folders(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// The youngest of a folder and all below it, temporary files too. What vanishes meanwhile does not count.
+fn newest_below(folder: &Path) -> io::Result<Option<OffsetDateTime>> {
+    let Some(names) = absent_as_none(fs::read_dir(folder))? else { return Ok(None) };
+    let mut newest = absent_as_none(fs::metadata(folder))?.map(|own| own.modified()).transpose()?;
+    let mut folders = Vec::new();
+    for name in names {
+        let name = name?;
+        let Some(metadata) = absent_as_none(name.metadata())? else { continue };
+        newest = newest.max(Some(metadata.modified()?));
+        if metadata.is_dir() {
+            folders.push(name.path());
+        }
+    }
+    let mut newest = newest.map(OffsetDateTime::from);
+    for folder in folders {
+        newest = newest.max(newest_below(&folder)?);
+    }
+    Ok(newest)
 }
 
 fn write_new(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {

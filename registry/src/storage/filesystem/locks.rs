@@ -7,7 +7,9 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -71,10 +73,18 @@ pub(super) fn claim(files: &Files, key: &Key, claim: TreeClaim) -> Result<Option
         TreeClaim::Alone => file.try_lock(),
     };
     match locked {
-        Ok(()) => Ok(Some(file)),
+        // The holder before us may have removed the folder it lies in; then another file is the lock now.
+        Ok(()) => Ok(is_at(&file, &path).map_err(failed)?.then_some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
+}
+
+/// Whether an open file is still the one of that name.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let here = file.metadata()?;
+    let there = absent_as_none(fs::metadata(path))?;
+    Ok(there.is_some_and(|there| (there.dev(), there.ino()) == (here.dev(), here.ino())))
 }
 
 /// Claims an existing file without waiting.
@@ -89,11 +99,9 @@ pub(super) fn try_claim(files: &Files, key: &Key) -> Result<TryLock, StorageErro
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
     // The holder before us may have removed it between our opening and our locking.
-    let here = file.metadata().map_err(failed)?;
-    match absent_as_none(fs::metadata(&path)).map_err(failed)? {
-        Some(there) if (there.dev(), there.ino()) == (here.dev(), here.ino()) => {
-            Ok(TryLock::Held(Lock::new(file)))
-        }
-        _ => Ok(TryLock::Absent),
+    if is_at(&file, &path).map_err(failed)? {
+        Ok(TryLock::Held(Lock::new(file)))
+    } else {
+        Ok(TryLock::Absent)
     }
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
+use time::OffsetDateTime;
 
 use self::appender::FileAppender;
 use self::files::Files;
@@ -155,14 +156,19 @@ impl Storage for Filesystem {
         self.blocking(move |files| files.list(&folder)).await
     }
 
+    async fn newest(&self, folder: &Key) -> Result<Option<OffsetDateTime>, StorageError> {
+        let folder = folder.clone();
+        self.blocking(move |files| files.newest(&folder)).await
+    }
+
     async fn remove(&self, key: &Key, durability: Durability) -> Result<bool, StorageError> {
         let key = key.clone();
         self.blocking(move |files| files.remove(&key, durability)).await
     }
 
-    async fn remove_tree(&self, folder: &Key) -> Result<(), StorageError> {
+    async fn remove_tree(&self, folder: &Key, durability: Durability) -> Result<(), StorageError> {
         let folder = folder.clone();
-        self.blocking(move |files| files.remove_tree(&folder)).await
+        self.blocking(move |files| files.remove_tree(&folder, durability)).await
     }
 
     async fn lock(&self, key: &Key) -> Result<Lock, StorageError> {

@@ -77,14 +77,18 @@ impl Storage for Mortal {
         self.inner().list(folder).await
     }
 
+    async fn newest(&self, folder: &Key) -> Result<Option<time::OffsetDateTime>, StorageError> {
+        self.inner().newest(folder).await
+    }
+
     async fn remove(&self, key: &Key, durability: Durability) -> Result<bool, StorageError> {
         self.spend()?;
         self.inner().remove(key, durability).await
     }
 
-    async fn remove_tree(&self, folder: &Key) -> Result<(), StorageError> {
+    async fn remove_tree(&self, folder: &Key, durability: Durability) -> Result<(), StorageError> {
         self.spend()?;
-        self.inner().remove_tree(folder).await
+        self.inner().remove_tree(folder, durability).await
     }
 
     async fn lock(&self, key: &Key) -> Result<Lock, StorageError> {
