@@ -5,6 +5,7 @@
 //! Reading order: the rules of the code itself, then the promises of the token endpoint and the registry, then the
 //! real clients and the real peer, then what happens when things go wrong.
 
+mod takeover;
 mod tidy;
 
 mod dependencies;

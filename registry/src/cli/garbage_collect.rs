@@ -13,7 +13,7 @@ use shared::clock::SystemClock;
 use shared::server::causes;
 use shared::server::settings::process_environment;
 
-use super::{complain, config_file};
+use super::{ConfigFile, complain};
 use crate::app;
 use crate::domain::collection::CollectionOptions;
 use crate::domain::collection::report::{Event, Observer};
@@ -37,8 +37,11 @@ pub(super) struct GarbageCollect {
 /// Removes what no manifest needs.
 pub(super) async fn run(command: GarbageCollect) -> anyhow::Result<ExitCode> {
     let mut environment = process_environment();
-    let file = config_file(command.config, &mut environment);
-    let (settings, warnings) = settings::load(file.as_deref(), environment)?;
+    let file = ConfigFile::find(command.config, &mut environment);
+    if !file.named {
+        complain(&file.describe());
+    }
+    let (settings, warnings) = settings::load(file.path.as_deref(), environment)?;
     for warning in warnings {
         complain(&format!("warning: {warning}"));
     }

@@ -44,7 +44,8 @@ struct Arguments {
 enum Command {
     /// Serve images until SIGTERM or Ctrl-C; a second signal does not wait for open requests.
     Serve {
-        /// Settings file; without one, `REGISTRY_CONFIGURATION_PATH` names it; without that, defaults.
+        /// Settings file; without one, `REGISTRY_CONFIGURATION_PATH` names it; without that, the file of the
+        /// distribution registry's image is read if it exists.
         config: Option<PathBuf>,
     },
     /// Remove what no manifest needs. Stop the registry first, or start it read-only.
@@ -80,10 +81,35 @@ pub async fn run() -> ExitCode {
     })
 }
 
-fn config_file(argument: Option<PathBuf>, environment: &mut Vec<(String, String)>) -> Option<PathBuf> {
-    let named = environment.iter().position(|(name, _)| name == CONFIG_VARIABLE);
-    let named = named.map(|position| PathBuf::from(environment.swap_remove(position).1));
-    argument.or(named)
+/// Where the images of the distribution registry have their settings, newest line first.
+const DEFAULT_FILES: [&str; 2] = ["/etc/distribution/config.yml", "/etc/docker/registry/config.yml"];
+
+/// Which file to read, and whether somebody named it.
+struct ConfigFile {
+    path: Option<PathBuf>,
+    named: bool,
+}
+
+impl ConfigFile {
+    fn find(argument: Option<PathBuf>, environment: &mut Vec<(String, String)>) -> Self {
+        let named = environment.iter().position(|(name, _)| name == CONFIG_VARIABLE);
+        let named = named.map(|position| PathBuf::from(environment.swap_remove(position).1));
+        match argument.or(named) {
+            Some(path) => Self { path: Some(path), named: true },
+            None => Self {
+                path: DEFAULT_FILES.map(PathBuf::from).into_iter().find(|path| path.exists()),
+                named: false,
+            },
+        }
+    }
+
+    fn describe(&self) -> String {
+        match (&self.path, self.named) {
+            (Some(path), true) => format!("settings are read from {}", path.display()),
+            (Some(path), false) => format!("no settings file was named, so {} is read", path.display()),
+            (None, _) => "there is no settings file, so defaults and the environment count".to_owned(),
+        }
+    }
 }
 
 fn version() -> ExitCode {
@@ -93,11 +119,12 @@ fn version() -> ExitCode {
 
 async fn serve(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let mut environment = process_environment();
-    let file = config_file(config, &mut environment);
+    let file = ConfigFile::find(config, &mut environment);
     let inherited = Endpoint::is_inherited(&environment);
-    let (mut settings, warnings) = settings::load(file.as_deref(), environment)?;
+    let (mut settings, warnings) = settings::load(file.path.as_deref(), environment)?;
     let logging = telemetry::start(settings.log()).context("logging cannot be started")?;
     descriptors::raise_limit();
+    tracing::info!("{}", file.describe());
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -129,8 +156,11 @@ async fn start(settings: RegistrySettings, log: Sink, access_log: Option<Sink>) 
 
 fn check_config(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let mut environment = process_environment();
-    let file = config_file(config, &mut environment);
-    let examined = settings::examine(file.as_deref(), environment)?;
+    let file = ConfigFile::find(config, &mut environment);
+    if !file.named {
+        complain(&file.describe());
+    }
+    let examined = settings::examine(file.path.as_deref(), environment)?;
     print(&examined.loaded.report());
     for warning in &examined.warnings {
         complain(&format!("warning: {warning}"));

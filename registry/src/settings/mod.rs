@@ -206,4 +206,7 @@ impl RegistrySettings {
 }
 
 #[cfg(test)]
+mod peer_tests;
+
+#[cfg(test)]
 mod tests;

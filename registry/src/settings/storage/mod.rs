@@ -89,10 +89,12 @@ impl RawStorage {
     pub(super) fn parse(self, loaded: &Loaded, findings: &mut Findings) -> StorageSettings {
         let mut drivers = loaded.given_below("storage");
         drivers.retain(|name| !NO_DRIVERS.contains(name));
+        for driver in &drivers {
+            object_stores::check(driver, loaded, findings);
+        }
         match drivers.into_iter().collect::<Vec<_>>().as_slice() {
             [] | ["filesystem"] => {}
             [driver] => {
-                object_stores::check(driver, loaded, findings);
                 let why = match *driver {
                     "s3" | "gcs" | "azure" => NO_OBJECT_STORES,
                     "inmemory" => NO_MEMORY,

@@ -24,7 +24,7 @@ pub(super) fn apply(
     environment.sort();
     for (name, text) in environment {
         let Some(rest) = name.strip_prefix(schema.env_prefix) else { continue };
-        let parts: Vec<String> = rest.split('_').map(str::to_ascii_lowercase).collect();
+        let parts = with_first_names(schema, rest.split('_').map(str::to_ascii_lowercase).collect());
         let variable = Variable { text: &text, origin: &format!("environment variable {name}") };
         match variable.apply(schema, tree, &parts) {
             Ok(Outcome::Set) => {}
@@ -63,7 +63,7 @@ impl Variable<'_> {
                 return Ok(Outcome::Set);
             }
             for (path, rest) in spellings(schema, &pattern, parts) {
-                if let Some(outcome) = self.apply_to_key(key, tree, path, rest) {
+                if let Some(outcome) = self.apply_to_key(schema, key, tree, path, rest) {
                     return outcome;
                 }
             }
@@ -74,6 +74,7 @@ impl Variable<'_> {
     /// Nothing if the key does not take what is left of the name.
     fn apply_to_key(
         &self,
+        schema: &Schema,
         key: &Key,
         tree: &mut Tree,
         mut path: Vec<String>,
@@ -106,7 +107,7 @@ impl Variable<'_> {
                 path.push(known.unwrap_or(name));
                 self.yaml().kind
             }
-            (Kind::Selector, []) => return Some(Ok(self.choose(tree, &path))),
+            (Kind::Selector, []) => return Some(Ok(self.choose(schema, tree, &path))),
             _ => return None,
         };
         if let Err(problem) = reach_items(tree, &path, self.origin) {
@@ -116,12 +117,16 @@ impl Variable<'_> {
         Some(Ok(Outcome::Set))
     }
 
-    fn choose(&self, tree: &mut Tree, path: &[String]) -> Outcome {
+    fn choose(&self, schema: &Schema, tree: &mut Tree, path: &[String]) -> Outcome {
         let lost = tree.leaves().into_iter().filter(|leaf| leaf.starts_with(path));
         let lost = lost.map(|leaf| format!("`{}`", leaf.join("."))).collect();
-        match self.yaml().kind {
-            kind @ ValueKind::Table(_) => tree.set(path, kind, self.origin),
-            _ => tree.replace_section(path, self.text, self.origin),
+        if let kind @ ValueKind::Table(_) = self.yaml().kind {
+            tree.set(path, kind, self.origin);
+        } else {
+            let mut chosen = path.to_vec();
+            chosen.push(self.text.to_owned());
+            let chosen = with_first_names(schema, chosen);
+            tree.replace_section(path, &chosen[path.len()], self.origin);
         }
         Outcome::Replaced(lost)
     }
@@ -165,6 +170,16 @@ impl Variable<'_> {
             _ => ValueKind::Array(vec![ValueKind::String(self.text.to_owned()).into()]),
         }
     }
+}
+
+/// A section with two names is filled under the first, whichever a variable uses.
+fn with_first_names(schema: &Schema, path: Vec<String>) -> Vec<String> {
+    for (other, name) in schema.synonyms {
+        if let Some(rest) = path.strip_prefix(tree::segments(other).as_slice()) {
+            return [tree::segments(name).as_slice(), rest].concat();
+        }
+    }
+    path
 }
 
 /// `…_SECRETFILE` and `…_SECRET_FILE` name the file that holds a secret.
