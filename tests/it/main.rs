@@ -87,6 +87,10 @@ mod lease;
 
 mod listener;
 
+mod observability;
+
+mod health_checks;
+
 mod memory;
 
 mod large;
