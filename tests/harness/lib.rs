@@ -63,6 +63,8 @@ pub mod peer;
 
 pub mod trees;
 
+pub mod nginx;
+
 pub mod heavy;
 
 pub mod snapshot;

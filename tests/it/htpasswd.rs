@@ -247,7 +247,7 @@ async fn a_browser_may_ask_without_a_password_what_pages_may_do() -> anyhow::Res
         let preflight = Request::new(Method::OPTIONS, target)
             .header(reqwest::header::ORIGIN, "https://ui.test")
             .header(reqwest::header::ACCESS_CONTROL_REQUEST_METHOD, "GET");
-        let answer = page.raw(&preflight).await?.expect(204)?;
+        let answer = page.raw(&preflight).await?.expect(200)?;
         assert_eq!(answer.needs_header("access-control-allow-origin")?, "https://ui.test");
         assert_eq!(answer.needs_header("access-control-allow-headers")?, "Authorization");
         assert!(answer.body.is_empty());
@@ -255,7 +255,6 @@ async fn a_browser_may_ask_without_a_password_what_pages_may_do() -> anyhow::Res
         assert!([401, 405].contains(&refused.status), "{refused}");
         refused.needs_header("access-control-allow-origin")?;
     }
-    page.raw(&Request::new(Method::OPTIONS, "/v2/")).await?.expect(405)?;
     Ok(())
 }
 

@@ -90,6 +90,9 @@ mod listener;
 mod observability;
 
 mod health_checks;
+mod sockets;
+
+mod behind_nginx;
 
 mod memory;
 

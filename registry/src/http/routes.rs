@@ -233,14 +233,14 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
     }
     let mut scope = web::scope(&state.locations.root()).wrap(DefaultHeaders::new().add(headers::API_VERSION));
     // Uploads come before blobs, so that `blobs/uploads` without its slash is not taken for a digest.
-    let groups: [(&[&str], &[Operation], &'static str); 9] = [
-        (&["", "/"], &[Operation::Base], "GET, HEAD"),
-        (&["/_catalog"], &[Operation::ListCatalog], "GET"),
-        (&[Operation::DeleteRepository.path()], &[Operation::DeleteRepository], "DELETE"),
-        (&[Operation::ListTags.path()], &[Operation::ListTags], "GET"),
-        (&["/{name:.+}/blobs/uploads/", "/{name:.+}/blobs/uploads"], &[Operation::StartUpload], "POST"),
+    let groups: [(&str, &[Operation], &'static str); 9] = [
+        ("", &[Operation::Base], "GET, HEAD"),
+        ("/_catalog", &[Operation::ListCatalog], "GET"),
+        (Operation::DeleteRepository.path(), &[Operation::DeleteRepository], "DELETE"),
+        (Operation::ListTags.path(), &[Operation::ListTags], "GET"),
+        ("/{name:.+}/blobs/uploads", &[Operation::StartUpload], "POST"),
         (
-            &[Operation::UploadStatus.path()],
+            Operation::UploadStatus.path(),
             &[
                 Operation::UploadStatus,
                 Operation::AppendUpload,
@@ -250,15 +250,17 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
             "DELETE, GET, HEAD, PATCH, PUT",
         ),
         (
-            &[Operation::GetManifest.path()],
+            Operation::GetManifest.path(),
             &[Operation::GetManifest, Operation::PutManifest, Operation::DeleteManifest],
             "DELETE, GET, HEAD, PUT",
         ),
-        (&[Operation::ListReferrers.path()], &[Operation::ListReferrers], "GET, HEAD"),
-        (&[Operation::GetBlob.path()], &[Operation::GetBlob, Operation::DeleteBlob], "DELETE, GET, HEAD"),
+        (Operation::ListReferrers.path(), &[Operation::ListReferrers], "GET, HEAD"),
+        (Operation::GetBlob.path(), &[Operation::GetBlob, Operation::DeleteBlob], "DELETE, GET, HEAD"),
     ];
-    for (paths, operations, allow) in groups {
-        let mut resource = web::resource(paths.to_vec());
+    for (path, operations, allow) in groups {
+        // With a slash behind it a path means the same. A redirect would turn a POST into a GET in many clients.
+        let mut resource = web::resource([path.to_owned(), format!("{path}/")]);
+        resource = resource.route(web::method(Method::OPTIONS).to(move || base::options(allow)));
         for operation in operations {
             let wanted = operation.methods();
             let methods = guard::fn_guard(move |context| wanted.contains(&context.head().method.as_str()));
@@ -269,8 +271,6 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
             };
             resource = resource.route(route.guard(methods));
         }
-        let preflight = web::method(Method::OPTIONS).guard(guard::fn_guard(base::is_preflight));
-        resource = resource.route(preflight.to(base::preflight));
         let resource = resource.default_service(method_not_allowed(allow));
         let handler = operations.first().map(|operation| operation.handler());
         scope = match state.metrics.as_ref().zip(handler) {
