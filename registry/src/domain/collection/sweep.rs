@@ -38,11 +38,17 @@ impl Repositories {
                     .remove_tree(&layout::tag_index_folder(name, tag, &manifest.digest), Durability::Relaxed)
                     .await?;
             }
+            let subject = self.subject_of(name, &manifest.digest).await;
             // Were it to come back without its bytes, the repository would seem damaged.
             self.storage.remove(&layout::revision_link(name, &manifest.digest), Durability::Synced).await?;
             self.storage
                 .remove_tree(&layout::revision_folder(name, &manifest.digest), Durability::Relaxed)
                 .await?;
+            if let Some(subject) = subject {
+                // Without a revision it counts for nothing, should this not come to be.
+                let entry = layout::referrer(name, &subject, &manifest.digest);
+                self.storage.remove(&entry, Durability::Relaxed).await?;
+            }
         }
         Ok(())
     }

@@ -171,7 +171,7 @@ impl Repositories {
     }
 
     /// What a stored manifest refers to; nothing if it cannot be read, which must not keep it from being deleted.
-    async fn subject_of(&self, repository: &RepositoryName, digest: &Digest) -> Option<Digest> {
+    pub(super) async fn subject_of(&self, repository: &RepositoryName, digest: &Digest) -> Option<Digest> {
         let (_, bytes) = self.revision_bytes(repository, digest).await.ok()??;
         Manifest::parse(&stored_media_type(&bytes)?, &bytes).ok()?.subject()
     }

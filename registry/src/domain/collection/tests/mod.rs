@@ -162,6 +162,9 @@ async fn children_and_referrers_of_what_is_tagged_stay_however_deep() {
     for gone in [&untagged, &its_signature, &old] {
         assert!(!is_blob(&tree, gone), "{gone}");
     }
+    let entry = |subject, referrer| tree.storage_exists(&layout::referrer(&a, subject, referrer));
+    assert!(entry(&child, &signature) && entry(&its_signature, &tagged_signature));
+    assert!(!entry(&untagged, &its_signature), "what goes is no longer recorded as a referrer");
 }
 
 #[tokio::test]
