@@ -55,7 +55,7 @@ mod manifests;
 mod referrers;
 mod repository_delete;
 
-mod maintenance;
+mod read_only;
 
 mod wire;
 

@@ -43,6 +43,12 @@ async fn whole_life(odd: &Odd, name: &str) -> anyhow::Result<()> {
     client.pull_image(name, "tag", &image).await?;
     client.pull_image(name, &image.manifest.digest, &image).await?;
     assert_eq!(odd.json(&format!("/v2/{name}/tags/list")).await?, json!({"name": name, "tags": ["tag"]}));
+    let signature = json!({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": image.config.descriptor(),
+        "layers": [], "subject": image.manifest.descriptor()});
+    let signature = Blob::new(OCI_MANIFEST, signature.to_string().into_bytes());
+    client.put_manifest(name, &signature.digest, &signature).await?.expect(201)?;
+    let referrers = odd.json(&format!("/v2/{name}/referrers/{}", image.manifest.digest)).await?;
+    assert_eq!(referrers["manifests"][0]["digest"], json!(signature.digest));
     let last = &name[..name.len() - 1];
     let catalogue = odd.json(&format!("/v2/_catalog?n=1&last={last}")).await?;
     assert_eq!(catalogue["repositories"], json!([name]));

@@ -10,7 +10,7 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, IF_NONE_MATCH};
 use serde_json::json;
 
-use super::{Case, Mode, as_manifest, delete, head, in_every_mode, post, put};
+use super::{Case, Mode, artifact_of, as_manifest, delete, empty_config, head, in_every_mode, post, put};
 
 /// The closed list of codes.
 const CODES: [&str; 14] = [
@@ -44,6 +44,22 @@ async fn g_1_every_pull_endpoint_is_there() -> anyhow::Result<()> {
         for target in [&format!("/v2/{name}/manifests/tag"), &blob] {
             case.send(&head(target).accepting_manifests()).await?.expect(200)?;
         }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn g_2_push_discovery_and_management_are_there_too() -> anyhow::Result<()> {
+    in_every_mode(async |case| {
+        let (name, image) = (case.repository(), Image::new(102, 1, 500)?);
+        case.push_image(&name, "tag", &image).await?;
+        case.send(&Request::get(format!("/v2/{name}/tags/list"))).await?.expect(200)?;
+        let referrers = format!("/v2/{name}/referrers/{}", image.manifest.digest);
+        case.send(&Request::get(referrers)).await?.expect(200)?;
+        case.send(&delete(format!("/v2/{name}/manifests/tag"))).await?.expect(202)?;
+        case.send(&delete(format!("/v2/{name}/manifests/{}", image.manifest.digest))).await?.expect(202)?;
+        case.send(&delete(format!("/v2/{name}/blobs/{}", image.layers[0].digest))).await?.expect(202)?;
         Ok(())
     })
     .await
@@ -160,6 +176,55 @@ async fn g_6_every_code_is_one_of_the_list() -> anyhow::Result<()> {
     .await
 }
 
+/// The warnings about a manifest with a layer that stays at its source.
+async fn warnings(case: &Case) -> anyhow::Result<Vec<String>> {
+    let (name, config) = (case.repository(), empty_config());
+    case.push_blob(&name, &config).await?;
+    let foreign = json!({"mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar", "digest": ABSENT,
+        "size": 5, "urls": ["https://example.com/layer"]});
+    let manifest = artifact_of(&config, &[], &json!({"layers": vec![foreign; 500]}));
+    let answer = case.stored(&name, "tag", &manifest).await?;
+    let values = answer.headers.get_all("warning").iter();
+    Ok(values.map(|value| value.to_str().map(str::to_owned)).collect::<Result<_, _>>()?)
+}
+
+#[tokio::test]
+async fn g_8_who_pushes_what_others_may_miss_is_warned() -> anyhow::Result<()> {
+    in_every_mode(async |case| {
+        assert!(!warnings(case).await?.is_empty(), "a layer is not here");
+        let name = case.repository();
+        let whole = case.artifact(&name, 108).await?;
+        let answer = case.stored(&name, "tag", &whole).await?;
+        assert!(answer.header("warning").is_none(), "{answer}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn g_9_a_warning_has_code_299_no_agent_and_no_date() -> anyhow::Result<()> {
+    in_every_mode(async |case| {
+        for warning in warnings(case).await? {
+            let text = warning.strip_prefix("299 - \"").and_then(|rest| rest.strip_suffix('"'));
+            let text = text.ok_or_else(|| anyhow::anyhow!("another form: {warning}"))?;
+            assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{warning}");
+            assert!(!text.replace("\\\\", "").replace("\\\"", "").contains('"'), "{warning}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn g_10_all_warnings_of_an_answer_have_at_most_4096_bytes() -> anyhow::Result<()> {
+    in_every_mode(async |case| {
+        let length: usize = warnings(case).await?.iter().map(String::len).sum();
+        assert!((1..=4096).contains(&length), "{length} bytes");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn p_1_the_support_check_answers_200() -> anyhow::Result<()> {
     in_every_mode(async |case| {
@@ -184,6 +249,10 @@ async fn p_2_without_credentials_the_support_check_tells_where_to_get_them() -> 
                 let challenge = answer.needs_header("www-authenticate")?;
                 assert!(challenge.starts_with("Bearer realm=\"http"), "{answer}");
                 assert!(challenge.contains("service=\""), "{answer}");
+            }
+            Mode::Htpasswd => {
+                let answer = answer.expect_error(401, "UNAUTHORIZED")?;
+                assert!(answer.needs_header("www-authenticate")?.starts_with("Basic realm=\""), "{answer}");
             }
         }
         Ok(())

@@ -22,11 +22,17 @@ mod mounts;
 
 mod pushing;
 
+mod pushing_tags;
+
 mod tags;
+
+mod referrers;
 
 mod deletion;
 
 mod content;
+
+mod coverage;
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -37,8 +43,9 @@ use bytes::Bytes;
 use harness::answer::Answer;
 use harness::client::{OciClient, Request, with_digest};
 use harness::images::{Blob, OCI_MANIFEST, noise};
+use harness::passwords;
 use harness::settings::Auth;
-use harness::stack::{LoneRegistry, Stack};
+use harness::stack::{LoneRegistry, Stack, password_of};
 use reqwest::Method;
 use reqwest::header::CONTENT_RANGE;
 use serde_json::{Value, json};
@@ -52,15 +59,17 @@ const USER: &str = "conformance";
 enum Mode {
     Open,
     Token,
+    Htpasswd,
 }
 
 impl Mode {
-    const ALL: [Self; 2] = [Self::Open, Self::Token];
+    const ALL: [Self; 3] = [Self::Open, Self::Token, Self::Htpasswd];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Token => "token",
+            Self::Htpasswd => "htpasswd",
         }
     }
 }
@@ -70,6 +79,7 @@ impl Mode {
 struct Servers {
     open: LoneRegistry,
     token: Stack,
+    htpasswd: LoneRegistry,
     _folder: tempfile::TempDir,
 }
 
@@ -86,7 +96,10 @@ async fn servers() -> anyhow::Result<Arc<Servers>> {
     let token = Stack::start().await?;
     token.add_user(USER).await?;
     token.grant(&format!("user:{USER}"), "owner", "**").await?;
-    let servers = Arc::new(Servers { open, token, _folder: folder });
+    let file = folder.path().join("htpasswd");
+    passwords::write(&file, &[USER])?;
+    let htpasswd = LoneRegistry::start(&folder.path().join("passwords"), Auth::Htpasswd { file }).await?;
+    let servers = Arc::new(Servers { open, token, htpasswd, _folder: folder });
     *running = Arc::downgrade(&servers);
     Ok(servers)
 }
@@ -151,11 +164,16 @@ impl Case {
     async fn stream(&self, method: Method, location: &str, body: reqwest::Body) -> anyhow::Result<Answer> {
         let url = reqwest::Url::parse(&format!("http://{}", self.address))?.join(location)?;
         let mut request = self.http().request(method, url);
-        if self.mode == Mode::Token {
-            let mut challenge = self.challenge().await?;
-            challenge.scope = repository_of(location).map(|name| format!("repository:{name}:pull,push"));
-            let token = self.token_for(&challenge).await?.map_err(|answer| anyhow::anyhow!("{answer}"))?;
-            request = request.bearer_auth(token);
+        match self.mode {
+            Mode::Open => {}
+            Mode::Token => {
+                let mut challenge = self.challenge().await?;
+                challenge.scope = repository_of(location).map(|name| format!("repository:{name}:pull,push"));
+                let token =
+                    self.token_for(&challenge).await?.map_err(|answer| anyhow::anyhow!("{answer}"))?;
+                request = request.bearer_auth(token);
+            }
+            Mode::Htpasswd => request = request.basic_auth(USER, Some(password_of(USER))),
         }
         Answer::read(location.to_owned(), request.body(body).send().await?).await
     }
@@ -179,6 +197,7 @@ async fn in_every_mode(check: impl AsyncFn(&Case) -> anyhow::Result<()>) -> anyh
         let (client, server) = match mode {
             Mode::Open => (OciClient::anonymous(&servers.open.url())?, &servers.open.server),
             Mode::Token => (servers.token.client(USER)?, &servers.token.registry),
+            Mode::Htpasswd => (servers.htpasswd.client(USER)?, &servers.htpasswd.server),
         };
         let case = Case { mode, client, address: server.address().to_string() };
         check(&case).await.with_context(|| format!("with the registry that is {}", mode.name()))?;

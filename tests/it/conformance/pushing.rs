@@ -134,6 +134,23 @@ async fn w_6_a_subject_need_not_exist() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn w_7_a_manifest_whose_other_parts_are_missing_is_refused() -> anyhow::Result<()> {
+    in_every_mode(async |case| {
+        let (name, config, missing) = (case.repository(), empty_config(), layer(817));
+        case.push_blob(&name, &config).await?;
+        for manifest in
+            [artifact_of(&config, &[&missing], &json!({})), artifact_of(&missing, &[&config], &json!({}))]
+        {
+            case.put_manifest(&name, "tag", &manifest).await?.expect_error(400, "MANIFEST_BLOB_UNKNOWN")?;
+            case.get_manifest(&name, "tag").await?.expect(404)?;
+            case.get_manifest(&name, &manifest.digest).await?.expect(404)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn w_8_each_missing_part_is_named_with_manifest_blob_unknown() -> anyhow::Result<()> {
     in_every_mode(async |case| {
         let name = case.repository();

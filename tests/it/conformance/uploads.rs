@@ -2,10 +2,17 @@
 //!
 //! Spec: distribution-spec, "Pushing blobs".
 
-use harness::client::{Request, uploads, with_digest};
+use std::sync::Arc;
+use std::time::Duration;
+
+use harness::client::{OciClient, Request, uploads, with_digest};
+use harness::edited;
 use harness::images::{Blob, noise, sha256, sha512};
+use harness::program::until;
+use harness::settings::Auth;
 use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE};
+use shared::clock::ManualClock;
 
 use super::{Case, delete, in_every_mode, layer, post, put};
 
@@ -334,4 +341,28 @@ async fn u_8_an_algorithm_nobody_here_computes_is_refused_before_any_byte() -> a
         Ok(())
     })
     .await
+}
+
+#[tokio::test]
+async fn t_6_a_session_that_nobody_finishes_goes_after_its_time() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let clock = Arc::new(ManualClock::default());
+    let delete = "  delete:\n    enabled: true\n";
+    let purging = format!("{delete}  maintenance:\n    uploadpurging:\n      age: 2h\n      interval: 1s\n");
+    let edits = [(delete, purging.as_str())];
+    let registry = edited::registry(folder.path(), Auth::Open, &edits, &clock).await?;
+    let client = OciClient::anonymous(&format!("http://{}", registry.address()))?;
+    let abandoned = client.start_upload("a/b").await?;
+    clock.advance(Duration::from_mins(110));
+    let young = client.start_upload("a/b").await?;
+    clock.advance(Duration::from_mins(11));
+    let status = async |location: &str| {
+        client.raw(&Request::get(location)).await.map(|answer| answer.status).unwrap_or_default()
+    };
+    until("the abandoned upload goes", Duration::from_mins(1), || async { status(&abandoned).await == 404 })
+        .await?;
+    assert_eq!(status(&young).await, 204);
+    let sessions = folder.path().join("images/docker/registry/v2/repositories/a/b/_uploads");
+    assert_eq!(std::fs::read_dir(sessions)?.count(), 1, "its bytes are gone too");
+    Ok(())
 }

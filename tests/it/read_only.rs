@@ -1,20 +1,17 @@
-//! What an operator does to a running registry: make it read-only, and have abandoned uploads removed.
+//! A registry that its operator made read-only.
 //!
-//! *Invariant:* what is refused or removed is looked for in the folder of the images.
+//! *Invariant:* what is refused is looked for in the folder of the images.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use harness::client::{OciClient, Request};
 use harness::edited;
 use harness::images::Image;
-use harness::program::until;
 use harness::settings::Auth;
 use harness::stack::LoneRegistry;
 use registry::http::routes::Operation;
 use reqwest::Method;
-use shared::clock::ManualClock;
 
 const DELETE: &str = "  delete:\n    enabled: true\n";
 
@@ -77,28 +74,5 @@ async fn a_read_only_registry_serves_and_refuses_whatever_writes() -> anyhow::Re
         client.raw(&Request::get(path)).await?.expect(200)?;
     }
     assert_eq!(files(&content)?, before, "nothing was written");
-    Ok(())
-}
-
-#[tokio::test]
-async fn abandoned_uploads_are_removed_while_the_registry_runs() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let clock = Arc::new(ManualClock::default());
-    let purging = format!("{DELETE}  maintenance:\n    uploadpurging:\n      age: 2h\n      interval: 1s\n");
-    let edits = [(DELETE, purging.as_str())];
-    let registry = edited::registry(folder.path(), Auth::Open, &edits, &clock).await?;
-    let client = OciClient::anonymous(&format!("http://{}", registry.address()))?;
-    let abandoned = client.start_upload("a/b").await?;
-    clock.advance(Duration::from_mins(110));
-    let young = client.start_upload("a/b").await?;
-    clock.advance(Duration::from_mins(11));
-    let status = async |location: &str| {
-        client.raw(&Request::get(location)).await.map(|answer| answer.status).unwrap_or_default()
-    };
-    until("the abandoned upload goes", Duration::from_mins(1), || async { status(&abandoned).await == 404 })
-        .await?;
-    assert_eq!(status(&young).await, 204);
-    let sessions = folder.path().join("images/docker/registry/v2/repositories/a/b/_uploads");
-    assert_eq!(std::fs::read_dir(sessions)?.count(), 1, "its bytes are gone too");
     Ok(())
 }
