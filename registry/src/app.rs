@@ -34,9 +34,10 @@ use crate::health_checks;
 use crate::http::routes;
 use crate::http::state::{Auth, Forward, LargeBodies, Locations, RegistryState, StateKey, TokenAuth};
 use crate::settings::{AuthSettings, RegistrySettings, TokenSettings};
+use crate::storage::error::StorageError;
 use crate::storage::filesystem::{self, Filesystem};
 use crate::storage::measured::Measured;
-use crate::storage::{Lock, Storage, TreeClaim};
+use crate::storage::{Lock, Storage, TreeClaim, layout};
 
 /// A registry that is bound to its address.
 pub struct Registry {
@@ -55,7 +56,8 @@ pub struct Registry {
 /// The images these settings name, without anybody serving them.
 pub fn images(settings: &RegistrySettings, clock: Arc<dyn Clock>) -> anyhow::Result<Repositories> {
     let random = SystemRandom::new();
-    Ok(Repositories::new(open_storage(settings, &random)?, clock, random))
+    Ok(Repositories::new(open_storage(settings, &random)?, clock, random)
+        .with_rules(settings.manifests.clone()))
 }
 
 fn open_storage(settings: &RegistrySettings, random: &SystemRandom) -> anyhow::Result<Arc<dyn Storage>> {
@@ -104,6 +106,7 @@ impl Registry {
         let listener = Listener::bind(settings.http.listener)?;
         let debug = settings.http.debug.map(DebugListener::bind).transpose()?;
         let repositories = Repositories::new(storage, clock.clone(), random.clone());
+        let repositories = repositories.with_rules(settings.manifests);
         if let Some(rules) = settings.storage.maintenance.purging {
             background.push(repositories.clone().keep_purging(rules).boxed());
         }
@@ -150,11 +153,15 @@ impl Registry {
     /// Serves until a stop is requested.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let repositories = self.state.repositories.clone();
-        let _serving = claim(repositories.storage()).await?;
-        let mut health = Health::default().watching(self.watches.clone()).with("storage", move || {
-            let repositories = repositories.clone();
-            async move { repositories.storage().check().await.map_err(|error| error.to_string()) }
-        });
+        let read_only = self.state.read_only;
+        let _serving = if read_only { None } else { claim(repositories.storage()).await? };
+        let mut health =
+            Health::default().watching(self.watches.clone()).with("storage", move || {
+                let repositories = repositories.clone();
+                async move {
+                    is_usable(repositories.storage(), read_only).await.map_err(|error| error.to_string())
+                }
+            });
         if let Some(keys) = self.keys {
             health = health.with("trusted keys", move || {
                 let loaded = !keys.is_empty();
@@ -188,6 +195,11 @@ impl Registry {
         }
         outcome.context("the HTTP server failed")
     }
+}
+
+/// Whether the images can be read and, unless nobody is to, written.
+async fn is_usable(storage: &dyn Storage, read_only: bool) -> Result<(), StorageError> {
+    if read_only { storage.list(&layout::root()).await.map(drop) } else { storage.check().await }
 }
 
 /// Keeps an offline collection away from images that are written to.

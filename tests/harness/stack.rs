@@ -205,9 +205,14 @@ pub struct LoneRegistry {
 impl LoneRegistry {
     /// Starts one on this tree.
     pub async fn start(root: &Path, auth: Auth) -> anyhow::Result<Self> {
+        Self::start_with(root, auth, "").await
+    }
+
+    /// Starts one on this tree with more YAML.
+    pub async fn start_with(root: &Path, auth: Auth, more: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let clock = Arc::new(ManualClock::default());
-        let server = start_registry(folder.path(), root, auth, Some(SECRET), "", &clock, false).await?;
+        let server = start_registry(folder.path(), root, auth, Some(SECRET), more, &clock, false).await?;
         Ok(Self { clock, server, _folder: folder })
     }
 

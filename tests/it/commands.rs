@@ -356,7 +356,7 @@ async fn the_registry_answers_to_the_words_of_the_distribution_registry() -> any
         assert_eq!(words, [binary.as_str(), "portcullis/registry", version]);
     }
     let help = run(Which::Registry, &["help"]).await?.success()?;
-    for command in ["serve", "garbage-collect", "check-config", "example-config"] {
+    for command in ["serve", "garbage-collect", "reindex", "check-config", "example-config"] {
         assert!(help.output.contains(&format!("\n  {command} ")), "{}", help.output);
         let long = run(Which::Registry, &["help", command]).await?.success()?;
         assert!(long.output.contains(&format!("Usage: registry {command}")), "{}", long.output);

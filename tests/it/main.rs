@@ -52,6 +52,8 @@ mod blobs;
 
 mod manifests;
 
+mod manifest_rules;
+
 mod referrers;
 mod repository_delete;
 

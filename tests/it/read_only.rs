@@ -13,6 +13,8 @@ use harness::stack::LoneRegistry;
 use registry::http::routes::Operation;
 use reqwest::Method;
 
+use crate::collection::collect;
+
 const DELETE: &str = "  delete:\n    enabled: true\n";
 
 fn files(folder: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
@@ -74,5 +76,9 @@ async fn a_read_only_registry_serves_and_refuses_whatever_writes() -> anyhow::Re
         client.raw(&Request::get(path)).await?.expect(200)?;
     }
     assert_eq!(files(&content)?, before, "nothing was written");
+    // Nothing of it can be pushed, so what nobody needs may go while it serves.
+    let said = collect(&images, &["-m"]).await?.success()?;
+    assert!(said.output.contains("0 blobs and 0 manifests eligible for deletion"), "{}", said.text);
+    client.pull_image("a/b", "1", &image).await?;
     Ok(())
 }

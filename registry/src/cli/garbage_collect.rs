@@ -6,18 +6,13 @@
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Args;
-use shared::clock::SystemClock;
 use shared::server::causes;
-use shared::server::settings::process_environment;
 
-use super::{ConfigFile, complain};
-use crate::app;
+use super::{complain, images};
 use crate::domain::collection::CollectionOptions;
 use crate::domain::collection::report::{Event, Observer};
-use crate::settings;
 
 #[derive(Debug, Args)]
 pub(super) struct GarbageCollect {
@@ -36,16 +31,7 @@ pub(super) struct GarbageCollect {
 
 /// Removes what no manifest needs.
 pub(super) async fn run(command: GarbageCollect) -> anyhow::Result<ExitCode> {
-    let mut environment = process_environment();
-    let file = ConfigFile::find(command.config, &mut environment);
-    if !file.named {
-        complain(&file.describe());
-    }
-    let (settings, warnings) = settings::load(file.path.as_deref(), environment)?;
-    for warning in warnings {
-        complain(&format!("warning: {warning}"));
-    }
-    let images = app::images(&settings, Arc::new(SystemClock))?;
+    let images = images(command.config)?;
     if !command.quiet && !command.dry_run {
         complain("no registry may write to these images until this is done; one that only reads may go on");
     }

@@ -4,6 +4,8 @@
 
 mod garbage_collect;
 
+mod reindex;
+
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +20,8 @@ use shared::server::sockets::Endpoint;
 use shared::server::telemetry::{self, sink::Sink};
 use shared::server::{causes, descriptors};
 
-use crate::app::Registry;
+use crate::app::{self, Registry};
+use crate::domain::Repositories;
 use crate::settings::{self, RegistrySettings, SCHEMA};
 
 /// The variable that names the settings file when the command line does not.
@@ -50,6 +53,11 @@ enum Command {
     },
     /// Remove what no manifest needs. Stop the registry first, or start it read-only.
     GarbageCollect(garbage_collect::GarbageCollect),
+    /// Look at all manifests for what refers to what and mend the lists of referrers; the registry may go on serving.
+    Reindex {
+        /// Settings file, as for serve.
+        config: Option<PathBuf>,
+    },
     /// Show the settings in effect and where each came from; exit with 1 if serve would refuse them or a key in the
     /// file is unknown.
     CheckConfig {
@@ -71,6 +79,7 @@ pub async fn run() -> ExitCode {
     let outcome = match command {
         Command::Serve { config } => serve(config).await,
         Command::GarbageCollect(command) => garbage_collect::run(command).await,
+        Command::Reindex { config } => reindex::run(config).await,
         Command::CheckConfig { config } => check_config(config),
         Command::ExampleConfig { table: false } => Ok(print(&SCHEMA.example())),
         Command::ExampleConfig { table: true } => Ok(print(&settings::manual())),
@@ -110,6 +119,20 @@ impl ConfigFile {
             (None, _) => "there is no settings file, so defaults and the environment count".to_owned(),
         }
     }
+}
+
+/// The images that the settings name, for a command that works on them beside or without a server.
+fn images(config: Option<PathBuf>) -> anyhow::Result<Repositories> {
+    let mut environment = process_environment();
+    let file = ConfigFile::find(config, &mut environment);
+    if !file.named {
+        complain(&file.describe());
+    }
+    let (settings, warnings) = settings::load(file.path.as_deref(), environment)?;
+    for warning in warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    app::images(&settings, Arc::new(SystemClock))
 }
 
 fn version() -> ExitCode {

@@ -40,6 +40,7 @@ use shared::server::telemetry;
 
 use crate::auth::htpasswd::Htpasswd;
 use crate::auth::refresh::KeySource;
+use crate::domain::manifests::rules::ManifestRules;
 use findings::Findings;
 use limits::LimitSettings;
 
@@ -112,6 +113,7 @@ pub struct RegistrySettings {
     pub(crate) limits: LimitSettings,
     /// What takes the registry out of service while it fails.
     pub(crate) health: Vec<CheckSettings>,
+    pub(crate) manifests: ManifestRules,
 }
 
 #[derive(Deserialize)]
@@ -127,6 +129,9 @@ struct Raw {
     catalog: limits::RawCatalog,
     tags: limits::RawTags,
     health: health::RawHealth,
+    validation: validation::RawValidation,
+    #[serde(default)]
+    policy: policy::RawPolicy,
 }
 
 /// Settings as they were found, whether or not a registry can start with them.
@@ -175,7 +180,9 @@ impl RegistrySettings {
         let auth = raw.auth.parse(&storage.root, loaded, findings);
         let limits = LimitSettings::parse(&raw.catalog, &raw.tags);
         let health = raw.health.parse(findings);
-        Some(Self { log: log?, storage, http: http?, auth: auth?, limits, health })
+        let (urls, children) = raw.validation.parse(loaded, findings);
+        let manifests = ManifestRules { urls, children, classes: raw.policy.parse(findings) };
+        Some(Self { log: log?, storage, http: http?, auth: auth?, limits, health, manifests })
     }
 
     /// Looks at what the settings point to: certificate, address, keys on disk.

@@ -1,6 +1,7 @@
 //! What the registry makes of settings people already have.
 
 use super::*;
+use crate::domain::manifests::rules::{Class, RequiredChildren, UrlRule};
 
 fn load_yaml(yaml: &str) -> Result<(RegistrySettings, Vec<String>), SettingsError> {
     load_with(yaml, &[])
@@ -142,6 +143,36 @@ fn a_guarding_key_without_its_feature_stops_the_start() {
         let error = load_yaml(yaml).expect_err(yaml).to_string();
         assert!(error.contains(key), "{yaml}: {error}");
     }
+}
+
+#[test]
+fn rules_for_manifests_are_read_and_nonsense_stops_the_start() {
+    let rules = |yaml: &str| load_yaml(yaml).map(|(settings, _)| settings.manifests);
+    let none = rules("version: 0.1").expect("starts");
+    assert!(matches!(none.urls, UrlRule::Any) && none.children == RequiredChildren::All);
+    assert!(none.classes.is_empty());
+    for (yaml, key) in [
+        ("validation: {manifests: {urls: {allow: ['(']}}}", "validation.manifests.urls.allow"),
+        ("validation: {manifests: {urls: {deny: ['a{9999999}']}}}", "validation.manifests.urls.deny"),
+        ("validation: {manifests: {indexes: {platforms: some}}}", "validation.manifests.indexes.platforms"),
+        (
+            "validation: {manifests: {indexes: {platforms: list, platformlist: [{os: linux}]}}}",
+            "validation.manifests.indexes.platformlist",
+        ),
+        ("policy: {repository: {classes: [images]}}", "policy.repository.classes"),
+    ] {
+        let error = rules(yaml).expect_err(yaml).to_string();
+        assert!(error.contains(key), "{yaml}: {error}");
+    }
+    let variables = [
+        ("REGISTRY_VALIDATION_MANIFESTS_URLS_ALLOW_0", "^https://"),
+        ("REGISTRY_VALIDATION_MANIFESTS_INDEXES_PLATFORMS", "none"),
+        ("REGISTRY_POLICY_REPOSITORY_CLASSES", "[image, plugin]"),
+    ];
+    let (settings, _) = load_with("version: 0.1", &variables).expect("starts");
+    assert!(matches!(settings.manifests.urls, UrlRule::Matching { allow: Some(_), .. }));
+    assert_eq!(settings.manifests.children, RequiredChildren::None);
+    assert_eq!(settings.manifests.classes, [Class::Image, Class::Plugin]);
 }
 
 const TOKEN: &str = "auth: {token: {realm: 'https://t/token', service: s, issuer: i, jwks: 'https://t/keys'";
