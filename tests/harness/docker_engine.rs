@@ -125,6 +125,17 @@ impl DockerPerson {
         Ok(())
     }
 
+    /// Pushes an image under `name` and pulls it again, after the engine has forgotten it.
+    pub async fn push_and_pull(&self, image: &Image, name: &str) -> anyhow::Result<()> {
+        self.load(image, name).await?;
+        let id = self.image_id(name).await?;
+        self.docker(&["push", name]).await?.success()?;
+        self.forget(name).await?;
+        self.docker(&["pull", name]).await?.success()?;
+        anyhow::ensure!(self.image_id(name).await? == id, "{name} came back as another image");
+        Ok(())
+    }
+
     /// Forgets an image, so that the next pull fetches every layer.
     pub async fn forget(&self, reference: &str) -> anyhow::Result<()> {
         self.docker(&["image", "rm", "--force", reference]).await?.success()?;

@@ -57,12 +57,7 @@ async fn docker_logs_in_pushes_and_pulls_through_it() -> anyhow::Result<()> {
     let name = format!("{registry}/platform/proxied:1");
     // A layer that is larger than what nginx takes by default.
     let image = Image::new(61, 2, 3_000_000)?;
-    person.load(&image, &name).await?;
-    let id = person.image_id(&name).await?;
-    person.docker(&["push", &name]).await?.success()?;
-    person.forget(&name).await?;
-    person.docker(&["pull", &name]).await?.success()?;
-    assert_eq!(person.image_id(&name).await?, id);
+    person.push_and_pull(&image, &name).await?;
     Ok(())
 }
 

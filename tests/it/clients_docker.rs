@@ -19,12 +19,7 @@ async fn a_person_logs_in_pushes_pulls_and_logs_out() -> anyhow::Result<()> {
     assert!(said.text.contains("Login Succeeded"), "{}", said.text);
     let name = format!("{registry}/platform/app:1");
     let image = Image::new(31, 3, 1_700_000)?;
-    person.load(&image, &name).await?;
-    let id = person.image_id(&name).await?;
-    person.docker(&["push", &name]).await?.success()?;
-    person.forget(&name).await?;
-    person.docker(&["pull", &name]).await?.success()?;
-    assert_eq!(person.image_id(&name).await?, id);
+    person.push_and_pull(&image, &name).await?;
     person.docker(&["logout", &registry]).await?.success()?;
     let text = person.docker(&["push", &name]).await?.failure()?;
     assert!(text.contains("log in") || text.contains("denied") || text.contains("unauthorized"), "{text}");
