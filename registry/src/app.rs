@@ -33,10 +33,11 @@ use crate::domain::Repositories;
 use crate::health_checks;
 use crate::http::routes;
 use crate::http::state::{Auth, Forward, LargeBodies, Locations, RegistryState, StateKey, TokenAuth};
-use crate::settings::{AuthSettings, RegistrySettings, TokenSettings};
+use crate::settings::{AuthSettings, DriverSettings, RegistrySettings, StorageSettings, TokenSettings};
 use crate::storage::error::StorageError;
-use crate::storage::filesystem::{self, Filesystem};
+use crate::storage::filesystem::Filesystem;
 use crate::storage::measured::Measured;
+use crate::storage::memory::Memory;
 use crate::storage::{Lock, Storage, TreeClaim, layout};
 
 /// A registry that is bound to its address.
@@ -55,13 +56,25 @@ pub struct Registry {
 
 /// The images these settings name, without anybody serving them.
 pub fn images(settings: &RegistrySettings, clock: Arc<dyn Clock>) -> anyhow::Result<Repositories> {
+    if matches!(settings.storage.driver, DriverSettings::Memory) {
+        bail!(
+            "with `storage.inmemory`, images are in the memory of the registry that serves them, out of reach of this command"
+        );
+    }
     let random = SystemRandom::new();
-    Ok(Repositories::new(open_storage(settings, &random)?, clock, random)
+    Ok(Repositories::new(open_storage(&settings.storage, &clock, &random)?, clock, random)
         .with_rules(settings.manifests.clone()))
 }
 
-fn open_storage(settings: &RegistrySettings, random: &SystemRandom) -> anyhow::Result<Arc<dyn Storage>> {
-    Ok(Arc::new(Filesystem::open(&settings.storage.root, settings.storage.threads, random)?))
+fn open_storage(
+    settings: &StorageSettings,
+    clock: &Arc<dyn Clock>,
+    random: &SystemRandom,
+) -> anyhow::Result<Arc<dyn Storage>> {
+    Ok(match &settings.driver {
+        DriverSettings::Filesystem { root, threads } => Arc::new(Filesystem::open(root, *threads, random)?),
+        DriverSettings::Memory => Arc::new(Memory::new(clock.clone())),
+    })
 }
 
 impl Registry {
@@ -69,16 +82,16 @@ impl Registry {
     pub fn build(settings: RegistrySettings, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         jwt_crypto::install();
         let random = SystemRandom::new();
-        let mut storage = open_storage(&settings, &random)?;
+        let mut storage = open_storage(&settings.storage, &clock, &random)?;
         let mut metrics = None;
         let mut http_metrics = None;
         if settings.http.debug.as_ref().is_some_and(|debug| debug.metrics_path.is_some()) {
             let mut all = Metrics::new("registry", env!("CARGO_PKG_VERSION"));
-            storage = Arc::new(Measured::new(storage, filesystem::NAME, &mut all));
+            storage = Arc::new(Measured::new(storage, settings.storage.driver.name(), &mut all));
             http_metrics = Some(HttpMetrics::register(&mut all, "registry"));
             metrics = Some(all);
         }
-        let watches = health_checks::watches(settings.health, &storage, filesystem::NAME)
+        let watches = health_checks::watches(settings.health, &storage, settings.storage.driver.name())
             .context("no HTTP client can be made")?;
         let mut background: Vec<BoxFuture<'static, ()>> = Vec::new();
         let (auth, keys) = match settings.auth {

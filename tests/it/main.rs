@@ -73,6 +73,8 @@ mod clients_podman;
 
 mod clients_containerd;
 
+mod in_memory;
+
 mod interop;
 
 mod collection;

@@ -38,8 +38,9 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Where keys come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum KeySource {
-    /// A document on the network; the last good one is kept at `cache`, for this URL and this issuer only.
-    Url { url: Url, issuer: String, cache: PathBuf },
+    /// A document on the network; the last good one is kept at `cache`, if there is one, for this URL and this issuer
+    /// only.
+    Url { url: Url, issuer: String, cache: Option<PathBuf> },
     /// A document on disk.
     File(PathBuf),
     /// Certificates on disk.
@@ -100,7 +101,8 @@ impl KeyRefresher {
     pub(crate) fn load_local(&self) -> Result<(), KeySourceError> {
         match &self.source {
             KeySource::File(_) | KeySource::Certificates(_) => self.load_file(),
-            KeySource::Url { url, issuer, cache } => {
+            KeySource::Url { cache: None, .. } => Ok(()),
+            KeySource::Url { url, issuer, cache: Some(cache) } => {
                 match remembered_keys::read(cache, url, issuer) {
                     Ok(Some(set)) => {
                         self.keys.replace(set);
@@ -164,7 +166,8 @@ impl KeyRefresher {
                 let document = self.fetch(url).await?;
                 let before = self.keys.generation();
                 let set = self.take(&document, url.as_str())?;
-                if (self.keys.generation() != before || !cache.exists())
+                if let Some(cache) = cache
+                    && (self.keys.generation() != before || !cache.exists())
                     && let Err(error) = remembered_keys::write(cache, url, issuer, &set)
                 {
                     tracing::warn!(%error, file = %cache.display(), "trusted keys not remembered on disk");

@@ -49,7 +49,7 @@ pub(crate) use auth::token::{Realm, TokenSettings};
 pub(crate) use health::{CheckSettings, Subject};
 pub(crate) use http::{HttpSettings, LocationSettings};
 pub(crate) use log::LogSettings;
-pub(crate) use storage::StorageSettings;
+pub(crate) use storage::{DriverSettings, StorageSettings};
 
 /// Everything the registry can be told.
 pub const SCHEMA: Schema = Schema {
@@ -177,7 +177,7 @@ impl RegistrySettings {
         let log = raw.log.parse(raw.loglevel, loaded, findings);
         let storage = raw.storage.parse(loaded, findings);
         let http = raw.http.parse(findings);
-        let auth = raw.auth.parse(&storage.root, loaded, findings);
+        let auth = raw.auth.parse(storage.driver.folder(), loaded, findings);
         let limits = LimitSettings::parse(&raw.catalog, &raw.tags);
         let health = raw.health.parse(findings);
         let (urls, children) = raw.validation.parse(loaded, findings);

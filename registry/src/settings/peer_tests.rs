@@ -2,7 +2,7 @@
 //!
 //! The list of keys is written down here a second time, from that program's point of view, so that no row can be lost.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use shared::server::settings::{Key, Loaded, State};
 
@@ -211,7 +211,7 @@ fn the_files_of_the_images_start_unchanged() {
         let examined = examine(Some(&file), Vec::new()).expect("readable");
         assert!(!examined.loaded.has_unknown_keys(), "{:?}", examined.warnings);
         let settings = examined.outcome.expect("starts");
-        assert_eq!(settings.storage.root, PathBuf::from("/var/lib/registry"));
+        assert_eq!(settings.storage.driver.folder(), Some(Path::new("/var/lib/registry")));
     }
 }
 
@@ -313,7 +313,7 @@ fn what_orchestrators_put_into_every_container_is_only_a_warning() {
         let (settings, warnings) =
             load(None, vec![(name.into(), "tcp://10.0.0.1:80".into())]).expect("starts all the same");
         assert!(warnings.iter().any(|warning| warning.contains(name)), "{name}: {warnings:?}");
-        assert_eq!(settings.storage.root, PathBuf::from("/var/lib/registry"), "{name}");
+        assert_eq!(settings.storage.driver.folder(), Some(Path::new("/var/lib/registry")), "{name}");
         assert!(matches!(settings.auth, AuthSettings::Open), "{name}");
     }
 }

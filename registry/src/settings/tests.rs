@@ -22,7 +22,7 @@ fn load_with(
 fn no_file_means_the_defaults_of_the_image_and_a_warning_that_it_is_open() {
     let (settings, warnings) = load(None, Vec::new()).expect("defaults work");
     assert_eq!(settings.http.listener.endpoint, Endpoint::Tcp(":5000".into()));
-    assert_eq!(settings.storage.root, Path::new("/var/lib/registry"));
+    assert_eq!(settings.storage.driver.folder().expect("files"), Path::new("/var/lib/registry"));
     assert!(!settings.storage.delete_enabled);
     assert!(matches!(settings.auth, AuthSettings::Open));
     assert!(warnings[0].contains("no `auth` section"), "{warnings:?}");
@@ -36,7 +36,7 @@ fn the_file_of_the_image_is_understood() {
          storagedriver:\n    enabled: true\n    interval: 10s\n    threshold: 3\nauth: none\n",
     )
     .expect("starts");
-    assert_eq!(settings.storage.root, Path::new("/data"));
+    assert_eq!(settings.storage.driver.folder().expect("files"), Path::new("/data"));
     assert_eq!(warnings, ["`storage.cache` has no effect: nothing needs to be cached on a filesystem"]);
     let fields = &settings.log.application.fields;
     assert_eq!(fields.get("service").and_then(|value| value.as_str()), Some("registry"));
@@ -131,7 +131,6 @@ fn a_guarding_key_without_its_feature_stops_the_start() {
     for (yaml, key) in [
         ("auth: {silly: {realm: x, service: y}}", "auth.silly"),
         ("storage: {s3: {bucket: x}}", "storage.s3"),
-        ("storage: inmemory", "storage.inmemory"),
         ("http: {tls: {clientcas: [x]}}", "http.tls.clientcas"),
         ("http: {tls: {certificate: a, key: b, letsencrypt: {email: x}}}", "http.tls.letsencrypt"),
         ("http: {net: udp}", "http.net"),
@@ -315,10 +314,39 @@ fn the_variables_of_tutorials_work() {
     .expect("starts");
     assert_eq!(settings.http.listener.endpoint, Endpoint::Tcp("127.0.0.1:5005".into()));
     assert_eq!(settings.http.secret.expose(), "0123");
-    assert_eq!(settings.storage.root, Path::new("/images"));
+    assert_eq!(settings.storage.driver.folder().expect("files"), Path::new("/images"));
     assert!(settings.storage.delete_enabled);
     let AuthSettings::Token(token) = settings.auth else { panic!("a token is asked for") };
     assert_eq!(token.keys, [KeySource::File("/keys.json".into())]);
+}
+
+#[test]
+fn images_in_memory_leave_nothing_on_disk_and_a_warning_in_the_log() {
+    let token = TOKEN.trim_start_matches("auth: ");
+    let chosen = [
+        ("storage: inmemory", &[][..]),
+        ("storage: {inmemory: {}}", &[]),
+        ("storage: {inmemory: , delete: {enabled: true}}", &[]),
+        ("storage: {filesystem: {rootdirectory: /images}}", &[("REGISTRY_STORAGE", "inmemory")]),
+        ("storage: {delete: {enabled: true}}", &[("REGISTRY_STORAGE_INMEMORY", "{}")]),
+    ];
+    for (storage, variables) in chosen {
+        let yaml = format!("{storage}\nauth: {token}}}}}");
+        let (settings, warnings) = load_with(&yaml, variables).expect(storage);
+        assert_eq!(settings.storage.driver.name(), "inmemory", "{storage}");
+        assert!(warnings.iter().any(|warning| warning.contains("lost when the registry stops")), "{storage}");
+        let AuthSettings::Token(token) = settings.auth else { panic!("a token is asked for") };
+        assert!(matches!(&token.keys[..], [KeySource::Url { cache: None, .. }]), "{:?}", token.keys);
+    }
+    let yaml = format!("storage: inmemory\nauth: {token}, jwkscache: /keys.json}}}}");
+    let AuthSettings::Token(token) = load_yaml(&yaml).expect("starts").0.auth else { panic!("a token") };
+    let [KeySource::Url { cache, .. }] = &token.keys[..] else { panic!("a URL") };
+    assert_eq!(cache.as_deref(), Some(Path::new("/keys.json")));
+    for inmemory in ["{}", ""] {
+        let yaml = format!("storage: {{inmemory: {inmemory}, filesystem: {{rootdirectory: /images}}}}");
+        let both = load_yaml(&yaml).expect_err("two");
+        assert!(both.to_string().contains("filesystem, inmemory"), "{both}");
+    }
 }
 
 #[test]

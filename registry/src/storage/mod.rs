@@ -6,8 +6,8 @@
 //! Absence is `None`, `false` or an enum variant, never an error: only the caller knows what was not found.
 //!
 //! Reading order: [`layout`] draws the key tree and is the only place that spells a key, [`Storage`] below is the
-//! contract of a driver, [`filesystem`] is a driver, `measured` times any of them, [`error`] is how it fails, `conformance` is the suite every
-//! driver passes.
+//! contract of a driver, [`filesystem`] and [`memory`] are drivers, `queues` keeps the tasks of one apart, `measured`
+//! times any of them, [`error`] is how it fails, `conformance` is the suite every driver passes.
 
 use std::any::Any;
 use std::ops::Range;
@@ -27,6 +27,10 @@ pub mod layout;
 pub mod error;
 
 pub mod filesystem;
+
+pub mod memory;
+
+mod queues;
 
 pub(crate) mod measured;
 

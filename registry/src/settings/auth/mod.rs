@@ -44,8 +44,14 @@ pub(crate) enum AuthSettings {
 }
 
 impl RawAuth {
-    /// Keys from a URL are remembered below `root` unless the settings name another place.
-    pub(super) fn parse(self, root: &Path, loaded: &Loaded, findings: &mut Findings) -> Option<AuthSettings> {
+    /// Keys from a URL are remembered in the folder of the images, if there is one, unless the settings name another
+    /// place.
+    pub(super) fn parse(
+        self,
+        images: Option<&Path>,
+        loaded: &Loaded,
+        findings: &mut Findings,
+    ) -> Option<AuthSettings> {
         let chosen: Vec<&str> = loaded.given_below("auth").into_iter().collect();
         if !loaded.is_mentioned("auth") {
             findings.warn(
@@ -55,7 +61,7 @@ impl RawAuth {
         }
         match chosen.as_slice() {
             ["token"] => {
-                let token = self.token.unwrap_or_default().parse(root, findings)?;
+                let token = self.token.unwrap_or_default().parse(images, findings)?;
                 Some(AuthSettings::Token(Box::new(token)))
             }
             ["htpasswd"] => self.htpasswd.unwrap_or_default().parse(findings).map(AuthSettings::Htpasswd),

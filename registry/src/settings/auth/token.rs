@@ -29,7 +29,7 @@ pub(in crate::settings) const KEYS: &[Key] = &[
         "auth.token.jwkscache",
         Kind::Scalar,
         "",
-        "Where keys from a URL are remembered; beside the images if not set.",
+        "Where keys from a URL are remembered; if not set, beside the images, and nowhere if those are in memory.",
     ),
     Key::new(
         "auth.token.signingalgorithms",
@@ -99,14 +99,14 @@ pub(crate) enum Realm {
 }
 
 impl RawToken {
-    pub(super) fn parse(self, root: &Path, findings: &mut Findings) -> Option<TokenSettings> {
+    pub(super) fn parse(self, images: Option<&Path>, findings: &mut Findings) -> Option<TokenSettings> {
         let before = findings.problems.len();
         for (name, value) in [("service", &self.service), ("issuer", &self.issuer)] {
             if value.is_empty() {
                 findings.refuse(format!("`auth.token.{name}` is missing"));
             }
         }
-        let keys = self.keys(root, findings);
+        let keys = self.keys(images, findings);
         let realm = if self.autoredirect {
             let path = self.autoredirectpath;
             if !is_path_of_its_own(&path) {
@@ -151,14 +151,14 @@ impl RawToken {
 }
 
 impl RawToken {
-    fn keys(&self, root: &Path, findings: &mut Findings) -> Vec<KeySource> {
+    fn keys(&self, images: Option<&Path>, findings: &mut Findings) -> Vec<KeySource> {
         let mut keys = Vec::new();
         if !self.rootcertbundle.as_os_str().is_empty() {
             keys.push(KeySource::Certificates(self.rootcertbundle.clone()));
         }
         if self.jwks.starts_with("http://") || self.jwks.starts_with("https://") {
-            let beside_images = || root.join("portcullis").join("trusted-keys.json");
-            let cache = self.jwkscache.clone().unwrap_or_else(beside_images);
+            let beside_images = || Some(images?.join("portcullis").join("trusted-keys.json"));
+            let cache = self.jwkscache.clone().or_else(beside_images);
             let url = optional_url("auth.token.jwks", &self.jwks, findings);
             keys.extend(url.map(|url| KeySource::Url { url, issuer: self.issuer.clone(), cache }));
         } else if !self.jwks.is_empty() {

@@ -6,7 +6,7 @@ pub(super) mod maintenance;
 
 pub(super) mod object_stores;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use shared::server::settings::{Key, Kind, Loaded};
@@ -14,16 +14,23 @@ use shared::server::settings::{Key, Kind, Loaded};
 pub(crate) use maintenance::MaintenanceSettings;
 
 use super::findings::Findings;
+use crate::storage::{filesystem, memory};
 
 const NO_OBJECT_STORES: &str = "object stores come with a later version";
-const NO_MEMORY: &str = "this version keeps images on a filesystem only";
+const ALL_IS_LOST: &str =
+    "`storage.inmemory` is chosen: images are kept in memory, and all are lost when the registry stops";
 const UNSUPPORTED: &str = "this storage driver is not supported";
 
 pub(super) const KEYS: &[Key] = &[
     Key::new("storage", Kind::Selector, "", "Where images are kept; exactly one driver."),
     Key::new("storage.filesystem.rootdirectory", Kind::Scalar, "/var/lib/registry", "Folder of the images."),
     Key::new("storage.filesystem.maxthreads", Kind::Scalar, "100", "File operations at a time; at least 25."),
-    Key::new("storage.inmemory", Kind::Map, "", "Keeps images in memory.").refused(NO_MEMORY),
+    Key::new(
+        "storage.inmemory",
+        Kind::Map,
+        "",
+        "Keeps images in memory until the registry stops; there is nothing to set.",
+    ),
     Key::new("storage.oss", Kind::SecretMap, "", "Keeps images in Aliyun OSS (2.x).").refused(UNSUPPORTED),
     Key::new("storage.swift", Kind::SecretMap, "", "Keeps images in OpenStack Swift (2.x).")
         .refused(UNSUPPORTED),
@@ -76,10 +83,36 @@ struct RawDelete {
 /// Where images are kept.
 #[derive(Clone, Debug)]
 pub(crate) struct StorageSettings {
-    pub(crate) root: PathBuf,
-    pub(crate) threads: usize,
+    pub(crate) driver: DriverSettings,
     pub(crate) delete_enabled: bool,
     pub(crate) maintenance: MaintenanceSettings,
+}
+
+/// What keeps them.
+#[derive(Clone, Debug)]
+pub(crate) enum DriverSettings {
+    /// Files below `root`.
+    Filesystem { root: PathBuf, threads: usize },
+    /// The memory of the process.
+    Memory,
+}
+
+impl DriverSettings {
+    /// What metrics and health checks call it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Filesystem { .. } => filesystem::NAME,
+            Self::Memory => memory::NAME,
+        }
+    }
+
+    /// The folder of the images, if they lie in one.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Filesystem { root, .. } => Some(root),
+            Self::Memory => None,
+        }
+    }
 }
 
 /// What lies below `storage` besides drivers.
@@ -89,15 +122,24 @@ impl RawStorage {
     pub(super) fn parse(self, loaded: &Loaded, findings: &mut Findings) -> StorageSettings {
         let mut drivers = loaded.given_below("storage");
         drivers.retain(|name| !NO_DRIVERS.contains(name));
+        // It has nothing to set, so its name alone is a choice.
+        if loaded.is_mentioned("storage.inmemory") {
+            drivers.insert(memory::NAME);
+        }
         for driver in &drivers {
             object_stores::check(driver, loaded, findings);
         }
+        let RawFilesystem { rootdirectory: root, maxthreads: threads } = self.filesystem;
+        let mut chosen = DriverSettings::Filesystem { root, threads };
         match drivers.into_iter().collect::<Vec<_>>().as_slice() {
-            [] | ["filesystem"] => {}
+            [] | [filesystem::NAME] => {}
+            [memory::NAME] => {
+                findings.warn(ALL_IS_LOST);
+                chosen = DriverSettings::Memory;
+            }
             [driver] => {
                 let why = match *driver {
                     "s3" | "gcs" | "azure" => NO_OBJECT_STORES,
-                    "inmemory" => NO_MEMORY,
                     _ => UNSUPPORTED,
                 };
                 let sentence = format!("`storage.{driver}` is set, but {why}");
@@ -112,8 +154,7 @@ impl RawStorage {
             )),
         }
         StorageSettings {
-            root: self.filesystem.rootdirectory,
-            threads: self.filesystem.maxthreads,
+            driver: chosen,
             delete_enabled: self.delete.enabled,
             maintenance: self.maintenance.parse(findings),
         }

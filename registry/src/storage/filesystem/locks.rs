@@ -3,17 +3,13 @@
 //! *Invariant:* whoever holds a lock holds `flock(2)` on the file of that name, which excludes every other open of it,
 //! in this process and in others on the same tree; the kernel gives it up when the process dies.
 //!
-//! Waiting tasks of one process queue up in memory first, so that the file is asked by one of them only.
+//! Waiting tasks of one process queue up in memory first (`storage/queues.rs`), so that the file is asked by one of them only.
 
-use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-
-use tokio::sync::OwnedMutexGuard;
 
 use super::files::{Files, absent_as_none, make_folders};
 use crate::storage::error::StorageError;
@@ -22,36 +18,6 @@ use crate::storage::{Lock, TreeClaim, TryLock};
 
 /// How long to wait before asking again for a lock another process holds; it is held for a few disk writes.
 pub(super) const RETRY: Duration = Duration::from_millis(5);
-
-/// Unused queues are thrown out when there are more than this.
-const KEPT_QUEUES: usize = 1024;
-
-/// The queues of this process.
-#[derive(Default)]
-pub(super) struct Locks {
-    queues: Mutex<HashMap<Key, Weak<tokio::sync::Mutex<()>>>>,
-}
-
-impl Locks {
-    /// Waits until no other task of this process holds `key`.
-    pub(super) async fn wait(&self, key: &Key) -> OwnedMutexGuard<()> {
-        self.queue(key).lock_owned().await
-    }
-
-    fn queue(&self, key: &Key) -> Arc<tokio::sync::Mutex<()>> {
-        // A panic cannot leave the map half changed, so a poisoned one is as good as any.
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(queue) = queues.get(key).and_then(Weak::upgrade) {
-            return queue;
-        }
-        if queues.len() >= KEPT_QUEUES {
-            queues.retain(|_, queue| queue.strong_count() > 0);
-        }
-        let queue = Arc::default();
-        queues.insert(key.clone(), Arc::downgrade(&queue));
-        queue
-    }
-}
 
 /// Claims a lock file, which is made when needed; `None` while another holds it in a way that forbids it.
 pub(super) fn claim(files: &Files, key: &Key, claim: TreeClaim) -> Result<Option<File>, StorageError> {

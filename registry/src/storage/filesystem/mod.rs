@@ -19,11 +19,11 @@ use time::OffsetDateTime;
 
 use self::appender::FileAppender;
 use self::files::Files;
-use self::locks::Locks;
 use self::pool::Pool;
 use self::reader::FileReader;
 use super::error::StorageError;
 use super::layout::{self, Key};
+use super::queues::Queues;
 use super::{Appender, Durability, Entry, Lock, ObjectReader, Storage, TreeClaim, TryLock};
 use crate::oci::hasher::Hasher;
 
@@ -54,7 +54,7 @@ const HASH_TURN_BYTES: u64 = 16 * 1024 * 1024;
 pub struct Filesystem {
     files: Arc<Files>,
     pool: Pool,
-    locks: Arc<Locks>,
+    queues: Arc<Queues>,
 }
 
 impl Filesystem {
@@ -74,7 +74,7 @@ impl Filesystem {
         Ok(Self {
             files: Arc::new(Files::new(root.into(), u64::from_be_bytes(instance))),
             pool: Pool::new(max_threads.max(MIN_MAX_THREADS)),
-            locks: Arc::default(),
+            queues: Arc::default(),
         })
     }
 
@@ -172,7 +172,7 @@ impl Storage for Filesystem {
     }
 
     async fn lock(&self, key: &Key) -> Result<Lock, StorageError> {
-        let here = self.locks.wait(key).await;
+        let here = self.queues.wait(key).await;
         let elsewhere = loop {
             let wanted = key.clone();
             if let Some(file) =
