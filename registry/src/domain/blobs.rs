@@ -8,9 +8,10 @@ use std::ops::Range;
 use shared::repository_name::RepositoryName;
 
 use super::error::RegistryError;
-use super::{Repositories, links};
+use super::{Repositories, links, to_the_end};
 use crate::oci::digest::Digest;
-use crate::storage::{ByteStream, Durability, ObjectReader, layout};
+use crate::storage::error::StorageError;
+use crate::storage::{ByteStream, Durability, Lock, ObjectReader, layout};
 
 /// What is known of a blob without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,12 +71,19 @@ impl Repositories {
         digest: &Digest,
         from: &RepositoryName,
     ) -> Result<Option<BlobStat>, RegistryError> {
+        let deletion = self.recorded_deletion(target).await?;
         match self.stat_blob(from, digest).await {
             // It has it already, under this very name.
             Ok(stat) if from == target => Ok(Some(stat)),
             Ok(stat) => {
-                self.link_blob(target, &stat).await?;
-                Ok(Some(stat))
+                let (registry, target) = (self.clone(), target.clone());
+                to_the_end(async move {
+                    let _link = registry.lock_layer(&target, &stat).await?;
+                    registry.undeleted_since(&target, deletion).await?;
+                    registry.link_blob(&target, &stat).await?;
+                    Ok(Some(stat))
+                })
+                .await
             }
             Err(RegistryError::BlobUnknown { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -93,6 +101,15 @@ impl Repositories {
         } else {
             Err(RegistryError::BlobUnknown { digest: digest.clone() })
         }
+    }
+
+    /// Keeps a deletion of the whole repository away while a blob is linked, which would bring a part of it back.
+    pub(super) async fn lock_layer(
+        &self,
+        repository: &RepositoryName,
+        stat: &BlobStat,
+    ) -> Result<Lock, StorageError> {
+        self.storage.lock(&layout::revision_lock(repository, &stat.canonical)).await
     }
 
     /// Makes a blob that is in the store belong to a repository, under the digest it was asked by as well.

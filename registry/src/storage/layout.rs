@@ -237,7 +237,7 @@ pub fn tag_index_link(repository: &RepositoryName, tag: &Tag, digest: &Digest) -
     tag_index_folder(repository, tag, digest).child("link")
 }
 
-/// What is locked to change whether a manifest belongs to a repository.
+/// What is locked to change whether a manifest belongs to a repository, or to add a blob.
 pub fn revision_lock(repository: &RepositoryName, digest: &Digest) -> Key {
     locks(repository).child(&digest.hex()[..2])
 }

@@ -6,7 +6,7 @@
 //! can die behind any step and be repeated.
 //!
 //! *Invariant:* while something is removed, all locks of the repository are held, so no manifest is written into a
-//! repository whose blobs are going. Recorded times only grow.
+//! repository whose blobs are going, and no link that would bring it back. Recorded times only grow.
 
 use std::sync::Arc;
 
@@ -78,11 +78,17 @@ impl Repositories {
         let (registry, doomed) = (self.clone(), repository.clone());
         let deleted = to_the_end(async move {
             let _turn = registry.deletions.turn.lock().await;
-            let mut locks = Vec::new();
-            for lock in layout::all_locks(&doomed) {
-                locks.push(registry.storage.lock(&lock).await?);
+            let mut held = Vec::new();
+            for key in layout::all_locks(&doomed) {
+                held.push((registry.storage.lock(&key).await?, key));
             }
-            registry.remove_repository(&doomed, permitted).await
+            let deleted = registry.remove_repository(&doomed, permitted).await?;
+            for (_lock, key) in held {
+                // By name and while it is held: removed with its folder, it could already be one that another process
+                // has made anew and holds.
+                registry.storage.remove(&key, Durability::Relaxed).await?;
+            }
+            Ok(deleted)
         });
         deleted.await?.ok_or_else(unknown)
     }
@@ -136,7 +142,6 @@ impl Repositories {
         ] {
             self.storage.remove_tree(&folder, Durability::Synced).await?;
         }
-        self.storage.remove_tree(&layout::locks(repository), Durability::Relaxed).await?;
         Ok(Some(deleted))
     }
 }

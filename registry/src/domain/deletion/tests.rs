@@ -197,3 +197,17 @@ async fn what_was_begun_before_a_deletion_does_not_come_in_after_it() {
     assert!(matches!(outcome, Err(RegistryError::RepositoryDeleted { .. })), "{outcome:?}");
     assert!(!tree.storage_exists(&layout::tags(&name("b"))));
 }
+
+#[tokio::test]
+async fn a_deletion_removes_the_locks_it_holds_and_no_others() {
+    let tree = Tree::new();
+    tree.push_image(&name("a"), Some(&tag("v1")), "x").await;
+    // Whoever waits for a lock makes it anew as soon as it is gone; here somebody holds one of his own all the time.
+    let other = format!("{}/other", tree.path(&layout::locks(&name("a"))).display());
+    std::fs::write(&other, "").expect("written");
+    tree.repositories.delete_repository(&name("a"), None).await.expect("deleted");
+    assert!(std::path::Path::new(&other).exists());
+    for lock in layout::all_locks(&name("a")) {
+        assert!(!tree.storage_exists(&lock), "{lock}");
+    }
+}

@@ -6,7 +6,8 @@
 //! So each request also looks at that tag, and when it has moved, at what stands in the index.
 //!
 //! *Invariant:* an entry is made only of a manifest that is in the repository and names the subject itself. Every
-//! step can be repeated and can die anywhere: the mark is written last.
+//! step can be repeated and can die anywhere: the mark is written last. All of it holds a lock, so that a repository
+//! that is deleted as a whole does not come back by being looked at.
 //!
 //! Spec: distribution-spec, "Referrers Tag Schema", "Enabling the Referrers API".
 
@@ -86,27 +87,49 @@ impl Repositories {
         subject: &Digest,
     ) -> Result<(), RegistryError> {
         let Some(tag) = referrers_tag(subject) else { return Ok(()) };
-        let merged = layout::referrers_merged(repository, subject);
-        let keys = [layout::tag_current_link(repository, &tag), merged.clone()];
-        let mut read = self.read_links(&keys).await?.into_iter().map(|link| link.ok().flatten());
-        let (Some(Some(tagged)), known) = (read.next(), read.next().flatten()) else { return Ok(()) };
-        if known.as_ref() == Some(&tagged) {
+        if self.unmerged_index(repository, subject, &tag).await?.is_none() {
             return Ok(());
         }
-        let Ok(Some((_, bytes))) = self.revision_bytes(repository, &tagged).await else { return Ok(()) };
-        let media_type = stored_media_type(&bytes).unwrap_or_default();
-        let named = Manifest::parse(&media_type, &bytes).map(|index| index.manifests()).unwrap_or_default();
-        drop(bytes);
-        self.look_at(repository, &named, Some(subject)).await?;
-        self.storage.write_all(vec![links::to(merged, &tagged)], Durability::Synced).await?;
-        Ok(())
+        let (registry, repository, subject) = (self.clone(), repository.clone(), subject.clone());
+        to_the_end(async move {
+            let _all = registry.storage.lock(&layout::referrers_lock(&repository)).await?;
+            // It may have gone, or another may have merged it, before the lock was ours.
+            let Some(index) = registry.unmerged_index(&repository, &subject, &tag).await? else {
+                return Ok(());
+            };
+            let named = {
+                let Ok(Some((_, bytes))) = registry.revision_bytes(&repository, &index).await else {
+                    return Ok(());
+                };
+                let media_type = stored_media_type(&bytes).unwrap_or_default();
+                Manifest::parse(&media_type, &bytes).map(|index| index.manifests()).unwrap_or_default()
+            };
+            registry.look_at(&repository, &named, Some(&subject)).await?;
+            let merged = layout::referrers_merged(&repository, &subject);
+            Ok(registry.storage.write_all(vec![links::to(merged, &index)], Durability::Synced).await?)
+        })
+        .await
+    }
+
+    /// What the referrers tag names, if that was not merged yet.
+    async fn unmerged_index(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        tag: &Tag,
+    ) -> Result<Option<Digest>, StorageError> {
+        let merged = layout::referrers_merged(repository, subject);
+        let keys = [layout::tag_current_link(repository, tag), merged];
+        let mut read = self.read_links(&keys).await?.into_iter().map(|link| link.ok().flatten());
+        let (tagged, known) = (read.next().flatten(), read.next().flatten());
+        Ok(tagged.filter(|tagged| known.as_ref() != Some(tagged)))
     }
 
     async fn has_revisions(&self, repository: &RepositoryName) -> Result<bool, StorageError> {
         Ok(self.storage.list(&layout::revision_algorithms(repository)).await?.is_some())
     }
 
-    /// Looks at every manifest of a repository and leaves the mark.
+    /// Looks at every manifest of a repository and leaves the mark, if there is anything. The lock must be held.
     async fn look_at_all(&self, repository: &RepositoryName) -> Result<Reindexed, RegistryError> {
         let mut found = Reindexed::default();
         for algorithm in Algorithm::ALL {
@@ -116,8 +139,11 @@ impl Repositories {
             found.referrers += part.referrers;
             found.unreadable += part.unreadable;
         }
-        let mark = (layout::referrers_complete(repository), Bytes::new());
-        self.storage.write_all(vec![mark], Durability::Synced).await?;
+        // A mark is enough to make a repository, which must not be when it was deleted before the lock was ours.
+        if self.has_revisions(repository).await? {
+            let mark = (layout::referrers_complete(repository), Bytes::new());
+            self.storage.write_all(vec![mark], Durability::Synced).await?;
+        }
         Ok(found)
     }
 

@@ -323,3 +323,39 @@ async fn an_old_manifest_refers_to_nothing() {
     let found = tree.repositories.reindex_referrers(&repository).await.expect("done");
     assert_eq!(found, Reindexed { referrers: 0, unreadable: 1, removed: 0 });
 }
+
+#[tokio::test]
+async fn looking_at_a_repository_that_is_deleted_does_not_bring_it_back() {
+    let tree = Tree::new();
+    let (repository, subject) = (name("a/b"), subject());
+    refer(&tree, &subject, "text/x", 1).await;
+    let fallback = tag(&format!("sha256-{}", subject.hex()));
+    put(&tree, Reference::Tag(fallback), referring_index(&subject, "text/x", 2)).await;
+    // Each of the two looks waits for the lock while the repository goes.
+    for is_complete in [false, true] {
+        if is_complete {
+            tree.storage_write(&layout::referrers_complete(&repository), "");
+        }
+        let lock = layout::referrers_lock(&repository);
+        let held = tree.repositories.storage().lock(&lock).await.expect("free");
+        let listing = tokio::spawn({
+            let (registry, repository, subject) =
+                (tree.repositories.clone(), repository.clone(), subject.clone());
+            async move { registry.list_referrers(&repository, everything(&subject)).await.map(drop) }
+        });
+        for _ in 0..20 {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+        assert!(!listing.is_finished());
+        let (manifests, aside) =
+            (tree.path(&layout::manifests(&repository)), tree.path(&layout::root()).join("aside"));
+        std::fs::rename(&manifests, &aside).expect("gone");
+        drop(held);
+        listing.await.expect("no panic").expect("an empty list");
+        assert!(!manifests.exists(), "{is_complete}");
+        std::fs::rename(&aside, &manifests).expect("back");
+    }
+    // An operator may ask for one that is not there.
+    tree.repositories.reindex_referrers(&name("never")).await.expect("done");
+    assert!(!tree.storage_exists(&layout::manifests(&name("never"))));
+}

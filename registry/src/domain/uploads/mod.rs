@@ -247,14 +247,16 @@ impl Repositories {
         if !there && !self.storage.rename(&session.keys.data, &target).await? {
             return Err(RegistryError::UploadUnknown { id: session.id });
         }
+        let Verified { digest, canonical, size } = verified;
+        let stat = BlobStat { digest, canonical, size };
+        let link = self.lock_layer(repository, &stat).await?;
         if session.is_outlived_by(self.recorded_deletion(repository).await?) {
             // Its blob must not bring back a repository that was deleted while it came in.
             self.remove_session(&session.keys).await?;
             return Err(RegistryError::UploadUnknown { id: session.id });
         }
-        let Verified { digest, canonical, size } = verified;
-        let stat = BlobStat { digest, canonical, size };
         self.link_blob(repository, &stat).await?;
+        drop(link);
         if let Err(error) = self.remove_session(&session.keys).await {
             // The blob is safe and linked; what is left of the session is the purger's.
             tracing::warn!(upload.id = %session.id, %error, "a finished upload could not be cleared away");

@@ -54,6 +54,9 @@ enum Place {
     Elsewhere,
 }
 
+/// The members that name content, in capitals or not.
+const NAMES: [&str; 2] = ["digest", "blobSum"];
+
 struct Walk<'a> {
     found: &'a mut References,
     place: Place,
@@ -94,7 +97,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
                     members.next_value::<IgnoredAny>()?;
                     continue;
                 }
-                ("digest" | "blobSum", _) => Place::Name { in_subject },
+                // Most registries and clients are written in a language that reads `Digest` as well.
+                (name, _) if NAMES.iter().any(|one| one.eq_ignore_ascii_case(name)) => {
+                    Place::Name { in_subject }
+                }
                 ("subject", Place::Manifest) | (_, Place::Subject) => Place::Subject,
                 _ => Place::Elsewhere,
             };
@@ -172,7 +178,8 @@ mod tests {
         let index = json!({"manifests": [descriptor("a"), descriptor("b")], "annotations": {"digest": "x"}});
         let artifact = json!({"blobs": [descriptor("a"), descriptor("b")]});
         let nested = json!({"future": {"deep": [[descriptor("a")], {"digest": [digest("b").to_string()]}]}});
-        for manifest in [schema_1, image, index, artifact, nested] {
+        let capitals = json!({"Config": {"Digest": digest("a").to_string()}, "fsLayers": [{"blobsum": digest("b").to_string()}]});
+        for manifest in [schema_1, image, index, artifact, nested, capitals] {
             let expected =
                 References { content: vec![digest("a"), digest("b")], subject: None, complete: true };
             assert_eq!(of(&manifest), expected, "{manifest}");
