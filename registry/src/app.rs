@@ -217,7 +217,7 @@ async fn is_usable(storage: &dyn Storage, read_only: bool) -> Result<(), Storage
 
 /// Keeps an offline collection away from images that are written to.
 async fn claim(storage: &dyn Storage) -> anyhow::Result<Option<Lock>> {
-    match storage.claim_tree(TreeClaim::Shared).await {
+    match storage.claim_tree_soon(TreeClaim::Shared).await {
         Ok(Some(claim)) => Ok(Some(claim)),
         Ok(None) => bail!("garbage is being collected in these images; start again when that has ended"),
         Err(error) => {

@@ -247,8 +247,9 @@ async fn a_manifest_untagged_here_and_tagged_there_loses_nothing_in_either() -> 
             client.get_blob(repository, &blob.digest).await?.expect_error(404, "BLOB_UNKNOWN")?;
         }
     }
-    let links = trees::files(&trees::repository(tree.path(), "layers/only"))?;
-    assert!(links.is_empty(), "{links:?}");
+    let mut left = trees::files(&trees::repository(tree.path(), "layers/only"))?;
+    left.retain(|path, _| !path.starts_with("_portcullis/locks/"));
+    assert!(left.is_empty(), "{left:?}");
     // A client that pushes again is not told that the layers are there.
     client.push_image("a", "again", &image).await?;
     client.pull_image("a", "again", &image).await?;

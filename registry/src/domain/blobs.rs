@@ -71,11 +71,11 @@ impl Repositories {
         digest: &Digest,
         from: &RepositoryName,
     ) -> Result<Option<BlobStat>, RegistryError> {
-        let deletion = self.recorded_deletion(target).await?;
         match self.stat_blob(from, digest).await {
             // It has it already, under this very name.
             Ok(stat) if from == target => Ok(Some(stat)),
             Ok(stat) => {
+                let deletion = self.recorded_deletion(target).await?;
                 let (registry, target) = (self.clone(), target.clone());
                 to_the_end(async move {
                     let _link = registry.lock_layer(&target, &stat).await?;

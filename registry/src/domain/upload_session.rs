@@ -18,7 +18,7 @@ use super::upload_id::UploadId;
 use crate::oci::digest::{Algorithm, Digest};
 use crate::storage::error::StorageError;
 use crate::storage::layout::SessionKeys;
-use crate::storage::{Durability, Lock, TryLock};
+use crate::storage::{self, Durability, Lock, TryLock};
 
 /// Issuer and subject are texts from a token; this is far above what fits into one.
 const RECORD_LIMIT_BYTES: u64 = 64 * 1024;
@@ -121,7 +121,7 @@ impl Repositories {
         Ok(Session { id, keys, started_at, record })
     }
 
-    /// Finds a session of `owner` and keeps everybody else from writing to it.
+    /// Finds a session of `owner` and keeps everybody else from writing to it; waits a moment for whoever does.
     pub(super) async fn lock_session(
         &self,
         repository: &RepositoryName,
@@ -130,14 +130,19 @@ impl Repositories {
     ) -> Result<(Session, Lock), RegistryError> {
         let keys = SessionKeys::new(repository, id.uuid());
         // `startedat` serves as the lock file: it is there exactly as long as the session and is never replaced.
-        let lock = match self.storage.try_lock(&keys.started_at).await? {
-            TryLock::Absent => return Err(RegistryError::UploadUnknown { id }),
-            TryLock::Busy => {
-                // Whoever may not use the session need not learn that somebody does.
-                self.find_session(repository, id, owner).await?;
-                return Err(RegistryError::UploadBusy { id });
+        let mut pauses = storage::pauses();
+        let lock = loop {
+            match self.storage.try_lock(&keys.started_at).await? {
+                TryLock::Absent => return Err(RegistryError::UploadUnknown { id }),
+                TryLock::Busy => {
+                    // Whoever may not use the session need not learn that somebody does.
+                    self.find_session(repository, id, owner).await?;
+                    // Often it is the client's own request, which broke off and ends as soon as what came is on disk.
+                    let pause = pauses.next().ok_or(RegistryError::UploadBusy { id })?;
+                    tokio::time::sleep(pause).await;
+                }
+                TryLock::Held(lock) => break lock,
             }
-            TryLock::Held(lock) => lock,
         };
         Ok((self.find_session(repository, id, owner).await?, lock))
     }

@@ -12,6 +12,7 @@
 use std::any::Any;
 use std::ops::Range;
 use std::pin::Pin;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -93,6 +94,14 @@ pub enum TryLock {
     Busy,
     /// It is ours, and the object still existed after it became ours.
     Held(Lock),
+}
+
+/// How long to wait before each further attempt at what others hold for a moment only; about a second in all.
+///
+/// Besides those who are about to give it up, a process that is just being started by the one that held it can hold it
+/// still: open files, and so their locks, are shared with it until it runs its own program.
+pub fn pauses() -> impl Iterator<Item = Duration> {
+    (0..8).map(|doubled| Duration::from_millis(5 << doubled))
 }
 
 /// What somebody needs a whole tree for.
@@ -183,6 +192,17 @@ pub trait Storage: Send + Sync + 'static {
     /// Claims the whole tree without waiting; `None` while somebody's claim forbids it. Where the backend has no locks
     /// between processes, everything is granted.
     async fn claim_tree(&self, claim: TreeClaim) -> Result<Option<Lock>, StorageError>;
+
+    /// The same, waiting a moment for whoever is about to give up a claim.
+    async fn claim_tree_soon(&self, claim: TreeClaim) -> Result<Option<Lock>, StorageError> {
+        for pause in pauses() {
+            if let Some(claimed) = self.claim_tree(claim).await? {
+                return Ok(Some(claimed));
+            }
+            tokio::time::sleep(pause).await;
+        }
+        self.claim_tree(claim).await
+    }
 }
 
 /// An object that was opened.

@@ -72,7 +72,7 @@ impl Repositories {
             planner.plan().await?.tell(observer);
             return Ok(());
         }
-        let claim = self.storage.claim_tree(TreeClaim::Alone).await?;
+        let claim = self.storage.claim_tree_soon(TreeClaim::Alone).await?;
         let _alone = claim.ok_or(CollectionError::Served)?;
         let plan = planner.plan().await?;
         plan.tell(observer);

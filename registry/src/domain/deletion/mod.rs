@@ -49,6 +49,21 @@ impl Default for Deletions {
     }
 }
 
+impl Deletions {
+    /// Remembers what a look found that was begun at a time; what was found later stands, so that no look hides a
+    /// deletion that came while it was going on. Returns what is known now.
+    fn remember(&self, repository: &RepositoryName, found: Looked) -> Option<i64> {
+        let entry = self.looked.entry_by_ref(repository).and_upsert_with(|known| match known {
+            Some(known) if known.value().at >= found.at => {
+                let known = known.into_value();
+                Looked { at: known.at, deleted: known.deleted.max(found.deleted) }
+            }
+            _ => found,
+        });
+        entry.into_value().deleted
+    }
+}
+
 impl Repositories {
     /// When the repository was last deleted as a whole, in seconds since 1970; as it was at most a second ago.
     pub async fn deleted_at(&self, repository: &RepositoryName) -> Result<Option<i64>, RegistryError> {
@@ -59,8 +74,7 @@ impl Repositories {
             return Ok(looked.deleted);
         }
         let deleted = self.recorded_deletion(repository).await?;
-        self.deletions.looked.insert(repository.clone(), Looked { at: now, deleted });
-        Ok(deleted)
+        Ok(self.deletions.remember(repository, Looked { at: now, deleted }))
     }
 
     /// Deletes a repository, not those below it, and returns the recorded time in seconds since 1970. That is now, but
@@ -132,7 +146,7 @@ impl Repositories {
         let deleted = now.unix_timestamp().max(permitted.unwrap_or(i64::MIN)).max(after_last);
         let record = vec![(layout::deletion(repository), deleted.to_string().into())];
         self.storage.write_all(record, Durability::Synced).await?;
-        self.deletions.looked.insert(repository.clone(), Looked { at: now, deleted: Some(deleted) });
+        self.deletions.remember(repository, Looked { at: self.clock.now(), deleted: Some(deleted) });
         for folder in [
             layout::tags(repository),
             layout::revision_algorithms(repository),

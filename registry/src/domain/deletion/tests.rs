@@ -211,3 +211,48 @@ async fn a_deletion_removes_the_locks_it_holds_and_no_others() {
         assert!(!tree.storage_exists(&lock), "{lock}");
     }
 }
+
+#[tokio::test]
+async fn a_blob_that_is_about_to_be_linked_does_not_bring_the_repository_back() {
+    let tree = Tree::new();
+    let (repository, owner) = (name("a"), UploadOwner::anonymous());
+    let digest = tree.push_blob(&name("source"), b"content").await;
+    tree.push_blob(&repository, b"other content").await;
+    let session = tree.repositories.start_upload(&repository, &owner, Algorithm::Sha256).await;
+    let session = session.expect("started").id;
+    let lock = layout::revision_lock(&repository, &digest);
+    let held = tree.repositories.storage().lock(&lock).await.expect("free");
+    let closing = tokio::spawn({
+        let (registry, repository, digest) = (tree.repositories.clone(), repository.clone(), digest.clone());
+        async move {
+            let (whole, body) = (Announced::default(), body(&[b"content"]));
+            registry.finish_upload(&repository, session, &owner, &digest, whole, body).await
+        }
+    });
+    let mounting = tokio::spawn({
+        let (registry, repository) = (tree.repositories.clone(), repository.clone());
+        async move { registry.mount_blob(&repository, &digest, &name("source")).await }
+    });
+    for _ in 0..50 {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    assert!(!closing.is_finished() && !mounting.is_finished());
+    tree.storage_write(&layout::deletion(&repository), "1000");
+    std::fs::remove_dir_all(tree.path(&layout::all_layers(&repository))).expect("removed");
+    drop(held);
+    let closed = closing.await.expect("no panic");
+    assert!(matches!(closed, Err(RegistryError::UploadUnknown { .. })), "{closed:?}");
+    let mounted = mounting.await.expect("no panic");
+    assert!(mounted.is_err(), "{mounted:?}");
+    assert!(!tree.storage_exists(&layout::all_layers(&repository)));
+}
+
+#[test]
+fn a_look_that_was_overtaken_by_a_deletion_does_not_hide_it() {
+    let (deletions, repository) = (Deletions::default(), name("a"));
+    let at = |second| OffsetDateTime::from_unix_timestamp(second).expect("a time");
+    assert_eq!(deletions.remember(&repository, Looked { at: at(2), deleted: Some(2) }), Some(2));
+    assert_eq!(deletions.remember(&repository, Looked { at: at(2), deleted: None }), Some(2));
+    assert_eq!(deletions.remember(&repository, Looked { at: at(1), deleted: None }), Some(2));
+    assert_eq!(deletions.remember(&repository, Looked { at: at(3), deleted: None }), None, "removed by hand");
+}

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::domain::testing::{Tree, body, broken_body, name};
+use crate::storage::TryLock;
 
 pub(super) fn alice() -> UploadOwner {
     UploadOwner { issuer: "https://issuer.example".into(), subject: "alice".into() }
@@ -339,6 +340,22 @@ async fn data_longer_than_its_last_state_is_hashed_from_there() {
 }
 
 #[tokio::test]
+async fn a_writer_who_comes_while_the_one_before_ends_waits_for_it() {
+    let tree = Tree::new();
+    let (id, keys) = started(&tree).await;
+    let Ok(TryLock::Held(held)) = tree.repositories.storage().try_lock(&keys.started_at).await else {
+        panic!("free")
+    };
+    let appending = append(&tree, id, at(0), b"chunk");
+    let ending = async {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        drop(held);
+    };
+    let (appended, ()) = tokio::join!(appending, ending);
+    assert_eq!(appended.expect("after the other"), 5);
+}
+
+#[tokio::test]
 async fn a_second_writer_is_told_that_the_upload_is_busy() {
     let tree = Tree::new();
     let (id, _) = started(&tree).await;
@@ -356,10 +373,14 @@ async fn a_second_writer_is_told_that_the_upload_is_busy() {
     });
     begun.notified().await;
     let elsewhere = tree.reopened();
-    let cancelling = elsewhere.cancel_upload(&name("a/b"), id, &alice()).await;
+    let (repository, owner, digest) = (name("a/b"), alice(), Digest::sha256_of(b""));
+    let (cancelling, appending, closing) = tokio::join!(
+        elsewhere.cancel_upload(&repository, id, &owner),
+        append(&tree, id, at(0), b"x"),
+        finish(&elsewhere, id, &digest, b""),
+    );
     assert!(matches!(cancelling, Err(RegistryError::UploadBusy { .. })));
-    assert!(matches!(append(&tree, id, at(0), b"x").await, Err(RegistryError::UploadBusy { .. })));
-    let closing = finish(&elsewhere, id, &Digest::sha256_of(b""), b"").await;
+    assert!(matches!(appending, Err(RegistryError::UploadBusy { .. })));
     assert!(matches!(closing, Err(RegistryError::UploadBusy { .. })));
     let stranger = elsewhere.cancel_upload(&name("a/b"), id, &UploadOwner::anonymous()).await;
     assert!(matches!(stranger, Err(RegistryError::UploadUnknown { .. })), "strangers learn nothing");
