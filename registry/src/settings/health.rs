@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
-use shared::server::settings::{Duration, Key, Kind};
+use shared::server::settings::{Key, Kind};
 use url::Url;
 
 use super::findings::Findings;
+use super::go_duration::GoDuration;
 
 /// Where an interval or a timeout is zero or not given.
 const USUAL: std::time::Duration = std::time::Duration::from_secs(10);
@@ -55,7 +56,7 @@ pub(super) struct RawHealth {
 #[derive(Deserialize)]
 struct RawStorageCheck {
     enabled: bool,
-    interval: Duration,
+    interval: GoDuration,
     threshold: i64,
 }
 
@@ -63,7 +64,7 @@ struct RawStorageCheck {
 struct RawFileCheck {
     file: PathBuf,
     #[serde(default)]
-    interval: Duration,
+    interval: GoDuration,
     #[serde(default)]
     threshold: i64,
 }
@@ -76,9 +77,9 @@ struct RawHttpCheck {
     #[serde(default)]
     headers: BTreeMap<String, Vec<String>>,
     #[serde(default)]
-    timeout: Duration,
+    timeout: GoDuration,
     #[serde(default)]
-    interval: Duration,
+    interval: GoDuration,
     #[serde(default)]
     threshold: i64,
 }
@@ -87,9 +88,9 @@ struct RawHttpCheck {
 struct RawTcpCheck {
     addr: String,
     #[serde(default)]
-    timeout: Duration,
+    timeout: GoDuration,
     #[serde(default)]
-    interval: Duration,
+    interval: GoDuration,
     #[serde(default)]
     threshold: i64,
 }
@@ -117,13 +118,13 @@ pub(crate) struct CheckSettings {
 }
 
 impl CheckSettings {
-    fn new(subject: Subject, interval: Duration, threshold: i64) -> Self {
+    fn new(subject: Subject, interval: GoDuration, threshold: i64) -> Self {
         let threshold = u32::try_from(threshold.max(0)).unwrap_or(u32::MAX);
         Self { subject, interval: usual(interval), threshold }
     }
 }
 
-fn usual(duration: Duration) -> std::time::Duration {
+fn usual(duration: GoDuration) -> std::time::Duration {
     if duration.0.is_zero() { USUAL } else { duration.0 }
 }
 

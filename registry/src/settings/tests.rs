@@ -85,7 +85,7 @@ fn the_listener_for_operators_has_an_address_and_perhaps_metrics() {
 fn health_checks_are_complete_or_refused() {
     let (settings, _) = load_yaml(
         "auth: none\nhealth:\n  file: [{file: /down}]\n  http:\n  - {uri: 'http://a/x', headers: {X-A: [b, c]}, \
-         interval: 5s, threshold: 2, timeout: 1s}\n  - {uri: 'http://a/y', statuscode: 204}\n  tcp: [{addr: 'a:80'}]\n",
+         interval: 5s, threshold: 2, timeout: 1000000000}\n  - {uri: 'http://a/y', statuscode: 204}\n  tcp: [{addr: 'a:80'}]\n",
     )
     .expect("starts");
     let [file, first, second, tcp] = settings.health.as_slice() else { panic!("{:?}", settings.health) };
@@ -101,6 +101,7 @@ fn health_checks_are_complete_or_refused() {
         ("http: [{uri: 'ftp://a/'}]", "ftp://a/"),
         ("http: [{uri: 'http://a/', statuscode: 99}]", "99"),
         ("tcp: [{addr: a}]", "host:port"),
+        ("http: [{uri: 'http://a/', headers: {Authorization: 'Bearer secret'}}]", "Authorization"),
     ] {
         let error = load_yaml(&format!("auth: none\nhealth: {{{yaml}}}")).expect_err(yaml).to_string();
         assert!(error.contains(word) && !error.contains("secret"), "{error}");
@@ -138,6 +139,10 @@ fn a_guarding_key_without_its_feature_stops_the_start() {
         ("http: {tls: {minimumtls: ssl3.0}}", "http.tls.minimumtls"),
         ("version: 0.2", "version"),
         ("http: {tls: {certificate: a}}", "http.tls.key"),
+        ("storage: {maintenance: {readonly: true}}", "storage.maintenance.readonly.enabled"),
+        ("http: {tls: true}", "http.tls"),
+        ("proxy: https://x", "proxy.remoteurl"),
+        ("middleware: {storage: cloudfront}", "middleware.storage[].name"),
     ] {
         let error = load_yaml(yaml).expect_err(yaml).to_string();
         assert!(error.contains(key), "{yaml}: {error}");
@@ -380,6 +385,9 @@ fn an_auth_section_that_guards_nothing_stops_the_start() {
         "auth:",
         "auth: token",
         "auth: {none: {}, token: {service: s}}",
+        "auth: {none: , htpasswd: }",
+        "auth: {none: , htpasswd: {}}",
+        "auth: {htpasswd: true}",
     ] {
         let error = load_yaml(yaml).expect_err(yaml).to_string();
         assert!(error.contains("`auth"), "{yaml}: {error}");

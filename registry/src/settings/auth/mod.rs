@@ -66,7 +66,8 @@ impl RawAuth {
             }
             ["htpasswd"] => self.htpasswd.unwrap_or_default().parse(findings).map(AuthSettings::Htpasswd),
             ["none"] => Some(AuthSettings::Open),
-            [] if loaded.is_mentioned("auth.none") => Some(AuthSettings::Open),
+            // Not where another section stands beside it that lost its content.
+            [] if loaded.mentioned_below("auth").into_iter().eq(["none"]) => Some(AuthSettings::Open),
             _ => {
                 findings.refuse(
                     "`auth` must be exactly one of `token` and `htpasswd`, with its settings, and `none`",

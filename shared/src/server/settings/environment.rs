@@ -139,6 +139,8 @@ impl Variable<'_> {
         parts: &[String],
     ) -> Result<Outcome, String> {
         let value = self.yaml();
+        let is_switch =
+            value.clone().into_bool().unwrap_or(false) && !matches!(value.kind, ValueKind::I64(_));
         for key in schema.rows() {
             let pattern = tree::segments(key.path);
             for length in 1..pattern.len() {
@@ -149,7 +151,12 @@ impl Variable<'_> {
                     _ => false,
                 };
                 let mut named = spellings(schema, &pattern[..length], parts).into_iter();
-                if let Some((path, _)) = named.find(|(_, rest)| rest.is_empty()).filter(|_| fits) {
+                let Some((path, _)) = named.find(|(_, rest)| rest.is_empty()) else { continue };
+                if is_switch {
+                    // No orchestrator says that, and whoever does wants something.
+                    return Err(format!("a section is not switched on; set {}", schema.variable(key)));
+                }
+                if fits {
                     reach_items(tree, &path, self.origin)?;
                     tree.set(&path, value.kind, self.origin);
                     return Ok(Outcome::Set);

@@ -200,13 +200,18 @@ impl Schema {
         self.replace_synonyms(&mut tree, &mut problems);
         let mut unknown_keys = 0;
         for path in tree.leaves() {
-            if self.find(&path).is_none() && !self.is_section(&path) {
-                match self.unknown {
-                    UnknownKeys::Warn => warnings.push(self.unknown_key(&path)),
-                    UnknownKeys::Refuse => problems.push(self.unknown_key(&path)),
-                }
-                unknown_keys += 1;
+            if self.find(&path).is_some() {
+                continue;
             }
+            if let Some(inside) = self.inside(&path) {
+                problems.extend(not_a_section(&path, inside, tree.get(&path)));
+                continue;
+            }
+            match self.unknown {
+                UnknownKeys::Warn => warnings.push(self.unknown_key(&path)),
+                UnknownKeys::Refuse => problems.push(self.unknown_key(&path)),
+            }
+            unknown_keys += 1;
         }
         self.read_secret_files(&mut tree, &mut problems);
         let given = tree.leaves();
@@ -223,9 +228,9 @@ impl Schema {
         self.rows().find(covers).or_else(|| self.rows().find(is_file))
     }
 
-    /// Whether keys lie below `path`; an empty section is no unknown key.
-    fn is_section(&self, path: &[String]) -> bool {
-        self.rows().any(|key| {
+    /// A key that lies below `path`; an empty section is no unknown key.
+    fn inside(&self, path: &[String]) -> Option<&'static Key> {
+        self.rows().find(|key| {
             let segments = tree::segments(key.path);
             segments.len() > path.len() && segments.iter().zip(path).all(|(a, b)| stands_for(a, b))
         })
@@ -303,6 +308,23 @@ impl Schema {
     }
 }
 
+/// What is wrong with a leaf where keys should be. The defaults of these keys would take its place without a word.
+fn not_a_section(path: &[String], inside: &Key, value: Option<&Value>) -> Option<String> {
+    let is_list = tree::segments(inside.path)[path.len()] == tree::ITEM;
+    match &value?.kind {
+        ValueKind::Table(table) if table.is_empty() && !is_list => None,
+        ValueKind::Array(items) if items.is_empty() && is_list => None,
+        _ => {
+            let what = if is_list { "a list of sections" } else { "a section" };
+            Some(format!(
+                "`{}` has a value of its own, but it is {what}; write the keys below it, such as `{}`",
+                path.join("."),
+                inside.path
+            ))
+        }
+    }
+}
+
 /// What `check-config` calls the source of a value nobody set.
 const DEFAULT_ORIGIN: &str = "default";
 
@@ -348,6 +370,12 @@ fn read_yaml(path: &Path) -> Result<(Tree, Vec<Vec<String>>), SettingsError> {
     Ok((Tree::new(map, &origin), mentioned))
 }
 
+fn names_below<'a>(paths: &'a [Vec<String>], section: &str) -> BTreeSet<&'a str> {
+    let section = tree::segments(section);
+    let below = paths.iter().filter(|path| path.starts_with(&section));
+    below.filter_map(|path| path.get(section.len())).map(String::as_str).collect()
+}
+
 /// Settings as they came together, before they get their types.
 #[derive(Clone)]
 pub struct Loaded {
@@ -361,11 +389,25 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Gives the settings their types. The error names every key that does not fit, as far as they can be told
-    /// apart.
+    /// Gives the settings their types. The error names the first key that does not fit.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, SettingsError> {
         let built = Config::builder().add_source(self.tree.clone()).build();
-        built.and_then(Config::try_deserialize).map_err(|error| SettingsError::problem(error.to_string()))
+        built
+            .and_then(Config::try_deserialize)
+            .map_err(|error| SettingsError::problem(self.without_secrets(error.to_string())))
+    }
+
+    /// Errors of the library quote the value that does not fit.
+    fn without_secrets(&self, mut sentence: String) -> String {
+        for path in self.tree.leaves() {
+            let kind = self.schema.find(&path).map(|key| key.kind);
+            if let (Some(Kind::Secret | Kind::SecretMap), Some((text, _))) = (kind, self.tree.text(&path)) {
+                for quoted in [format!("{text:?}"), format!("`{text}`")] {
+                    sentence = sentence.replace(&quoted, "[redacted]");
+                }
+            }
+        }
+        sentence
     }
 
     /// Whether somebody set `path` or something below it, in the file or the environment.
@@ -382,9 +424,12 @@ impl Loaded {
 
     /// The names directly below `path` below which somebody set something.
     pub fn given_below(&self, path: &str) -> BTreeSet<&str> {
-        let wanted = tree::segments(path);
-        let below = self.given.iter().filter(|given| given.starts_with(&wanted));
-        below.filter_map(|given| given.get(wanted.len())).map(String::as_str).collect()
+        names_below(&self.given, path)
+    }
+
+    /// Like [`Self::given_below`], with sections without content.
+    pub fn mentioned_below(&self, path: &str) -> BTreeSet<&str> {
+        names_below(&self.mentioned, path)
     }
 
     /// The text of a scalar, where somebody set one.

@@ -187,6 +187,61 @@ fn unknown_keys_name_the_nearest_known_one() {
 }
 
 #[test]
+fn what_stands_in_the_place_of_a_section_is_refused_and_not_replaced_by_defaults() {
+    for (yaml, named) in [
+        ("http: {tls: yes}", "http.tls.clientcas"),
+        ("storage: {delete: true}", "storage.delete.enabled"),
+        ("storage: {delete: [enabled]}", "storage.delete.enabled"),
+        ("storage: {delete: []}", "storage.delete.enabled"),
+        ("cache: ''", "cache.size"),
+        ("hooks: mail", "hooks[].type"),
+        ("hooks: [mail]", "hooks[].type"),
+        ("hooks: [{type: mail}, mail]", "hooks[].type"),
+        ("hooks: {}", "hooks[].type"),
+        ("hooks: [{options: x}]", "hooks[].options.to"),
+    ] {
+        let error = load(yaml, &[]).expect_err(yaml).to_string();
+        assert!(error.contains(&format!("such as `{named}`")), "{yaml}: {error}");
+    }
+    for yaml in
+        ["http: {tls: }", "http: {tls: {}}", "storage: {delete: {}}", "hooks: []", "hooks: ", "hooks: [{}]"]
+    {
+        assert!(load(yaml, &[]).is_ok(), "{yaml}");
+    }
+}
+
+#[test]
+fn a_variable_that_switches_a_section_on_is_refused_and_other_words_for_one_are_not_for_us() {
+    for word in ["true", "yes", "On"] {
+        let error = load("", &[("REGISTRY_STORAGE_DELETE", word)]).expect_err(word).to_string();
+        assert!(error.contains("REGISTRY_STORAGE_DELETE_ENABLED"), "{error}");
+    }
+    for word in ["tcp://10.0.0.1:5000", "false", "1", ""] {
+        let loaded = load("", &[("REGISTRY_STORAGE_DELETE", word)]).expect(word);
+        assert!(loaded.warnings()[0].contains("fits no setting"), "{:?}", loaded.warnings());
+    }
+}
+
+#[test]
+fn a_secret_of_the_wrong_kind_is_not_told() {
+    const SECRETS: &[Key] = &[Key::new("basic", Kind::SecretMap, "", "Secrets.")];
+    #[derive(Debug, Deserialize)]
+    struct Wrong {
+        #[expect(dead_code, reason = "never read")]
+        basic: std::collections::BTreeMap<String, Vec<String>>,
+    }
+    let schema = Schema { keys: &[SECRETS], ..SCHEMA };
+    for secret in ["hunter2", "hun\"ter2", "12345"] {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        fs::write(file.path(), format!("basic: {{a: '{secret}'}}")).expect("writable");
+        let loaded = schema.load(Some(file.path()), Vec::new()).expect("loads");
+        let error = loaded.read::<Wrong>().expect_err("a text is no list").to_string();
+        assert!(error.contains("basic") && error.contains("[redacted]"), "{error}");
+        assert!(!error.contains("ter2") && !error.contains("12345"), "{error}");
+    }
+}
+
+#[test]
 fn the_report_names_sources_and_hides_secrets() {
     let loaded = load("http: {addr: ':1'}", &[("REGISTRY_HTTP_SECRET", "hunter2")]).expect("loads");
     let report = loaded.report();
