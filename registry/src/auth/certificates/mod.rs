@@ -10,6 +10,7 @@
 //! Spec: RFC 5280, RFC 7638, RFC 7515 §4.1.6; libtrust, "Key ID".
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -61,8 +62,15 @@ pub(crate) enum ChainError {
 #[derive(Debug, Default)]
 pub(crate) struct Bundle {
     certificates: Vec<CertificateDer<'static>>,
-    authorities: Vec<TrustAnchor<'static>>,
+    authorities: Vec<Authority>,
     by_id: BTreeMap<String, TrustedKey>,
+}
+
+/// What may have signed a certificate, and from which second to which; the library does not look at its dates.
+#[derive(Debug)]
+struct Authority {
+    anchor: TrustAnchor<'static>,
+    valid: RangeInclusive<i64>,
 }
 
 impl PartialEq for Bundle {
@@ -106,8 +114,8 @@ impl Bundle {
                 "the certificate's key is of a kind that cannot check tokens; it counts as an authority only"
             );
         }
-        if let Ok(authority) = webpki::anchor_from_trusted_cert(&certificate) {
-            self.authorities.push(authority.to_owned());
+        if let Ok(anchor) = webpki::anchor_from_trusted_cert(&certificate) {
+            self.authorities.push(Authority { anchor: anchor.to_owned(), valid: valid(&parsed) });
         }
         self.certificates.push(certificate);
         Some(())
@@ -132,8 +140,7 @@ impl Bundle {
         let chain = chain_of(x5c).ok_or(ChainError::Malformed)?;
         let (leaf, others) = chain.split_first().ok_or(ChainError::Malformed)?;
         let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| ChainError::Malformed)?;
-        let validity = parsed.validity();
-        if now < validity.not_before.timestamp() || now > validity.not_after.timestamp() {
+        if !valid(&parsed).contains(&now) {
             return Err(ChainError::NotValidNow);
         }
         if !self.certificates.contains(leaf) {
@@ -142,9 +149,15 @@ impl Bundle {
         let key = public_key(parsed.public_key()).as_ref().and_then(trusted);
         let ends = chain.iter().filter_map(|certificate| {
             let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-            Some(parsed.validity().not_after.timestamp())
+            Some(*valid(&parsed).end())
         });
+        // Whichever authority it was: when the first of them ends, the chain is looked at again.
+        let ends = ends.chain(self.authorities_at(now).map(|authority| *authority.valid.end()));
         Ok(ChainKey { key: key.ok_or(ChainError::KeyNotSupported)?, until: ends.min().unwrap_or(now) })
+    }
+
+    fn authorities_at(&self, now: i64) -> impl Iterator<Item = &Authority> {
+        self.authorities.iter().filter(move |authority| authority.valid.contains(&now))
     }
 
     fn check_path(
@@ -155,12 +168,20 @@ impl Bundle {
     ) -> Result<(), ChainError> {
         let not_trusted = |error: webpki::Error| ChainError::NotTrusted(error.to_string());
         let leaf = EndEntityCert::try_from(leaf).map_err(not_trusted)?;
+        let authorities: Vec<_> =
+            self.authorities_at(now).map(|authority| authority.anchor.clone()).collect();
         let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now).unwrap_or_default()));
         let algorithms = webpki::ALL_VERIFICATION_ALGS;
-        leaf.verify_for_usage(algorithms, &self.authorities, others, now, AnyUsage, None, None)
+        leaf.verify_for_usage(algorithms, &authorities, others, now, AnyUsage, None, None)
             .map(|_| ())
             .map_err(not_trusted)
     }
+}
+
+/// The seconds at which a certificate is valid.
+fn valid(certificate: &X509Certificate<'_>) -> RangeInclusive<i64> {
+    let validity = certificate.validity();
+    validity.not_before.timestamp()..=validity.not_after.timestamp()
 }
 
 /// Certificates for signing tokens are made for whatever their makers thought of.

@@ -124,7 +124,11 @@ fn params(name: &str, days: (i64, i64)) -> CertificateParams {
 }
 
 fn authority(name: &str, by: Option<&Authority>) -> Authority {
-    let mut params = params(name, (-10, 10));
+    authority_of(name, (-10, 10), by)
+}
+
+fn authority_of(name: &str, days: (i64, i64), by: Option<&Authority>) -> Authority {
+    let mut params = params(name, days);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().expect("a key");
     match by {
@@ -167,6 +171,15 @@ fn a_chain_counts_if_it_leads_to_the_bundle_at_this_time() {
         let chain = x5c(&[leaf(days, &root).der()]);
         assert_eq!(judged(&trusting, &chain), Err(ChainError::NotValidNow), "{days:?}");
     }
+    for days in [(-5, -1), (1, 5)] {
+        let root = authority_of("root", days, None);
+        let chain = x5c(&[leaf((-1, 1), &root).der()]);
+        let outcome = judged(&bundle(&root.pem()), &chain);
+        assert!(matches!(outcome, Err(ChainError::NotTrusted(_))), "{days:?}: {outcome:?}");
+    }
+    let short = authority_of("short", (-1, 3), None);
+    let both = bundle(&format!("{}{}", root.pem(), short.pem()));
+    assert_eq!(judged(&both, &x5c(&[leaf((-1, 9), &short).der()])), Ok(3), "the authority ends first");
     let stranger = authority("root", None);
     for chain in [
         x5c(&[leaf((-1, 1), &stranger).der(), stranger.der()]),
