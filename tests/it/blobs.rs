@@ -83,6 +83,7 @@ async fn x2_x5_without_a_source_a_mount_looks_where_the_token_may_pull_and_nowhe
         vec![("my/app", "pull,push"), ("base/image", "push")],
         vec![("my/app", "pull,push"), ("base/image", "delete")],
         vec![("my/app", "pull,push"), ("base", "pull"), ("base/image/x", "*")],
+        vec![("my/app", "push")],
     ] {
         client.with_token(&mount, &token(&access)?).await?.expect(202)?;
     }

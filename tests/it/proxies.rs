@@ -241,6 +241,27 @@ async fn challenge(to: SocketAddr, host: &str) -> anyhow::Result<Answer> {
 }
 
 #[tokio::test]
+async fn passwords_are_not_sent_in_the_clear_because_a_proxy_is_not_known() -> anyhow::Result<()> {
+    let (server, folder) = (TokenServer::start("", &[TRUSTING]).await?, tempfile::tempdir()?);
+    let registry = registry(&server, &folder, &[]).await?;
+    for (headers, scheme) in [
+        (&[][..], "http"),
+        (&[("X-Forwarded-Proto", "https")], "https"),
+        (&[("Forwarded", "for=_hidden;proto=https")], "https"),
+        (&[("X-Forwarded-Proto", "http")], "http"),
+        (&[("X-Forwarded-Proto", "gopher"), ("X-Forwarded-Host", "evil.example")], "http"),
+    ] {
+        let answer =
+            send(STRANGER, registry.address(), &raw_http::request("GET", "/v2/", headers, b"")).await?;
+        assert!(
+            answer.contains(&format!("realm=\"{scheme}://registry.test/auth/token\"")),
+            "{headers:?}: {answer}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_host_that_is_none_reaches_no_header() -> anyhow::Result<()> {
     let (server, folder) = (TokenServer::start("", &[TRUSTING]).await?, tempfile::tempdir()?);
     let registry = registry(&server, &folder, &[]).await?;

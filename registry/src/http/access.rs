@@ -193,7 +193,18 @@ impl Authorized<Push> {
         })
     }
 
-    /// Whether the caller may also read `source`. A token that was never asked for it is challenged once, for both.
+    /// Whether the caller may also read `source`, as its token is.
+    pub(crate) async fn may_read(
+        &self,
+        request: &HttpRequest,
+        source: &RepositoryName,
+    ) -> Result<bool, ApiError> {
+        let Caller::Bearer(token) = &self.caller else { return Ok(true) };
+        let may_pull = token.access.allows(&Resource::Repository(source.clone()), Action::Pull);
+        Ok(may_pull && !is_outlived(request, token, source).await?)
+    }
+
+    /// The same for a source that the client names: a token that was never asked for it is challenged, for both.
     pub(crate) async fn source_access(
         &self,
         request: &HttpRequest,
@@ -204,8 +215,8 @@ impl Authorized<Push> {
         };
         let resource = Resource::Repository(source.clone());
         if token.access.allows(&resource, Action::Pull) {
-            let outlived = is_outlived(request, token, source).await?;
-            return Ok(if outlived { SourceAccess::Refused } else { SourceAccess::Allowed });
+            let may_read = self.may_read(request, source).await?;
+            return Ok(if may_read { SourceAccess::Allowed } else { SourceAccess::Refused });
         }
         if refusal(token, &resource, Action::Pull).is_some() {
             return Ok(SourceAccess::Refused);
@@ -403,7 +414,7 @@ fn build_challenge(
     let realm = match &auth.realm {
         Realm::Fixed(url) => url.clone(),
         Realm::SameOrigin { path } => {
-            let origin = state(request).locations.origin(request).unwrap_or_default();
+            let origin = state(request).locations.realm_origin(request).unwrap_or_default();
             format!("{origin}{path}")
         }
     };

@@ -69,6 +69,18 @@ impl Locations {
         let client = Client::of(request);
         client.host.map(|host| format!("{}://{host}", client.scheme))
     }
+
+    /// The same for the address that passwords are sent to. There a proxy that nobody knows is believed when it says
+    /// `https`: a realm cannot leave the scheme out, and a lie only harms whoever tells it.
+    pub(super) fn realm_origin(&self, request: &HttpRequest) -> Option<String> {
+        let origin = self.origin(request)?;
+        match origin.strip_prefix("http://") {
+            Some(host) if self.public.is_none() && Client::of(request).claims_https => {
+                Some(format!("https://{host}"))
+            }
+            _ => Some(origin),
+        }
+    }
 }
 
 /// The path up to its last slash, which is left out: what comes after it names no folder, as in any relative URL.

@@ -93,7 +93,7 @@ async fn try_mount(
     let Some(from) = parameter(request, "from") else {
         // Any other repository could only be found by looking through all of them.
         for source in std::iter::once(target).chain(caller.readable().take(MOUNT_SOURCES)) {
-            if caller.source_access(request, source).await? == SourceAccess::Allowed
+            if caller.may_read(request, source).await?
                 && let Some(stat) = state.repositories.mount_blob(target, digest, source).await?
             {
                 return Ok(Some(stat));

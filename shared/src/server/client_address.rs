@@ -73,13 +73,21 @@ pub struct Client {
     pub host: Option<String>,
     /// Whether somebody who is not trusted says that there is a proxy, so that scheme and host may be another's.
     pub behind_unknown_proxy: bool,
+    /// Whether that somebody says that the client typed `https`.
+    pub claims_https: bool,
 }
 
 impl Client {
     /// The client of this request.
     pub fn of(request: &HttpRequest) -> Self {
         let known = request.extensions().get::<Self>().cloned();
-        known.unwrap_or(Self { address: None, scheme: "http", host: None, behind_unknown_proxy: false })
+        known.unwrap_or(Self {
+            address: None,
+            scheme: "http",
+            host: None,
+            behind_unknown_proxy: false,
+            claims_https: false,
+        })
     }
 
     pub(super) fn remember(request: &ServiceRequest, proxies: &TrustedProxies, tls: bool) {
@@ -93,11 +101,15 @@ impl Client {
             scheme: if tls { "https" } else { "http" },
             host: header(headers, HOST.as_str()).filter(|host| is_host(host)).map(str::to_owned),
             behind_unknown_proxy: false,
+            claims_https: false,
         };
         if proxies.trusts(direct.address) {
             return direct.forwarded(headers, proxies);
         }
-        Self { behind_unknown_proxy: FORWARDED.iter().any(|name| headers.contains_key(*name)), ..direct }
+        let behind_unknown_proxy = FORWARDED.iter().any(|name| headers.contains_key(*name));
+        let claims_https =
+            behind_unknown_proxy && direct.clone().forwarded(headers, proxies).scheme == "https";
+        Self { behind_unknown_proxy, claims_https, ..direct }
     }
 
     fn forwarded(self, headers: &HeaderMap, proxies: &TrustedProxies) -> Self {
@@ -135,7 +147,7 @@ impl Client {
             _ => self.scheme,
         };
         let host = host.map(str::trim).filter(|host| is_host(host)).map(str::to_owned).or(self.host);
-        Self { address: seen, scheme, host, behind_unknown_proxy: false }
+        Self { address: seen, scheme, host, ..self }
     }
 }
 
@@ -257,7 +269,11 @@ mod tests {
 
     #[test]
     fn a_claim_of_a_stranger_is_noticed() {
-        assert!(derive("203.0.113.9", &[("x-forwarded-proto", "https")]).behind_unknown_proxy);
+        let client = derive("203.0.113.9", &[("x-forwarded-proto", "https")]);
+        assert!(client.behind_unknown_proxy && client.claims_https);
+        assert!(derive("203.0.113.9", &[("forwarded", "for=_x;proto=https")]).claims_https);
+        let client = derive("203.0.113.9", &[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "http")]);
+        assert!(client.behind_unknown_proxy && !client.claims_https);
         assert!(!derive("203.0.113.9", &[]).behind_unknown_proxy);
         assert!(!derive("10.0.0.1", &[("x-forwarded-proto", "https")]).behind_unknown_proxy);
     }
