@@ -37,7 +37,10 @@ pub(crate) fn watches(
             }
             Subject::Http { url, status, headers, timeout } => {
                 let client = outgoing::client(timeout)?;
-                Watch::new(url.to_string(), interval, threshold, move || {
+                // The name is shown and logged, and a query may hold a secret.
+                let mut name = url.clone();
+                name.set_query(None);
+                Watch::new(name.to_string(), interval, threshold, move || {
                     head(client.clone(), url.clone(), headers.clone(), status)
                 })
             }

@@ -122,7 +122,10 @@ async fn upstream(answer: &'static str) -> anyhow::Result<(SocketAddr, tokio::ta
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut head = vec![0; 4096];
             let read = stream.read(&mut head).await.unwrap_or_default();
-            if head[..read].starts_with(b"HEAD /x HTTP/1.1\r\n") {
+            if [&b"HEAD /x HTTP/1.1\r\n"[..], b"HEAD /x?key=secret HTTP/1.1\r\n"]
+                .iter()
+                .any(|line| head[..read].starts_with(line))
+            {
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         }
@@ -135,7 +138,7 @@ async fn what_the_registry_depends_on_is_asked_over_the_network() -> anyhow::Res
     let folder = tempfile::tempdir()?;
     let (good, serving) = upstream("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await?;
     let health = format!(
-        "  http:\n  - uri: http://{good}/x\n    statuscode: 204\n    interval: 100ms\n    threshold: 2\n  tcp:\n  \
+        "  http:\n  - uri: http://{good}/x?key=secret\n    statuscode: 204\n    interval: 100ms\n    threshold: 2\n  tcp:\n  \
          - addr: {good}\n    interval: 100ms\n"
     );
     let registry = Checked::start(folder.path(), &health).await?;
@@ -149,6 +152,8 @@ async fn what_the_registry_depends_on_is_asked_over_the_network() -> anyhow::Res
         })
     };
     program::until("both checks are named", SOON, both).await?;
+    let readiness = registry.get("/readyz").await?.expect(503)?.text();
+    assert!(readiness.contains("/x") && !readiness.contains("secret"), "{readiness}");
     Ok(())
 }
 

@@ -44,7 +44,10 @@ async fn an_owner_deletes_a_repository_and_what_lies_below_it_stays() -> anyhow:
     tags(&town.admin, "platform/app").await?.expect_error(404, "NAME_UNKNOWN")?;
     town.admin.get_manifest("platform/app", "1").await?.expect_error(404, "MANIFEST_UNKNOWN")?;
     town.admin.get_blob("platform/app", &image.config.digest).await?.expect_error(404, "BLOB_UNKNOWN")?;
-    town.admin.send(&delete("platform/app")).await?.expect_error(404, "NAME_UNKNOWN")?;
+    // With and without a slash behind it.
+    for name in ["platform/app", "platform/app/"] {
+        town.admin.send(&delete(name)).await?.expect_error(404, "NAME_UNKNOWN")?;
+    }
     for repository in ["platform/app/nested", "platform/app-other"] {
         town.admin.pull_image(repository, "1", &image).await?;
     }

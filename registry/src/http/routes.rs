@@ -228,6 +228,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
         let endpoint = web::resource([path.to_owned(), format!("{path}/")])
             .route(web::get().to(token_forward::forward))
             .route(web::post().to(token_forward::forward))
+            .route(web::method(Method::OPTIONS).to(|| base::options("GET, POST")))
             .default_service(method_not_allowed("GET, POST"));
         config.service(endpoint);
     }
@@ -259,7 +260,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
     ];
     for (path, operations, allow) in groups {
         // With a slash behind it a path means the same. A redirect would turn a POST into a GET in many clients.
-        let mut resource = web::resource([path.to_owned(), format!("{path}/")]);
+        // That one comes first, because a name at the end of a path would take the slash.
+        let mut resource = web::resource([format!("{path}/"), path.to_owned()]);
         resource = resource.route(web::method(Method::OPTIONS).to(move || base::options(allow)));
         for operation in operations {
             let wanted = operation.methods();

@@ -3,7 +3,8 @@
 //! It answers while the main listener drains, and whatever the background checks say. Nobody is asked who they are,
 //! so the address belongs on the loopback interface or a private network.
 //!
-//! *Invariant:* nothing here shows a setting, a name of a repository or a user, or anything a client sent.
+//! *Invariant:* nothing here shows a name of a repository or a user, or anything a client sent, and of the settings only
+//! what background checks are called: paths and addresses, without the query.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
