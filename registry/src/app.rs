@@ -168,6 +168,10 @@ impl Registry {
         let repositories = self.state.repositories.clone();
         let read_only = self.state.read_only;
         let _serving = if read_only { None } else { claim(repositories.storage()).await? };
+        if let Err(error) = is_usable(repositories.storage(), read_only).await {
+            // Not the end: a disk may come back, and readiness keeps clients away until then.
+            tracing::error!(error = causes::sentence(&error), "the images cannot be used as they are");
+        }
         let mut health =
             Health::default().watching(self.watches.clone()).with("storage", move || {
                 let repositories = repositories.clone();

@@ -53,6 +53,11 @@ impl Access {
         self.0.iter().any(|scope| scope.resource == *resource && scope.actions.allows(action))
     }
 
+    /// Whether the token says anything of `resource`, be it that nothing is allowed.
+    pub fn mentions(&self, resource: &Resource) -> bool {
+        self.0.iter().any(|scope| scope.resource == *resource)
+    }
+
     /// The entries, in the order of the token.
     pub fn iter(&self) -> impl Iterator<Item = &Scope> {
         self.0.iter()
@@ -99,6 +104,13 @@ mod tests {
         assert!(!access.allows(&repository("a/b"), Action::Push));
         assert!(!access.allows(&repository("a"), Action::Pull));
         assert!(access.allows(&Resource::Catalog, Action::All));
+    }
+
+    #[test]
+    fn an_entry_without_actions_tells_that_it_was_asked_for() {
+        let access = access(r#"[{"type":"repository","name":"a","actions":[]}]"#);
+        assert!(access.mentions(&repository("a")) && !access.mentions(&repository("b")));
+        assert!(!access.allows(&repository("a"), Action::Pull));
     }
 
     #[test]

@@ -3,10 +3,11 @@
 //! *Invariant:* the strict profile takes what our own token server issues; the standard one forgives only claims that
 //! are missing and a long life. Nothing that is odd is taken by either.
 
-use harness::client::Request;
+use harness::client::{Request, uploads};
 use harness::forgery;
 use harness::settings::SERVICE;
 use registry::http::routes::Operation;
+use reqwest::Method;
 use serde_json::{Value, json};
 use shared::challenge::ChallengeError;
 
@@ -185,5 +186,23 @@ async fn each_profile_takes_what_it_says_and_nothing_odd() -> anyhow::Result<()>
         room.client.with_token(&request, &room.forge.sign(&good)?).await?.expect(200)?;
     }
     assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_source_that_another_issuer_lists_without_pull_makes_a_mount_an_upload() -> anyhow::Result<()> {
+    let room = Room::with_profile("standard").await?;
+    let (source, target) = ("matrix/source", "matrix/target");
+    let (request, _) = room.furnish(source).await?.request(Operation::GetBlob);
+    let digest = request.target.rsplit('/').next().unwrap_or_default();
+    let mount = Request::new(Method::POST, format!("{}?mount={digest}&from={source}", uploads(target)));
+    let mut claims = room.claims("repository", target, &["pull", "push"]);
+    let refused = room.client.with_token(&mount, &room.forge.sign(&claims)?).await?.expect(401)?;
+    assert!(refused.needs_header("www-authenticate")?.contains(source), "it is told to ask: {refused}");
+    for (actions, status) in [(json!([]), 202), (json!(["push"]), 202), (json!(["pull"]), 201)] {
+        let entry = json!({"type": "repository", "name": source, "actions": actions});
+        claims["access"] = json!([claims["access"][0], entry]);
+        room.client.with_token(&mount, &room.forge.sign(&claims)?).await?.expect(status)?;
+    }
     Ok(())
 }

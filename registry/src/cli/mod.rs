@@ -6,8 +6,9 @@ mod garbage_collect;
 
 mod reindex;
 
+use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -74,7 +75,7 @@ enum Command {
 
 /// Runs the command line of this process.
 pub async fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(with_command(std::env::args_os().collect()));
     let Some(command) = arguments.command.filter(|_| !arguments.version) else { return version() };
     let outcome = match command {
         Command::Serve { config } => serve(config).await,
@@ -88,6 +89,15 @@ pub async fn run() -> ExitCode {
         complain(&format!("registry: {}", causes::sentence(error.as_ref())));
         ExitCode::FAILURE
     })
+}
+
+/// A settings file alone means to serve it, as with the images of the distribution registry.
+fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let first = arguments.get(1).map(Path::new).and_then(Path::extension);
+    if first.is_some_and(|extension| extension == "yml" || extension == "yaml") {
+        arguments.insert(1, "serve".into());
+    }
+    arguments
 }
 
 /// Where the images of the distribution registry have their settings, newest line first.
@@ -201,4 +211,23 @@ fn print(text: &str) -> ExitCode {
 #[expect(clippy::print_stderr, reason = "what went wrong with a command belongs on standard error")]
 fn complain(text: &str) {
     eprintln!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_settings_file_alone_is_served() {
+        let parse = |words: &[&str]| {
+            let words = words.iter().map(OsString::from).collect();
+            Arguments::try_parse_from(with_command(words)).map(|arguments| arguments.command)
+        };
+        for file in ["config.yml", "/etc/docker/registry/config.yaml"] {
+            let served = parse(&["registry", file]).expect("understood");
+            assert!(matches!(served, Some(Command::Serve { config: Some(path) }) if path == Path::new(file)));
+        }
+        assert!(matches!(parse(&["registry", "serve"]), Ok(Some(Command::Serve { config: None }))));
+        assert!(parse(&["registry", "config.json"]).is_err());
+    }
 }

@@ -218,7 +218,8 @@ impl Authorized<Push> {
             let may_read = self.may_read(request, source).await?;
             return Ok(if may_read { SourceAccess::Allowed } else { SourceAccess::Refused });
         }
-        if refusal(token, &resource, Action::Pull).is_some() {
+        // Other issuers do not say what they refused, but many list what they were asked for with what is left of it.
+        if refusal(token, &resource, Action::Pull).is_some() || token.access.mentions(&resource) {
             return Ok(SourceAccess::Refused);
         }
         let both =

@@ -68,6 +68,8 @@ impl RawAuth {
             ["none"] => Some(AuthSettings::Open),
             // Not where another section stands beside it that lost its content.
             [] if loaded.mentioned_below("auth").into_iter().eq(["none"]) => Some(AuthSettings::Open),
+            // Its own row says why.
+            ["silly"] => None,
             _ => {
                 findings.refuse(
                     "`auth` must be exactly one of `token` and `htpasswd`, with its settings, and `none`",
