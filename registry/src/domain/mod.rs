@@ -54,6 +54,9 @@ pub mod error;
 #[cfg(test)]
 pub(crate) mod testing;
 
+#[cfg(test)]
+pub(crate) mod watched;
+
 /// All repositories of a registry. Clones share one state.
 #[derive(Clone)]
 pub struct Repositories {

@@ -96,6 +96,7 @@ pub(crate) async fn an_empty_tree_is_healthy_and_has_nothing(storage: Driver) {
     assert_eq!(storage.list(&layout::repositories()).await.expect("readable"), None);
     assert!(!storage.remove(&key, Durability::Synced).await.expect("no error"));
     storage.remove_tree(&layout::repositories(), Durability::Synced).await.expect("no error");
+    storage.sync_removals(&layout::repositories()).await.expect("no error");
     assert!(!storage.rename(&key, &tag_key("x")).await.expect("no error"));
     assert!(matches!(storage.try_lock(&key).await, Ok(TryLock::Absent)));
     assert!(storage.hash(&key, 0..1, Hasher::new(Algorithm::Sha256)).await.is_err());
@@ -266,6 +267,7 @@ pub(crate) async fn removing_a_tree_spares_names_that_begin_alike(storage: Drive
     let folder = layout::tag(&name(), &Tag::parse("v1").expect("a tag"));
     storage.remove_tree(&folder, Durability::Synced).await.expect("removed");
     storage.remove_tree(&folder, Durability::Relaxed).await.expect("removed once more");
+    storage.sync_removals(&layout::tags(&name())).await.expect("durable");
     assert_eq!(read(&storage, &tag_key("v1")).await, None);
     for tag in ["v1-rc", "v10", "v"] {
         assert!(read(&storage, &tag_key(tag)).await.is_some(), "{tag}");

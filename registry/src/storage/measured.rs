@@ -127,6 +127,10 @@ impl Storage for Measured {
         timed(&self.actions.delete, self.inner.remove_tree(folder, durability)).await
     }
 
+    async fn sync_removals(&self, folder: &Key) -> Result<(), StorageError> {
+        timed(&self.actions.delete, self.inner.sync_removals(folder)).await
+    }
+
     async fn lock(&self, key: &Key) -> Result<Lock, StorageError> {
         self.inner.lock(key).await
     }

@@ -179,6 +179,10 @@ pub trait Storage: Send + Sync + 'static {
     /// removed on its own before.
     async fn remove_tree(&self, folder: &Key, durability: Durability) -> Result<(), StorageError>;
 
+    /// Makes durable, all at once, what was removed directly below a folder with [`Durability::Relaxed`]; absence is no
+    /// error. What lay below a removed tree cannot come back either, since its name does not.
+    async fn sync_removals(&self, folder: &Key) -> Result<(), StorageError>;
+
     /// Waits until nobody holds `key` and holds it; `key` names the lock itself, which is made when needed and stays
     /// until a folder above it is removed; then whoever waits goes on waiting at a new one.
     ///

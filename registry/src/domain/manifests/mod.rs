@@ -9,6 +9,8 @@
 //!
 //! Spec: end-3, end-9.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use shared::repository_name::RepositoryName;
 
@@ -21,6 +23,7 @@ use crate::oci::manifest::{Manifest, stored_media_type};
 use crate::oci::media_type;
 use crate::oci::reference::{Reference, Tag};
 use crate::storage::error::StorageError;
+use crate::storage::layout::Key;
 use crate::storage::{ByteStream, Durability, layout};
 
 pub mod precondition;
@@ -144,7 +147,7 @@ impl Repositories {
                 let judged = precondition.judge(current.as_ref());
                 judged.map_err(|unmet| RegistryError::PreconditionFailed { unmet })?;
             }
-            Ok(registry.remove_tag(&repository, &doomed).await?)
+            Ok(registry.remove_tag(&repository, &doomed, Durability::Synced).await?)
         });
         if removed.await? { Ok(()) } else { Err(unknown()) }
     }
@@ -250,38 +253,79 @@ impl Repositories {
         }
     }
 
+    /// Removes the tags that name a manifest whose lock is held, and waits for the disk once, however many they are.
+    ///
+    /// Each goes without a sync of its own; at the end the folder of all tags is synced. Until then the manifest is
+    /// linked, so whatever part of the tags loss of power brings back is as it was. Only then the manifest goes: from
+    /// then on no tag can come back and name it, should it be pushed again. A tag that was pushed anew in between was
+    /// synced by that push, behind our removal.
+    ///
+    /// A process that died here may have left removals that are not durable. So the folder is synced also if nothing
+    /// is found to remove, and a tag without a link, the removal of which was interrupted, goes as well.
     async fn remove_tags_naming(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Vec<Tag>, RegistryError> {
         let Some(tags) = self.tag_folders(repository).await? else { return Ok(Vec::new()) };
-        let keys: Vec<_> = tags.iter().map(|tag| layout::tag_current_link(repository, tag)).collect();
-        let current = self.read_links(&keys).await?;
-        let mut removed = Vec::new();
-        for ((tag, key), link) in tags.into_iter().zip(keys).zip(current) {
-            // A damaged link names nothing; it must not keep the others from going.
-            if !matches!(link, Ok(Some(named)) if named == *digest) {
-                continue;
-            }
-            let _tag = self.storage.lock(&layout::tag_lock(repository, &tag)).await?;
-            // It may have moved on before the lock was ours.
-            if matches!(self.read_link(&key).await, Ok(Some(named)) if named == *digest)
-                && self.remove_tag(repository, &tag).await?
-            {
-                removed.push(tag);
+        let mut by_lock: BTreeMap<Key, Vec<Tag>> = BTreeMap::new();
+        for (tag, link) in self.links_of_tags(repository, tags).await? {
+            if goes_with(digest, &link) {
+                by_lock.entry(layout::tag_lock(repository, &tag)).or_default().push(tag);
             }
         }
+        let mut removed = Vec::new();
+        for (lock, tags) in by_lock {
+            let _tags = self.storage.lock(&lock).await?;
+            // They may have moved on before the lock was ours.
+            for (tag, link) in self.links_of_tags(repository, tags).await? {
+                if !goes_with(digest, &link) {
+                    continue;
+                }
+                if matches!(link, Ok(None)) {
+                    // Something else may stand in the place of the link, which only goes with the whole folder.
+                    self.storage.remove_tree(&layout::tag(repository, &tag), Durability::Relaxed).await?;
+                } else if self.remove_tag(repository, &tag, Durability::Relaxed).await? {
+                    removed.push(tag);
+                }
+            }
+        }
+        self.storage.sync_removals(&layout::tags(repository)).await?;
+        removed.sort_unstable();
         Ok(removed)
     }
 
+    async fn links_of_tags(
+        &self,
+        repository: &RepositoryName,
+        tags: Vec<Tag>,
+    ) -> Result<Vec<(Tag, Result<Option<Digest>, StorageError>)>, StorageError> {
+        let keys: Vec<_> = tags.iter().map(|tag| layout::tag_current_link(repository, tag)).collect();
+        let links = self.read_links(&keys).await?;
+        Ok(tags.into_iter().zip(links).collect())
+    }
+
     /// Removes a locked tag: first what makes it visible, then the rest.
-    async fn remove_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool, StorageError> {
-        let was = self.storage.remove(&layout::tag_current_link(repository, tag), Durability::Synced).await?;
+    async fn remove_tag(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        durability: Durability,
+    ) -> Result<bool, StorageError> {
+        let was = self.storage.remove(&layout::tag_current_link(repository, tag), durability).await?;
         self.storage.remove_tree(&layout::tag(repository, tag), Durability::Relaxed).await?;
         Ok(was)
     }
 }
+
+/// Whether a tag with this link goes with a manifest: it names it, or is what is left of a tag. A damaged link names
+/// nothing, and must not keep the others from going.
+fn goes_with(digest: &Digest, link: &Result<Option<Digest>, StorageError>) -> bool {
+    link.as_ref().is_ok_and(|named| named.as_ref().is_none_or(|named| named == digest))
+}
+
+#[cfg(test)]
+mod deletion_tests;
 
 #[cfg(test)]
 mod tests;

@@ -181,6 +181,11 @@ impl Files {
         Ok(())
     }
 
+    pub(super) fn sync_removals(&self, folder: &Key) -> Result<(), StorageError> {
+        let synced = absent_as_none(sync_folder(&self.path(folder)));
+        synced.map(drop).map_err(|error| StorageError::from_io("sync", folder, error))
+    }
+
     /// Makes, writes and removes a file, which is what a push will need.
     pub(super) fn try_writing(&self) -> io::Result<()> {
         make_folders(&self.root)?;

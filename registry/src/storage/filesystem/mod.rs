@@ -171,6 +171,11 @@ impl Storage for Filesystem {
         self.blocking(move |files| files.remove_tree(&folder, durability)).await
     }
 
+    async fn sync_removals(&self, folder: &Key) -> Result<(), StorageError> {
+        let folder = folder.clone();
+        self.blocking(move |files| files.sync_removals(&folder)).await
+    }
+
     async fn lock(&self, key: &Key) -> Result<Lock, StorageError> {
         let here = self.queues.wait(key).await;
         let elsewhere = loop {

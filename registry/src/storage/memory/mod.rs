@@ -205,6 +205,10 @@ impl Storage for Memory {
         Ok(())
     }
 
+    async fn sync_removals(&self, _folder: &Key) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     async fn lock(&self, key: &Key) -> Result<Lock, StorageError> {
         Ok(Lock::new(self.queues.wait(key).await))
     }

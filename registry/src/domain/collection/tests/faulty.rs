@@ -91,6 +91,11 @@ impl Storage for Mortal {
         self.inner().remove_tree(folder, durability).await
     }
 
+    async fn sync_removals(&self, folder: &Key) -> Result<(), StorageError> {
+        self.spend()?;
+        self.inner().sync_removals(folder).await
+    }
+
     async fn lock(&self, key: &Key) -> Result<Lock, StorageError> {
         self.inner().lock(key).await
     }
