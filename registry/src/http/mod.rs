@@ -17,6 +17,8 @@ pub(crate) mod upload_access;
 
 mod basic_access;
 
+mod bearer_access;
+
 pub(crate) mod error;
 
 mod base;

@@ -15,10 +15,9 @@ use shared::action::Action;
 use shared::challenge::ChallengeError;
 use shared::scope::{Resource, Scope, ScopeList};
 
-use super::access::{
-    Authorized, Presented, Push, Right as _, challenge, presented_token, repository_name, require, state,
-};
+use super::access::{Authorized, Push, Right as _, repository_name, require, state};
 use super::basic_access;
+use super::bearer_access::{Presented, challenge, presented_token};
 use super::caller::Caller;
 use super::error::ApiError;
 use super::parameters::parameter;
