@@ -1,14 +1,14 @@
 //! Marking: what the roots of each repository reach.
 //!
-//! *Invariant:* when a mark has ended, its [`live`](Mark::live) bytes are at least all that any root of any marked
-//! repository reaches, and a [`Reached`] at least all that the roots of its repository reach. Nothing is written.
+//! *Invariant:* when a mark has ended, its live bytes are at least all that any root of any marked
+//! repository reaches, and a `Reached` at least all that the roots of its repository reach. Nothing is written.
 //!
 //! Roots are the revision links and the tag links of a repository; if untagged manifests are to go, its tag links alone.
 //! A manifest reaches its config, layers and children, whatever of it the repository knows as a manifest is followed,
 //! and a manifest whose subject is reached is reached too. Links are decided for each repository by itself, so that
 //! what another one does with the same manifest makes no difference; bytes are shared and live if anybody's are.
 //!
-//! Memory: 32 bytes for each digest alive anywhere, the links of one repository, and [`READERS`] manifests.
+//! Memory: 32 bytes for each digest alive anywhere, the links of one repository, and `READERS` manifests.
 
 use std::collections::BTreeMap;
 
