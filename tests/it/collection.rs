@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use harness::client::{OciClient, Request, with_digest};
-use harness::images::{self, Blob, Family, Image, Index, OCI_INDEX, OCI_MANIFEST};
+use harness::images::{self, Blob, Family, Image, Index, OCI_INDEX, OCI_MANIFEST, noise};
 use harness::peer::{self, Peer};
 use harness::program::{self, Said};
 use harness::server::{Process, Which};
@@ -150,6 +150,43 @@ async fn children_and_signatures_of_tagged_images_survive_where_distribution_tak
     for manifest in [&platforms.index, &inner, &signature, &of_signature] {
         let answer = client.get_manifest(REPOSITORY, &manifest.digest).await?.expect(200)?;
         assert_eq!(answer.body, manifest.bytes);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_build_cache_is_an_index_of_layers_that_both_take_and_ours_keeps() -> anyhow::Result<()> {
+    let config = Blob::new("application/vnd.buildkit.cacheconfig.v0", r#"{"layers":[{"blob":""}]}"#);
+    let layer = Blob::new("application/vnd.oci.image.layer.v1.tar+gzip", noise(920, 2000));
+    let cache = index(&[layer.descriptor(), config.descriptor()])?;
+    let folders = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let peer = Peer::start(folders.0.path(), "").await?;
+    let ours = LoneRegistry::start(folders.1.path(), Auth::Open).await?;
+    for registry in [peer.url(), ours.url()] {
+        let client = OciClient::anonymous(&registry)?;
+        for blob in [&layer, &config] {
+            client.push_blob(REPOSITORY, blob).await?;
+        }
+        client.put_manifest(REPOSITORY, "cache", &cache).await?.expect(201)?;
+    }
+    // What it calls a manifest has to be one here.
+    let client = OciClient::anonymous(&ours.url())?;
+    let mislabelled = Blob::new(OCI_MANIFEST, layer.bytes.clone());
+    let broken = index(&[mislabelled.descriptor()])?;
+    let answer = client.put_manifest(REPOSITORY, "broken", &broken).await?;
+    answer.expect_error(400, "MANIFEST_BLOB_UNKNOWN")?;
+    drop(ours);
+    peer.stop()?;
+    for tree in [folders.0.path(), folders.1.path()] {
+        let before = trees::blobs(tree)?;
+        let said = collect(tree, &["-m"]).await?.success()?;
+        assert_eq!(trees::blobs(tree)?, before, "{}", said.text);
+        let ours = LoneRegistry::start(tree, Auth::Open).await?;
+        let client = OciClient::anonymous(&ours.url())?;
+        assert_eq!(client.get_manifest(REPOSITORY, "cache").await?.expect(200)?.body, cache.bytes);
+        for blob in [&layer, &config] {
+            assert_eq!(client.get_blob(REPOSITORY, &blob.digest).await?.expect(200)?.body, blob.bytes);
+        }
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use crate::domain::error::RegistryError;
 use crate::domain::{Repositories, links, to_the_end};
 use crate::oci::digest::Digest;
 use crate::oci::manifest::{InvalidManifest, Manifest, each_once};
+use crate::oci::media_type::ManifestType;
 use crate::oci::reference::{Reference, Tag};
 use crate::storage::error::StorageError;
 use crate::storage::layout::Key;
@@ -188,11 +189,16 @@ impl Repositories {
     ) -> Result<Vec<PushWarning>, RegistryError> {
         let (needed, excused): (Vec<_>, Vec<_>) =
             manifest.children().iter().partition(|child| self.rules.needs(child));
-        let children = each_once(needed.into_iter())?;
+        let (images, others): (Vec<_>, Vec<_>) =
+            needed.into_iter().partition(|child| ManifestType::parse(&child.media_type).is_some());
+        let (images, others) = (each_once(images.into_iter())?, each_once(others.into_iter())?);
         let blob = |digest: Digest| (layout::layer_link(repository, &digest), digest);
         let child = |digest: Digest| (layout::revision_link(repository, &digest), digest);
-        let needed = manifest.blobs().iter().cloned().map(blob).chain(children.into_iter().map(child));
-        let missing = self.missing(needed.collect()).await?;
+        let needed = manifest.blobs().iter().cloned().map(blob).chain(images.into_iter().map(child));
+        let mut missing = self.missing(needed.collect()).await?;
+        // The caches of builders are indexes that list layers, so what is not called a manifest may be a blob.
+        let others = self.missing(others.into_iter().map(child).collect()).await?;
+        missing.extend(self.missing(others.into_iter().map(blob).collect()).await?);
         if !missing.is_empty() {
             return Err(RegistryError::ManifestBlobUnknown { missing });
         }
