@@ -87,21 +87,10 @@ pub const SCHEMA: Schema = Schema {
     synonyms: &[("storage.s3aws", "storage.s3")],
 };
 
-/// `SETTINGS.md`: every key with what becomes of it.
+/// The table of the manual: every key with what becomes of it.
 pub fn manual() -> String {
-    format!("{MANUAL_INTRODUCTION}\n{}", SCHEMA.markdown())
+    format!("| key | variable | default | meaning | state |\n|---|---|---|---|---|\n{}", SCHEMA.markdown())
 }
-
-const MANUAL_INTRODUCTION: &str = "\
-# Settings of the registry
-
-Every key and variable of the distribution registry, of the 2.x and 3.x lines, and a few of our own, in the order of the example file.
-What a key without effect or a refused one says here is what the start says when it is given.
-A secret `x` can be read from a file by `xfile` or by the variable with `_FILE`.
-This page is printed by `registry example-config --table`.
-
-| key | variable | default | meaning | state |
-|---|---|---|---|---|";
 
 /// Validated settings.
 #[derive(Clone, Debug)]

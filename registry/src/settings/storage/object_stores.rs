@@ -228,17 +228,17 @@ pub(in crate::settings) const GCS_KEYS: [Key; 7] = keys(&GCS);
 
 const AZURE: [Parameter; 14] = [
     parameter("storage.azure.accountname", Kind::Scalar, "", "Name of the account.", Required),
-    parameter("storage.azure.accountkey", Kind::Secret, "", "Key of the account, for shared_key.", Text),
+    parameter("storage.azure.accountkey", Kind::Secret, "", "Key of the account, for `shared_key`.", Text),
     parameter("storage.azure.container", Kind::Scalar, "", "Name of the container.", Required),
     parameter(
         "storage.azure.credentials.type",
         Kind::Scalar,
         "",
-        "client_secret, shared_key or default_credentials; shared_key if only accountkey is given.",
+        "`client_secret`, `shared_key` or `default_credentials`; `shared_key` if only `accountkey` is given.",
         OneOf(CREDENTIALS),
     ),
-    parameter("storage.azure.credentials.clientid", Kind::Scalar, "", "Client, for client_secret.", Text),
-    parameter("storage.azure.credentials.tenantid", Kind::Scalar, "", "Tenant, for client_secret.", Text),
+    parameter("storage.azure.credentials.clientid", Kind::Scalar, "", "Client, for `client_secret`.", Text),
+    parameter("storage.azure.credentials.tenantid", Kind::Scalar, "", "Tenant, for `client_secret`.", Text),
     parameter("storage.azure.credentials.secret", Kind::Secret, "", "Secret of the client.", Text),
     parameter("storage.azure.realm", Kind::Scalar, "core.windows.net", "End of the host name.", Text),
     parameter(
