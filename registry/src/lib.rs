@@ -3,9 +3,10 @@
 //! # Map
 //!
 //! Layers call downwards only: `main` → [`cli`] → [`app`] → `http` → `auth` and [`domain`] → [`storage`]; [`oci`]
-//! holds values that all of them may use.
+//! holds values that all of them may use. `health_checks` is what [`app`] has watched beside the requests.
 //!
-//! *Invariant:* there is no database, no token-signing key and no user's password in this process.
+//! *Invariant:* there is no database and no token-signing key in this process. Passwords are looked at only where
+//! `auth: htpasswd` was chosen; none is kept.
 
 pub mod cli;
 

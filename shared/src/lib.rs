@@ -9,7 +9,8 @@
 //! *Invariant:* whatever reaches the wire is ordered; no hash map is used in this crate.
 //!
 //! Reading order: names and actions, what a client asks for (scope), what a token carries (access, claims), how a
-//! registry asks for a token (challenge) or a password (basic), how signatures are checked (key set), how refusals look (error body).
+//! registry asks for a token (challenge) or a password (basic), how signatures are checked (key set), how refusals
+//! look (error body).
 
 pub mod repository_name;
 

@@ -1,8 +1,8 @@
 //! What this registry trusts, and nothing more: keys, an issuer, an audience.
 //!
-//! Reading order: [`error`] (what can be wrong with a token), [`trusted_keys`] (whose signatures count), [`certificates`],
-//! [`verifier`] (from bearer text to a verified token), [`refresh`] (how the keys stay fresh, with the help of `remembered_keys`).
-//! [`htpasswd`] stands apart: users and passwords in a file, for who has no token server.
+//! Reading order: [`error`] (what can be wrong with a token), [`trusted_keys`] (whose signatures count),
+//! [`certificates`], [`verifier`] (from bearer text to a verified token), [`refresh`] (how the keys stay fresh, with
+//! the help of `remembered_keys`). [`htpasswd`] stands apart: users and passwords in a file, for who has no token server.
 
 pub(crate) mod error;
 

@@ -1,7 +1,8 @@
 //! The protocol on the wire: parse, call the domain, render; nothing else.
 //!
-//! Reading order: [`routes`] (every operation and its path), `access` (who may), then a file for each kind of
-//! resource; `error` is the only place where a failure becomes a status.
+//! Reading order: [`routes`] (every operation and its path), `access` (who may, found out by `bearer_access` or
+//! `basic_access`, and a `caller` from then on), then a file for each kind of resource; `error` is the only place where
+//! a failure becomes a status.
 //!
 //! *Invariant:* a handler has no repository name but the one its `access::Authorized` holds.
 

@@ -1,8 +1,8 @@
 //! Every operation of this server, its path, and the right it needs.
 //!
 //! *Invariant:* an operation exists only here; the access matrix of the tests is checked against [`Operation::ALL`],
-//! so one without a row there does not pass. A repository name may contain `blobs`, `manifests`, `referrers` and `uploads`: the
-//! patterns take the longest possible name, and no path of the protocol fits two of them.
+//! so one without a row there does not pass. A repository name may contain `blobs`, `manifests`, `referrers` and
+//! `uploads`: the patterns take the longest possible name, and no path of the protocol fits two of them.
 //!
 //! Spec: distribution-spec, "Endpoints".
 

@@ -230,9 +230,11 @@ impl Repositories {
         }
         let keys: Vec<Key> = entries.iter().map(|(key, _)| key.clone()).collect();
         let present = self.read_each(&keys, ENTRY_LIMIT_BYTES).await?;
-        let differs = |((_, wanted), present): &(&(Key, Bytes), &Result<Option<Bytes>, StorageError>)| !matches!(present, Ok(Some(present)) if present == wanted);
-        let missing: Vec<_> =
-            entries.iter().zip(&present).filter(differs).map(|(entry, _)| entry.clone()).collect();
+        let missing = entries.into_iter().zip(present).filter_map(|(entry, present)| {
+            let is_right = matches!(present, Ok(Some(present)) if present == entry.1);
+            (!is_right).then_some(entry)
+        });
+        let missing = missing.collect();
         self.storage.write_all(missing, Durability::Synced).await?;
         Ok(())
     }

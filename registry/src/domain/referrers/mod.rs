@@ -188,23 +188,24 @@ impl Repositories {
     async fn read_descriptors(&self, piece: &[Stored]) -> Result<Vec<Option<Bytes>>, StorageError> {
         let keys: Vec<Key> = piece.iter().map(|stored| stored.key.clone()).collect();
         let contents = self.read_each(&keys, ENTRY_LIMIT_BYTES).await?;
-        let whole = |(key, content): (&Key, Result<Option<Bytes>, StorageError>)| {
-            match content {
-            Ok(content) => content.filter(|content| match artifact_type_of(content) {
-                Ok(_) => true,
-                Err(error) => {
-                    tracing::warn!(%key, %error, "an entry of the referrers is damaged; `registry reindex` mends it");
-                    false
-                }
-            }),
+        let whole = |(key, content): (&Key, Result<Option<Bytes>, StorageError>)| match content {
+            Ok(content) => content.filter(|content| is_descriptor(key, content)),
             Err(error) => {
                 tracing::warn!(%error, "an entry of the referrers cannot be read");
                 None
             }
-        }
         };
         Ok(keys.iter().zip(contents).map(whole).collect())
     }
+}
+
+/// Whether an entry is whole; loss of power does not leave others, but disks do.
+fn is_descriptor(key: &Key, content: &[u8]) -> bool {
+    let parsed = artifact_type_of(content);
+    if let Err(error) = &parsed {
+        tracing::warn!(%key, %error, "an entry of the referrers is damaged; `registry reindex` mends it");
+    }
+    parsed.is_ok()
 }
 
 /// Cuts a list so that no piece is larger than is read at a time, unless it is a single entry.
