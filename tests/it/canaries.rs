@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use harness::answer::Answer;
 use harness::client::{OciClient, Request, basic};
+use harness::forge::with_broken_signature;
 use harness::images::Image;
 use harness::settings::SERVICE;
 use harness::stack::{Stack, StackOptions};
@@ -105,6 +106,12 @@ fn text_of(answer: &Answer, member: &str) -> anyhow::Result<String> {
     body[member].as_str().map(str::to_owned).ok_or_else(|| anyhow::anyhow!("no {member} in {answer}"))
 }
 
+/// The same text with another character at its end.
+fn mistyped(text: &str) -> String {
+    let (rest, last) = text.split_at(text.len() - 1);
+    format!("{rest}{}", if last == "x" { "y" } else { "x" })
+}
+
 const FIRST: &str = "Canary-Password-One-9f2c";
 const SECOND: &str = "Canary-Password-Two-71ab";
 const WRONG: &str = "Canary-Wrong-Password-c04d";
@@ -173,7 +180,7 @@ async fn no_secret_reaches_a_log_a_record_or_a_refusal() -> anyhow::Result<()> {
     canaries.token("a token of a refresh by GET", &text_of(&answer, "token")?);
 
     // Logins that fail, in every way in which people and programs get them wrong.
-    let broken = format!("{}x", &refresh[..refresh.len() - 1]);
+    let broken = mistyped(&refresh);
     canaries.secret("a mistyped refresh token", &broken);
     for (query, credentials) in [
         ("", Some(("carol", WRONG))),
@@ -206,11 +213,7 @@ async fn no_secret_reaches_a_log_a_record_or_a_refusal() -> anyhow::Result<()> {
         .refused(&forward.post(&format!("grant_type=password&username=carol&password={WRONG}")).await?)?;
 
     // At the registry: secrets where none belong, and a token that is almost right.
-    let mut crooked = token.clone();
-    crooked.replace_range(
-        token.len() - 9..token.len() - 8,
-        if &token[token.len() - 9..token.len() - 8] == "A" { "B" } else { "A" },
-    );
+    let crooked = with_broken_signature(&token)?;
     canaries.token("a token that is almost right", &crooked);
     for request in [
         Request::get("/v2/").header(AUTHORIZATION, basic("carol", FIRST)),
