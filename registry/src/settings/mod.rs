@@ -167,6 +167,14 @@ impl RegistrySettings {
         let storage = raw.storage.parse(loaded, findings);
         let http = raw.http.parse(findings);
         let auth = raw.auth.parse(storage.driver.folder(), loaded, findings);
+        if let (Some(http), Some(AuthSettings::Token(token))) = (&http, &auth)
+            && let Realm::SameOrigin { path } = &token.realm
+            && http.locations.hold(path)
+        {
+            findings.refuse(format!(
+                "`auth.token.autoredirectpath` is `{path}`, where `http.prefix` puts the protocol; choose another path"
+            ));
+        }
         let limits = LimitSettings::parse(&raw.catalog, &raw.tags);
         let health = raw.health.parse(findings);
         let (urls, children) = raw.validation.parse(loaded, findings);

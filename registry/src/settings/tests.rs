@@ -266,6 +266,10 @@ fn a_realm_is_a_url_and_its_path_on_this_registry_is_its_own() {
         let yaml = format!("{TOKEN}, autoredirect: true, autoredirectpath: '{path}'}}}}");
         assert_eq!(load_yaml(&yaml).is_ok(), fits, "{path}");
     }
+    let yaml =
+        format!("http: {{prefix: /auth/}}\n{TOKEN}, autoredirect: true, autoredirectpath: /auth/v2}}}}");
+    let error = load_yaml(&yaml).expect_err("two things at one path").to_string();
+    assert!(error.contains("http.prefix"), "{error}");
 }
 
 #[test]

@@ -38,6 +38,9 @@ const MAX_PAGE_BYTES: u64 = 4 * 1024 * 1024;
 /// A filter that fits few entries looks at no more than this many for one page.
 const MAX_EXAMINED: usize = 10_000;
 
+/// Nor does it read more bytes of entries than this for one page, and one piece.
+const MAX_EXAMINED_BYTES: u64 = 32 * 1024 * 1024;
+
 /// So many bytes of entries are read at a time, or one entry.
 const PIECE_BYTES: u64 = 256 * 1024;
 
@@ -89,16 +92,26 @@ impl Repositories {
         self.complete_referrers(repository, query.subject).await?;
         let all = self.recorded_referrers(repository, query.subject).await?;
         let first = query.after.map_or(0, |after| all.partition_point(|known| *known.to_string() <= *after));
-        let mut examined = 0;
+        let (mut examined, mut examined_bytes) = (0, 0);
         for batch in all[first..].chunks(BATCH) {
-            for found in self.living_referrers(repository, &query, batch).await? {
-                let full = page.entries.len() == limit || page.bytes + found.bytes > MAX_PAGE_BYTES;
-                if let Some(last) = page.entries.last().filter(|_| full) {
-                    page.next = Some(last.digest.clone());
+            for piece in pieces(self.living_referrers(repository, query.subject, batch).await?) {
+                let last_examined = piece.last().map(|stored| stored.digest.clone());
+                if !query.artifact_types.is_empty() {
+                    examined_bytes += piece.iter().map(|stored| stored.bytes).sum::<u64>();
+                }
+                for found in self.fitting_referrers(piece, query.artifact_types).await? {
+                    let full = page.entries.len() == limit || page.bytes + found.bytes > MAX_PAGE_BYTES;
+                    if let Some(last) = page.entries.last().filter(|_| full) {
+                        page.next = Some(last.digest.clone());
+                        return Ok(page);
+                    }
+                    page.bytes += found.bytes;
+                    page.entries.push(found);
+                }
+                if examined_bytes >= MAX_EXAMINED_BYTES && last_examined.as_ref() != all.last() {
+                    page.next = last_examined;
                     return Ok(page);
                 }
-                page.bytes += found.bytes;
-                page.entries.push(found);
             }
             examined += batch.len();
             if examined >= MAX_EXAMINED && first + examined < all.len() {
@@ -149,14 +162,14 @@ impl Repositories {
         Ok(entries.into_iter().filter(|entry| entry.kind == kind).filter_map(digest).collect())
     }
 
-    /// Those of a batch whose manifest is there and that fit the query.
+    /// Those of a batch whose manifest is there.
     async fn living_referrers(
         &self,
         repository: &RepositoryName,
-        query: &ReferrerQuery<'_>,
+        subject: &Digest,
         batch: &[Digest],
     ) -> Result<Vec<Stored>, StorageError> {
-        let entries = batch.iter().map(|digest| layout::referrer(repository, query.subject, digest));
+        let entries = batch.iter().map(|digest| layout::referrer(repository, subject, digest));
         let links = batch.iter().map(|digest| layout::revision_link(repository, digest));
         let keys: Vec<Key> = entries.chain(links).collect();
         let sizes = self.sizes(&keys).await?;
@@ -166,22 +179,27 @@ impl Repositories {
                 link.as_ref()?;
                 Some(Stored { digest: digest.clone(), key, bytes: (*size)? })
             });
-        let living: Vec<Stored> = living.collect();
-        if query.artifact_types.is_empty() {
-            return Ok(living);
+        Ok(living.collect())
+    }
+
+    /// Those of a piece that have one of these types; all without one.
+    async fn fitting_referrers(
+        &self,
+        piece: Vec<Stored>,
+        artifact_types: &[String],
+    ) -> Result<Vec<Stored>, StorageError> {
+        if artifact_types.is_empty() {
+            return Ok(piece);
         }
-        let mut fitting = Vec::new();
-        for piece in pieces(living) {
-            let descriptors = self.read_descriptors(&piece).await?;
-            for (stored, descriptor) in piece.into_iter().zip(descriptors) {
-                let Some(descriptor) = descriptor else { continue };
-                let found = artifact_type_of(&descriptor).ok().flatten();
-                if found.is_some_and(|found| query.artifact_types.iter().any(|wanted| **wanted == *found)) {
-                    fitting.push(stored);
-                }
-            }
-        }
-        Ok(fitting)
+        let descriptors = self.read_descriptors(&piece).await?;
+        let fits = |descriptor: Bytes| {
+            let found = artifact_type_of(&descriptor).ok().flatten();
+            found.is_some_and(|found| artifact_types.iter().any(|wanted| **wanted == *found))
+        };
+        let fitting = piece.into_iter().zip(descriptors);
+        Ok(fitting
+            .filter_map(|(stored, descriptor)| descriptor.is_some_and(fits).then_some(stored))
+            .collect())
     }
 
     /// The descriptors of a piece; nothing for one that is gone or damaged.

@@ -151,6 +151,27 @@ async fn a_page_ends_before_it_gets_too_large() {
 }
 
 #[tokio::test]
+async fn a_filter_that_fits_little_reads_a_bounded_part_for_one_page() {
+    let tree = Tree::new();
+    let subject = subject();
+    let kind = |number| format!("text/{number}{}", "x".repeat(3_900_000));
+    let count = usize::try_from(MAX_EXAMINED_BYTES).expect("a small number") / 3_900_000 + 3;
+    let mut made = Vec::new();
+    for number in 0..count {
+        made.push((refer(&tree, &subject, &kind(number), number).await, number));
+    }
+    made.sort_by_key(|(digest, _)| digest.to_string());
+    let (last, number) = made.last().expect("some");
+    let wanted = [kind(*number)];
+    let query = ReferrerQuery { artifact_types: &wanted, ..everything(&subject) };
+    let first = list(&tree, query).await;
+    assert_eq!(first.digests, Vec::<String>::new());
+    let after = first.next.expect("more to look at").to_string();
+    let second = list(&tree, ReferrerQuery { after: Some(&after), ..query }).await;
+    assert_eq!((second.digests, second.next), (vec![last.to_string()], None));
+}
+
+#[tokio::test]
 async fn a_deleted_referrer_is_no_longer_listed() {
     let tree = Tree::new();
     let subject = subject();

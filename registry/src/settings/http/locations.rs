@@ -36,6 +36,12 @@ impl LocationSettings {
         }
         Self { prefix: format!("/{path}"), host, relative }
     }
+
+    /// Whether a path belongs to the protocol and can be nothing else.
+    pub(crate) fn hold(&self, path: &str) -> bool {
+        let below = path.strip_prefix(&self.prefix).and_then(|path| path.strip_prefix("/v2"));
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
 }
 
 fn public_url(text: &str, findings: &mut Findings) -> Option<Url> {
@@ -89,6 +95,21 @@ mod tests {
         for prefix in ["registry/", "/a//b/", "/a/../b/", "/{name}/", "/a b/", "/a?b/", "/%2e/", "/./"] {
             let (_, findings) = parse(prefix, "");
             assert!(findings.problems.len() == 1 && findings.problems[0].contains("http.prefix"), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn the_protocol_has_its_paths_for_itself() {
+        let (settings, _) = parse("/auth/", "");
+        for (path, held) in [
+            ("/auth/v2", true),
+            ("/auth/v2/", true),
+            ("/auth/v2/token", true),
+            ("/auth/v2token", false),
+            ("/auth/token", false),
+            ("/other/auth/v2", false),
+        ] {
+            assert_eq!(settings.hold(path), held, "{path}");
         }
     }
 
