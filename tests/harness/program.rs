@@ -5,6 +5,7 @@
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -90,10 +91,24 @@ pub async fn until<F: Future<Output = bool>>(
     Ok(())
 }
 
-/// A TCP port on the loopback address that was free a moment ago.
+/// A TCP port on the loopback address that was free a moment ago, and that the system gives to nobody who does not
+/// ask for it by its number.
 pub fn free_port() -> anyhow::Result<u16> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % u32::from(PORTS))?;
+    for _ in 0..PORTS {
+        let offset = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        if std::net::TcpListener::bind(("127.0.0.1", FIRST_PORT + offset)).is_ok() {
+            return Ok(FIRST_PORT + offset);
+        }
+    }
+    anyhow::bail!("no port from {FIRST_PORT} on is free")
 }
+
+/// Below the range from which connections and listeners without a wish get theirs.
+const FIRST_PORT: u16 = 20_000;
+
+const PORTS: u16 = 11_000;
 
 /// A private folder with a path short enough for unix sockets inside; it is removed after the test run.
 pub fn private_folder(purpose: &str) -> anyhow::Result<PathBuf> {

@@ -64,7 +64,7 @@ impl Checked {
 async fn while_a_file_exists_every_request_is_refused() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("maintenance");
-    let health = format!("  file:\n  - file: {}\n    interval: 100ms\n", file.display());
+    let health = format!("  file:\n  - file: {}\n    interval: 500ms\n", file.display());
     let registry = Checked::start(folder.path(), &health).await?;
     registry.until_status(200).await?;
     assert_eq!(registry.health().await?, (200, serde_json::json!({})));
@@ -93,10 +93,10 @@ async fn while_a_file_exists_every_request_is_refused() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_storage_that_fails_often_enough_takes_the_registry_out_of_service() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let health = "  storagedriver:\n    enabled: true\n    interval: 100ms\n    threshold: 3\n";
+    let health = "  storagedriver:\n    enabled: true\n    interval: 500ms\n    threshold: 3\n";
     let registry = Checked::start(folder.path(), health).await?;
     // That nothing has been pushed yet is no failure.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     registry.get("/").await?.expect(200)?;
     let images = folder.path().join("images");
     let aside = folder.path().join("aside");
@@ -138,11 +138,11 @@ async fn what_the_registry_depends_on_is_asked_over_the_network() -> anyhow::Res
     let folder = tempfile::tempdir()?;
     let (good, serving) = upstream("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await?;
     let health = format!(
-        "  http:\n  - uri: http://{good}/x?key=secret\n    statuscode: 204\n    interval: 100ms\n    threshold: 2\n  tcp:\n  \
-         - addr: {good}\n    interval: 100ms\n"
+        "  http:\n  - uri: http://{good}/x?key=secret\n    statuscode: 204\n    interval: 500ms\n    threshold: 2\n  tcp:\n  \
+         - addr: {good}\n    interval: 500ms\n"
     );
     let registry = Checked::start(folder.path(), &health).await?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     registry.get("/").await?.expect(200)?;
     serving.abort();
     registry.until_status(503).await?;
@@ -162,7 +162,7 @@ async fn a_redirect_is_not_the_expected_answer() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let (address, _serving) =
         upstream("HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\nConnection: close\r\n\r\n").await?;
-    let health = format!("  http:\n  - uri: http://{address}/x\n    interval: 100ms\n");
+    let health = format!("  http:\n  - uri: http://{address}/x\n    interval: 500ms\n");
     let registry = Checked::start(folder.path(), &health).await?;
     registry.until_status(503).await?;
     let (_, failing) = registry.health().await?;

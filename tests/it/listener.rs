@@ -169,8 +169,12 @@ async fn a_request_that_began_before_sigterm_may_finish() -> anyhow::Result<()> 
         let mut stream = TcpStream::connect(address)?;
         write!(
             stream,
-            "PATCH {location} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\nabc"
+            "PATCH {location} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n\
+             Content-Length: 6\r\n\r\nabc"
         )?;
+        let mut begun = *b"HTTP/1.1 100 Continue\r\n\r\n";
+        stream.read_exact(&mut begun)?;
+        anyhow::ensure!(begun.starts_with(b"HTTP/1.1 100 "), "the server waits for the rest");
         let _ = started.send(());
         may_go.recv()?;
         stream.write_all(b"def")?;
@@ -178,11 +182,8 @@ async fn a_request_that_began_before_sigterm_may_finish() -> anyhow::Result<()> 
         stream.read_to_string(&mut answer)?;
         Ok(answer)
     });
-    began.await?;
     // The upload must have reached the server before it is told to stop.
-    let data = folder.path().join("images/docker/registry/v2/repositories/a/b/_uploads");
-    assert!(data.is_dir());
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    began.await?;
     server.signal("TERM")?;
     program::until("no longer listening", Duration::from_secs(10), || async { !reachable(address).await })
         .await?;

@@ -341,11 +341,12 @@ async fn a_log_that_nobody_reads_does_not_stop_the_registry() -> anyhow::Result<
     for _ in 0..1500 {
         client.raw(&Request::get(&long)).await?.expect(400)?;
     }
-    // Somebody reads again, and is told.
+    // Somebody reads again, and is told: where the log has room again, for the report is a line of it.
     let reading = std::thread::spawn(move || {
         let mut text = String::new();
         read_err.read_to_string(&mut text).map(|_| text)
     });
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let access = std::thread::spawn(move || {
         let mut text = String::new();
         read_out.read_to_string(&mut text).map(|_| text)

@@ -175,13 +175,14 @@ async fn serve(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
 }
 
 async fn start(settings: RegistrySettings, log: Sink, access_log: Option<Sink>) -> anyhow::Result<()> {
+    // Before anybody can connect, so that whoever sees the registry can also stop it.
+    let shutdown = Shutdown::default();
+    shutdown.on_signals().context("signals cannot be caught")?;
     let registry = Registry::build(settings, Arc::new(SystemClock))?.with_logs(log, access_log);
     tracing::info!(address = %registry.address(), version = env!("CARGO_PKG_VERSION"), "registry is listening");
     if let Some(address) = registry.debug_address() {
         tracing::info!(%address, "operators are answered here");
     }
-    let shutdown = Shutdown::default();
-    shutdown.on_signals().context("signals cannot be caught")?;
     registry.run(shutdown).await?;
     tracing::info!("registry stopped");
     Ok(())

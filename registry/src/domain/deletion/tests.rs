@@ -9,10 +9,11 @@ use crate::domain::manifests::ManifestPush;
 use crate::domain::testing::{Tree, body, image, name, tag};
 use crate::domain::upload_session::UploadOwner;
 use crate::domain::uploads::Announced;
+use crate::domain::watched::{Acts, watched};
 use crate::oci::digest::{Algorithm, Digest};
 use crate::oci::media_type::OCI_MANIFEST;
 use crate::oci::reference::Reference;
-use crate::storage::layout::SessionKeys;
+use crate::storage::layout::{Key, SessionKeys};
 
 async fn listed(repositories: &Repositories) -> Vec<String> {
     let page = repositories.list_repositories(None, 100).await.expect("listed");
@@ -182,15 +183,12 @@ async fn what_was_begun_before_a_deletion_does_not_come_in_after_it() {
     let manifest = image(&config, &[]);
     let lock = layout::revision_lock(&name("b"), &Digest::sha256_of(&manifest));
     let held = tree.repositories.storage().lock(&lock).await.expect("free");
-    let registry = tree.repositories.clone();
+    let (registry, acts) = watched(&tree);
     let push = tokio::spawn(async move {
         let push = ManifestPush::new(Reference::Tag(tag("v1")), OCI_MANIFEST, manifest);
         registry.put_manifest(&name("b"), push).await
     });
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-    }
+    until_locked(&acts, &lock, 1).await;
     tree.storage_write(&layout::deletion(&name("b")), "1000");
     drop(held);
     let outcome = push.await.expect("no panic");
@@ -212,6 +210,15 @@ async fn a_deletion_removes_the_locks_it_holds_and_no_others() {
     }
 }
 
+/// Waits until so many have asked for a lock.
+async fn until_locked(acts: &Acts, lock: &Key, count: usize) {
+    let mut asked = 0;
+    while asked < count {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        asked += acts.take().of("lock").iter().filter(|key| **key == lock.as_str()).count();
+    }
+}
+
 #[tokio::test]
 async fn a_blob_that_is_about_to_be_linked_does_not_bring_the_repository_back() {
     let tree = Tree::new();
@@ -222,20 +229,19 @@ async fn a_blob_that_is_about_to_be_linked_does_not_bring_the_repository_back() 
     let session = session.expect("started").id;
     let lock = layout::revision_lock(&repository, &digest);
     let held = tree.repositories.storage().lock(&lock).await.expect("free");
+    let (registry, acts) = watched(&tree);
     let closing = tokio::spawn({
-        let (registry, repository, digest) = (tree.repositories.clone(), repository.clone(), digest.clone());
+        let (registry, repository, digest) = (registry.clone(), repository.clone(), digest.clone());
         async move {
             let (whole, body) = (Announced::default(), body(&[b"content"]));
             registry.finish_upload(&repository, session, &owner, &digest, whole, body).await
         }
     });
     let mounting = tokio::spawn({
-        let (registry, repository) = (tree.repositories.clone(), repository.clone());
+        let repository = repository.clone();
         async move { registry.mount_blob(&repository, &digest, &name("source")).await }
     });
-    for _ in 0..50 {
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-    }
+    until_locked(&acts, &lock, 2).await;
     assert!(!closing.is_finished() && !mounting.is_finished());
     tree.storage_write(&layout::deletion(&repository), "1000");
     std::fs::remove_dir_all(tree.path(&layout::all_layers(&repository))).expect("removed");

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::domain::testing::{Tree, image, index, name, tag};
+use crate::domain::watched::watched;
 use crate::oci::manifest::InvalidManifest;
 use crate::oci::media_type::{DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 
@@ -289,10 +290,13 @@ async fn a_change_that_was_begun_is_finished_although_the_client_left() {
     let digest = tree.push_image(&repository, Some(&tag("v1")), "image").await;
     let lock = layout::revision_lock(&repository, &digest);
     let held = tree.repositories.storage().lock(&lock).await.expect("granted");
+    let (registry, acts) = watched(&tree);
     {
-        let delete = tree.repositories.delete_manifest(&repository, &digest, no_condition());
-        let patience = std::time::Duration::from_millis(50);
-        assert!(tokio::time::timeout(patience, delete).await.is_err(), "somebody else holds the lock");
+        let mut delete = Box::pin(registry.delete_manifest(&repository, &digest, no_condition()));
+        while !acts.take().of("lock").contains(&lock.as_str()) {
+            assert!(futures_util::poll!(&mut delete).is_pending(), "somebody else holds the lock");
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
     }
     drop(held);
     while is_there(&tree, &by_digest(&digest)).await {

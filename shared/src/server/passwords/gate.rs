@@ -92,7 +92,14 @@ mod tests {
     #[tokio::test]
     async fn more_than_the_queue_holds_is_turned_away_at_once() {
         let gate = HashingGate::new(1, 1);
-        let (first, second, third) = tokio::join!(gate.run(|_| 1), gate.run(|_| 2), gate.run(|_| 3));
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let first = gate.run(move |_| if held.recv().is_err() { 1 } else { 0 });
+        let third = async {
+            let outcome = gate.run(|_| 3).await;
+            drop(release);
+            outcome
+        };
+        let (first, second, third) = tokio::join!(first, gate.run(|_| 2), third);
         assert_eq!((first, second, third), (Ok(1), Ok(2), Err(GateError::Busy)));
         assert_eq!(gate.run(|_| 4).await, Ok(4), "places are given back");
     }

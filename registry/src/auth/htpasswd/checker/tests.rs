@@ -120,9 +120,21 @@ async fn a_tenth_wrong_password_is_the_last_one_that_is_hashed() {
 #[tokio::test]
 async fn more_logins_than_are_queued_are_turned_away() {
     let door = Door::with(&line("alice", "password", CHEAP));
-    let places = HashingGate::default_concurrency() + HashingGate::DEFAULT_QUEUE;
-    let users: Vec<_> = (0..places + 5).map(|number| format!("user-{number}")).collect();
-    let all = join_all(users.iter().map(|user| door.knock(user, "wrong"))).await;
+    // Work that waits for the test, so that no place is given back too early.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = Arc::new(std::sync::Mutex::new(held));
+    let running = (0..HashingGate::default_concurrency()).map(|_| {
+        let held = held.clone();
+        door.htpasswd.gate.run(move |_| held.lock().expect("no panic").recv().is_err())
+    });
+    let mut running = Box::pin(join_all(running));
+    assert!(futures_util::poll!(&mut running).is_pending());
+    let users: Vec<_> = (0..HashingGate::DEFAULT_QUEUE + 5).map(|number| format!("user-{number}")).collect();
+    let mut logins = Box::pin(join_all(users.iter().map(|user| door.knock(user, "wrong"))));
+    assert!(futures_util::poll!(&mut logins).is_pending());
+    drop(release);
+    assert!(running.await.into_iter().all(|outcome| outcome == Ok(true)));
+    let all = logins.await;
     assert_eq!(all.iter().filter(|outcome| **outcome == Err(LoginError::Busy)).count(), 5);
     assert_eq!(door.knock("alice", "password").await, Ok(()));
 }
