@@ -23,7 +23,9 @@ struct Quickstart {
 impl Quickstart {
     async fn start(data: &Path, registry: &str, token_server: &str) -> anyhow::Result<Self> {
         let log = std::fs::File::create(data.with_extension("log"))?;
-        let mut command = Command::new(root().join("compose/quickstart"));
+        // A shell cannot catch a Ctrl-C that was ignored when it began, as it is for everything in the background.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT").arg(root().join("compose/quickstart"));
         // What cargo tells a test would make the script's own cargo build everything again.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
