@@ -94,7 +94,7 @@ async fn both_find_the_same_garbage_and_say_so_in_the_same_lines() -> anyhow::Re
     client.push_blob("other", &Blob::new("x/y", "a blob no manifest needs")).await?;
     peer.stop()?;
     let before = trees::files(tree.path())?;
-    for flags in [&["-d"][..], &["--dry-run", "--delete-untagged"], &[], &["-m"]] {
+    for flags in [&["-d"][..], &["--dry-run=true", "--delete-untagged"], &["-m=false"], &["-m"]] {
         let (theirs, ours) = (tempfile::tempdir()?, tempfile::tempdir()?);
         trees::copy(tree.path(), theirs.path())?;
         trees::copy(tree.path(), ours.path())?;

@@ -172,9 +172,9 @@ async fn a_request_that_began_before_sigterm_may_finish() -> anyhow::Result<()> 
             "PATCH {location} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n\
              Content-Length: 6\r\n\r\nabc"
         )?;
-        let mut begun = *b"HTTP/1.1 100 Continue\r\n\r\n";
-        stream.read_exact(&mut begun)?;
-        anyhow::ensure!(begun.starts_with(b"HTTP/1.1 100 "), "the server waits for the rest");
+        let mut line = *b"HTTP/1.1 100 Continue\r\n\r\n";
+        stream.read_exact(&mut line)?;
+        anyhow::ensure!(line.starts_with(b"HTTP/1.1 100 "), "the server waits for the rest");
         let _ = started.send(());
         may_go.recv()?;
         stream.write_all(b"def")?;

@@ -106,6 +106,18 @@ async fn the_words_of_the_protocol_are_names_like_others() -> anyhow::Result<()>
 }
 
 #[tokio::test]
+async fn a_name_whose_slashes_are_escaped_is_the_same_name() -> anyhow::Result<()> {
+    let (odd, image) = (Odd::start().await?, Image::new(1302, 1, 500)?);
+    odd.client.push_image("a/b/c", "tag", &image).await?;
+    for name in ["a%2Fb%2Fc", "a%2fb/c"] {
+        let listed = odd.json(&format!("/v2/{name}/tags/list")).await?;
+        assert_eq!(listed, json!({"name": "a/b/c", "tags": ["tag"]}));
+        odd.client.pull_image(name, "tag", &image).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_repository_below_another_one_shares_nothing_with_it() -> anyhow::Result<()> {
     let odd = Odd::start().await?;
     let (outer, inner) = (Image::new(1302, 1, 500)?, Image::new(1303, 1, 500)?);

@@ -7,7 +7,7 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use shared::server::causes;
 
 use super::{complain, images};
@@ -17,16 +17,31 @@ use crate::domain::collection::report::{Event, Observer};
 #[derive(Debug, Args)]
 pub(super) struct GarbageCollect {
     /// Tell what would be removed, and change nothing.
-    #[arg(short = 'd', long)]
+    #[arg(short = 'd', long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true", hide_default_value = true,
+          value_parser = go_bool, action = ArgAction::Set)]
     dry_run: bool,
     /// Also remove manifests that no tag leads to. What a tagged image consists of and what refers to it stays.
-    #[arg(short = 'm', long)]
+    #[arg(short = 'm', long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true", hide_default_value = true,
+          value_parser = go_bool, action = ArgAction::Set)]
     delete_untagged: bool,
     /// Print nothing but what goes wrong.
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true", hide_default_value = true,
+          value_parser = go_bool, action = ArgAction::Set)]
     quiet: bool,
     /// Settings file, as for serve.
     config: Option<PathBuf>,
+}
+
+/// The words that flags of the distribution registry take, as in `--dry-run=false`.
+fn go_bool(word: &str) -> Result<bool, &'static str> {
+    match word {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("use true or false"),
+    }
 }
 
 /// Removes what no manifest needs.

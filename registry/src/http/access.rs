@@ -229,7 +229,13 @@ pub(super) fn state(request: &HttpRequest) -> &web::Data<RegistryState> {
 }
 
 pub(super) fn repository_name(request: &HttpRequest) -> Result<RepositoryName, ApiError> {
-    RepositoryName::parse(request.match_info().query("name")).map_err(ApiError::NameInvalid)
+    let name = request.match_info().query("name");
+    if name.contains('%') {
+        // Some programs escape the slashes of a name; the framework decodes everything else and leaves them.
+        return RepositoryName::parse(&name.replace("%2F", "/").replace("%2f", "/"))
+            .map_err(ApiError::NameInvalid);
+    }
+    RepositoryName::parse(name).map_err(ApiError::NameInvalid)
 }
 
 /// Users of the password file may do everything; a token may do what it carries.

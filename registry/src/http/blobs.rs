@@ -33,7 +33,7 @@ pub(super) async fn get(
     let digest = digest(&request)?;
     if request.method() == Method::HEAD {
         let stat = state.repositories.stat_blob(caller.name(), &digest).await?;
-        if is_known(&request, &digest) {
+        if is_known(&request, &digest)? {
             return Ok(not_modified(&digest));
         }
         let empty = stream::empty::<Result<web::Bytes, ApiError>>();
@@ -41,7 +41,7 @@ pub(super) async fn get(
         return Ok(describe(StatusCode::OK, &stat).body(SizedStream::new(size, empty)));
     }
     let blob = state.repositories.open_blob(caller.name(), &digest).await?;
-    if is_known(&request, &digest) {
+    if is_known(&request, &digest)? {
         return Ok(not_modified(&digest));
     }
     let size = blob.stat.size;

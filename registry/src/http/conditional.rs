@@ -7,6 +7,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE};
 
+use crate::domain::error::RegistryError;
 use crate::domain::manifests::precondition::{Expected, Precondition, Unmet};
 use crate::oci::digest::Digest;
 
@@ -24,9 +25,13 @@ pub(super) fn precondition(request: &HttpRequest) -> Precondition {
     }
 }
 
-/// Whether the client already has this content.
-pub(super) fn is_known(request: &HttpRequest, digest: &Digest) -> bool {
-    precondition(request).judge(Some(digest)) == Err(Unmet::NoneMatch)
+/// Whether the client already has this content; an error if it wants other content or none.
+pub(super) fn is_known(request: &HttpRequest, digest: &Digest) -> Result<bool, RegistryError> {
+    match precondition(request).judge(Some(digest)) {
+        Ok(()) => Ok(false),
+        Err(Unmet::NoneMatch) => Ok(true),
+        Err(unmet @ Unmet::Match) => Err(RegistryError::PreconditionFailed { unmet }),
+    }
 }
 
 /// Tags without quotes are taken, because clients send them; one that is no digest names nothing that could be here.

@@ -16,7 +16,6 @@ use super::headers::{CONTENT_DIGEST, OCI_SUBJECT, OCI_TAG};
 use super::state::RegistryState;
 use super::{negotiation, parameters, warnings};
 use crate::domain::error::RegistryError;
-use crate::domain::manifests::precondition::Unmet;
 use crate::domain::manifests::{MANIFEST_LIMIT_BYTES, ManifestPush};
 use crate::oci::media_type;
 use crate::oci::reference::{InvalidReference, MAX_TAG_BYTES, Reference, Tag};
@@ -50,15 +49,11 @@ pub(super) async fn get(
         manifest = state.repositories.get_default_child(caller.name(), tag, &manifest).await?;
     }
     let digest = &manifest.digest;
-    match conditional::precondition(&request).judge(Some(digest)) {
-        Ok(()) => {}
-        Err(Unmet::NoneMatch) => {
-            return Ok(HttpResponse::NotModified()
-                .insert_header((ETAG, entity_tag(digest)))
-                .insert_header((CONTENT_DIGEST, digest.to_string()))
-                .finish());
-        }
-        Err(unmet @ Unmet::Match) => return Err(RegistryError::PreconditionFailed { unmet }.into()),
+    if conditional::is_known(&request, digest)? {
+        return Ok(HttpResponse::NotModified()
+            .insert_header((ETAG, entity_tag(digest)))
+            .insert_header((CONTENT_DIGEST, digest.to_string()))
+            .finish());
     }
     let mut response = HttpResponse::Ok();
     response

@@ -5,6 +5,8 @@
 use serde::Deserialize;
 use shared::server::settings::{Key, Kind};
 
+use super::findings::Findings;
+
 pub(super) const KEYS: &[Key] = &[
     Key::new("catalog.maxentries", Kind::Scalar, "1000", "Most repositories in one page of the catalogue."),
     Key::new("tags.maxtags", Kind::Scalar, "1000", "Most tags in one page, when a page size is asked for."),
@@ -28,7 +30,10 @@ pub(crate) struct LimitSettings {
 }
 
 impl LimitSettings {
-    pub(super) fn parse(catalog: &RawCatalog, tags: &RawTags) -> Self {
+    pub(super) fn parse(catalog: &RawCatalog, tags: &RawTags, findings: &mut Findings) -> Self {
+        if tags.maxtags < 0 {
+            findings.refuse(format!("`tags.maxtags` is {}; it cannot be negative", tags.maxtags));
+        }
         Self { catalog_max_entries: limit(catalog.maxentries), tags_max_entries: limit(tags.maxtags) }
     }
 }

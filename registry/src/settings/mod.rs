@@ -175,7 +175,7 @@ impl RegistrySettings {
                 "`auth.token.autoredirectpath` is `{path}`, where `http.prefix` puts the protocol; choose another path"
             ));
         }
-        let limits = LimitSettings::parse(&raw.catalog, &raw.tags);
+        let limits = LimitSettings::parse(&raw.catalog, &raw.tags, findings);
         let health = raw.health.parse(findings);
         let (urls, children) = raw.validation.parse(loaded, findings);
         let manifests = ManifestRules { urls, children, classes: raw.policy.parse(findings) };

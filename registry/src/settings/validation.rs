@@ -129,7 +129,7 @@ fn patterns(list: &str, patterns: &[String], findings: &mut Findings) -> RegexSe
 impl RawIndexes {
     fn parse(self, findings: &mut Findings) -> RequiredChildren {
         const KEY: &str = "validation.manifests.indexes";
-        match self.platforms.as_str() {
+        match self.platforms.to_ascii_lowercase().as_str() {
             "" | "all" => RequiredChildren::All,
             "none" => RequiredChildren::None,
             // As there, an empty list means every platform.

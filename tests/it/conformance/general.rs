@@ -7,7 +7,7 @@ use harness::client::{OciClient, Request, uploads};
 use harness::images::{Image, OCI_INDEX};
 use harness::stack::{Stack, StackOptions};
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, IF_NONE_MATCH};
+use reqwest::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use serde_json::json;
 
 use super::{Case, Mode, artifact_of, as_manifest, delete, empty_config, head, in_every_mode, post, put};
@@ -82,6 +82,12 @@ async fn g_3_where_the_specification_is_silent_http_decides() -> anyhow::Result<
             case.send(&get().header(IF_NONE_MATCH, format!("\"other\", {tag}"))).await?.expect(304)?;
         assert!(known.body.is_empty() && known.needs_header("etag")? == tag, "{known}");
         case.send(&get().header(IF_NONE_MATCH, "\"other\"")).await?.expect(200)?;
+        // And what the client does not want is not sent.
+        let blob = || Request::get(format!("/v2/{name}/blobs/{}", image.config.digest));
+        for (wanted, status) in [(format!("\"{}\"", image.config.digest), 200), ("\"other\"".into(), 412)] {
+            case.send(&blob().header(IF_MATCH, wanted)).await?.expect(status)?;
+        }
+        case.send(&get().header(IF_MATCH, "\"other\"")).await?.expect(412)?;
         // An answer to HEAD is that to GET without its body.
         let answer = case.send(&head(format!("/v2/{name}/manifests/absent"))).await?.expect(404)?;
         assert!(answer.body.is_empty(), "{answer}");

@@ -76,6 +76,8 @@ impl Users {
                 continue;
             }
             let (name, hash) = content.split_once(':').ok_or(line)?;
+            // Further fields are comments.
+            let hash = hash.split(':').next().unwrap_or_default();
             let hash = StoredHash::parse(hash).filter(|_| !name.is_empty());
             if hash.is_none() {
                 users.useless_lines.push(line);
@@ -125,7 +127,7 @@ mod tests {
             (HASH.replace("$05$", "$17$"), true),
             (HASH.replace("$05$", "$18$"), false),
             (HASH.replace("$05$", "$99$"), false),
-            (format!("{HASH}:comment"), false),
+            (format!("{HASH}:comment"), true),
             (HASH[..59].to_owned(), false),
             ("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=".into(), false),
             ("$apr1$lZL6V/ci$eIMz/iKDkbtys/uU7LEK00".into(), false),

@@ -100,7 +100,16 @@ fn minimum(text: &str, findings: &mut Findings) -> TlsVersion {
 fn suites(names: &[String], minimum: TlsVersion, findings: &mut Findings) -> Option<CipherSuites> {
     let (older, newest): (Vec<_>, Vec<_>) = names.iter().cloned().partition(|name| name.contains("_WITH_"));
     if minimum == TlsVersion::Tls12 {
-        return findings.take(CipherSuites::parse(names));
+        let (weak, safe): (Vec<_>, Vec<_>) = names.iter().cloned().partition(|name| is_weak(name));
+        // With none that is left, the list would mean another thing.
+        if weak.is_empty() || safe.is_empty() {
+            return findings.take(CipherSuites::parse(names));
+        }
+        findings.warn(format!(
+            "`http.tls.ciphersuites` lists {}, which is not safe and not offered here",
+            weak.join(", ")
+        ));
+        return findings.take(CipherSuites::parse(&safe));
     }
     if !older.is_empty() {
         findings.warn(format!(
@@ -109,6 +118,12 @@ fn suites(names: &[String], minimum: TlsVersion, findings: &mut Findings) -> Opt
         ));
     }
     findings.take(CipherSuites::parse(&newest))
+}
+
+/// Suites without authenticated encryption or without forward secrecy, which the distribution registry may offer.
+fn is_weak(name: &str) -> bool {
+    name.starts_with("TLS_RSA_WITH_")
+        || (name.starts_with("TLS_") && ["_CBC_", "_RC4_"].iter().any(|part| name.contains(part)))
 }
 
 fn clients(authorities: Vec<PathBuf>, word: &str, findings: &mut Findings) -> Option<ClientCertificates> {
@@ -158,6 +173,10 @@ mod tests {
         assert_eq!(tls.expect("served").minimum, TlsVersion::Tls12);
         assert!(findings.warnings[0].contains("TLS 1.2"));
         assert!(parse(&[WEAK]).1.problems[0].contains(WEAK.1));
+        let safe = ("ciphersuites", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256");
+        let (tls, findings) = parse(&[WEAK, safe]);
+        assert!(tls.is_some() && findings.warnings[0].contains(WEAK.1), "{findings:?}");
+        assert_eq!(parse(&[safe, ("ciphersuites", "TLS_ECDHE_RSA_WITH_A_SLIP")]).1.problems.len(), 1);
         let (tls, findings) = parse(&[("minimumtls", "tls1.3"), WEAK]);
         assert_eq!(tls.expect("served").minimum, TlsVersion::Tls13);
         assert!(findings.warnings[0].contains(WEAK.1) && findings.problems.is_empty(), "{findings:?}");

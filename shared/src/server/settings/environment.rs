@@ -4,15 +4,16 @@
 //! keys that contain an underscore and sections with a second name. Variables are applied in the order of their
 //! names, which makes a choice (`REGISTRY_STORAGE=filesystem`) come before its details
 //! (`REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=…`). List items are numbered (`…_CLIENTCAS_0`), also those that are
-//! sections; lists, maps and sections may also be given as YAML, and a single text is a list of one.
+//! sections; lists, maps and sections may also be given as YAML, in any style, and a single text is a list of one.
+//! Quotes around a value are not part of it, as in a file.
 //!
 //! *Invariant:* a variable that fits no key is a warning and changes nothing: orchestrators put variables such as
-//! `REGISTRY_PORT` into every container.
+//! `REGISTRY_PORT` into every container. So does an empty one, which is how compose files leave a variable unset.
 
 use config::{Value, ValueKind};
 
 use super::tree::{self, Tree};
-use super::{Key, Kind, Schema};
+use super::{Key, Kind, Schema, yaml};
 
 pub(super) fn apply(
     schema: &Schema,
@@ -24,6 +25,10 @@ pub(super) fn apply(
     environment.sort();
     for (name, text) in environment {
         let Some(rest) = name.strip_prefix(schema.env_prefix) else { continue };
+        if text.trim().is_empty() {
+            warnings.push(format!("environment variable {name} is empty and has no effect"));
+            continue;
+        }
         let parts = with_first_names(schema, rest.split('_').map(str::to_ascii_lowercase).collect());
         let variable = Variable { text: &text, origin: &format!("environment variable {name}") };
         match variable.apply(schema, tree, &parts) {
@@ -59,7 +64,7 @@ impl Variable<'_> {
             let pattern = tree::segments(key.path);
             if let Some((path, [])) = file_variant(schema, key, pattern.clone(), parts) {
                 reach_items(tree, &path, self.origin)?;
-                tree.set(&path, ValueKind::String(self.text.to_owned()), self.origin);
+                tree.set(&path, self.scalar(), self.origin);
                 return Ok(Outcome::Set);
             }
             for (path, rest) in spellings(schema, &pattern, parts) {
@@ -81,7 +86,7 @@ impl Variable<'_> {
         rest: &[String],
     ) -> Option<Result<Outcome, String>> {
         let kind = match (key.kind, rest) {
-            (Kind::Scalar | Kind::Secret, []) => ValueKind::String(self.text.to_owned()),
+            (Kind::Scalar | Kind::Secret, []) => self.scalar(),
             (Kind::List, []) => self.list(),
             (Kind::List, [number]) => {
                 let Some(number) = tree::item_number(number) else {
@@ -94,7 +99,7 @@ impl Variable<'_> {
                     return Some(Err(problem));
                 }
                 path.push(number.to_string());
-                ValueKind::String(self.text.to_owned())
+                self.scalar()
             }
             (Kind::Map | Kind::SecretMap, []) => match self.yaml().kind {
                 kind @ ValueKind::Table(_) => kind,
@@ -124,7 +129,7 @@ impl Variable<'_> {
             tree.set(path, kind, self.origin);
         } else {
             let mut chosen = path.to_vec();
-            chosen.push(self.text.to_owned());
+            chosen.push(self.word());
             let chosen = with_first_names(schema, chosen);
             tree.replace_section(path, &chosen[path.len()], self.origin);
         }
@@ -138,7 +143,9 @@ impl Variable<'_> {
         tree: &mut Tree,
         parts: &[String],
     ) -> Result<Outcome, String> {
-        let value = self.yaml();
+        // What is no YAML is nothing, and may have been meant to guard something.
+        let parsed = yaml::parse(self.text).map(|document| document.kind);
+        let value = Value::from(parsed.clone().unwrap_or(ValueKind::Nil));
         let is_switch =
             value.clone().into_bool().unwrap_or(false) && !matches!(value.kind, ValueKind::I64(_));
         for key in schema.rows() {
@@ -152,6 +159,9 @@ impl Variable<'_> {
                 };
                 let mut named = spellings(schema, &pattern[..length], parts).into_iter();
                 let Some((path, _)) = named.find(|(_, rest)| rest.is_empty()) else { continue };
+                if let Err(problem) = &parsed {
+                    return Err(format!("a section is given as YAML, and this is none: {problem}"));
+                }
                 if is_switch {
                     // No orchestrator says that, and whoever does wants something.
                     return Err(format!("a section is not switched on; set {}", schema.variable(key)));
@@ -170,11 +180,28 @@ impl Variable<'_> {
         tree::parse_yaml(self.text, self.origin)
     }
 
+    fn scalar(&self) -> ValueKind {
+        ValueKind::String(self.word())
+    }
+
+    /// The text without quotes and comments. A secret may look like YAML that means something else and stays as it is.
+    fn word(&self) -> String {
+        let text = self.text.trim();
+        if text.contains('\n') || text.starts_with(['!', '&', '|', '>']) {
+            return self.text.to_owned();
+        }
+        match yaml::parse(text).map(|document| document.kind) {
+            Ok(ValueKind::String(word)) => word,
+            Ok(ValueKind::Boolean(_) | ValueKind::I64(_)) => text.to_owned(),
+            _ => self.text.to_owned(),
+        }
+    }
+
     fn list(&self) -> ValueKind {
         match self.yaml().kind {
             kind @ ValueKind::Array(_) => kind,
             ValueKind::Nil => ValueKind::Array(Vec::new()),
-            _ => ValueKind::Array(vec![ValueKind::String(self.text.to_owned()).into()]),
+            _ => ValueKind::Array(vec![self.scalar().into()]),
         }
     }
 }

@@ -10,21 +10,26 @@
 
 mod environment;
 
+mod file;
+
 mod report;
 
 mod states;
 
 mod tree;
 
+mod yaml;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use config::{Config, FileFormat, Map, Source, Value, ValueKind};
+use config::{Config, Map, Source, Value, ValueKind};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use file::Contents;
 use tree::Tree;
 
 /// What a key holds.
@@ -188,12 +193,15 @@ impl Schema {
         file: Option<&Path>,
         environment: Vec<(String, String)>,
     ) -> Result<Loaded, SettingsError> {
-        let (mut tree, mut mentioned) = match file {
-            Some(path) => read_yaml(path)?,
-            None => (Tree::default(), Vec::new()),
-        };
+        let Contents { mut tree, mut mentioned, repeated } =
+            file.map(file::read).transpose()?.unwrap_or_default();
         let mut warnings = Vec::new();
         let mut problems = Vec::new();
+        let repeated = repeated.iter().map(|path| format!("`{path}` is written twice; the last one counts"));
+        match self.unknown {
+            UnknownKeys::Warn => warnings.extend(repeated),
+            UnknownKeys::Refuse => problems.extend(repeated),
+        }
         self.expand_selectors(&mut tree);
         self.replace_synonyms(&mut tree, &mut problems);
         environment::apply(self, &mut tree, environment, &mut warnings, &mut problems);
@@ -359,17 +367,6 @@ fn is_file_variant(pattern: &str, path: &[String]) -> bool {
 }
 
 /// The tree of a file, and all its paths with those of empty sections.
-fn read_yaml(path: &Path) -> Result<(Tree, Vec<Vec<String>>), SettingsError> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;
-    let origin = path.display().to_string();
-    let parsed = config::File::from_str(&text, FileFormat::Yaml).collect();
-    let map = parsed
-        .map_err(|error| SettingsError::Syntax { path: path.to_owned(), message: error.to_string() })?;
-    let mentioned = Tree::with_empty_sections(map.clone()).leaves();
-    Ok((Tree::new(map, &origin), mentioned))
-}
-
 fn names_below<'a>(paths: &'a [Vec<String>], section: &str) -> BTreeSet<&'a str> {
     let section = tree::segments(section);
     let below = paths.iter().filter(|path| path.starts_with(&section));

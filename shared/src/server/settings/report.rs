@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use config::{Value, ValueKind};
+use url::Url;
 
 use super::{DEFAULT_ORIGIN, Key, Kind, Loaded, Schema, State, tree};
 
@@ -126,10 +127,24 @@ fn shown(value: &Value) -> String {
     match &value.kind {
         ValueKind::Array(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
         ValueKind::Table(_) => "{}".to_owned(),
+        ValueKind::String(text) if text.contains("://") => without_secrets(text),
         ValueKind::String(text) => tree::parse_yaml(text, "")
             .clone()
             .into_string()
             .map_or_else(|_| format!("{text:?}"), |_| text.clone()),
         kind => kind.to_string(),
     }
+}
+
+/// A URL may hold a password, or a token in its query.
+fn without_secrets(text: &str) -> String {
+    let Ok(mut url) = Url::parse(text) else { return "[redacted]".to_owned() };
+    if url.username().is_empty() && url.password().is_none() && url.query().is_none() {
+        return text.to_owned();
+    }
+    // Only URLs without a host refuse that, and they have neither.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    format!("{url} [without user, password and query]")
 }

@@ -2,7 +2,9 @@
 //!
 //! *Invariant:* a null in a file is the same as an absent key, and every value names its origin.
 
-use config::{FileFormat, Map, Source as _, Value, ValueKind};
+use config::{Map, Value, ValueKind};
+
+use super::yaml;
 
 /// Stands in a pattern for the number of an item, as `*` does for any name.
 pub(super) const ITEM: &str = "[]";
@@ -29,10 +31,9 @@ const MAX_LIST_ITEMS: usize = 1000;
 
 /// Reads one YAML value; a text that is not YAML stays the text it is.
 pub(super) fn parse_yaml(text: &str, origin: &str) -> Value {
-    let document = format!("value: {text}\n");
-    let parsed = config::File::from_str(&document, FileFormat::Yaml).collect().ok();
-    let kind = parsed.and_then(|mut map| map.remove("value")).map(|value| value.kind);
-    with_origin(Value::from(kind.unwrap_or_else(|| ValueKind::String(text.to_owned()))), origin)
+    let kind =
+        yaml::parse(text).map_or_else(|_| ValueKind::String(text.to_owned()), |document| document.kind);
+    with_origin(Value::from(kind), origin)
 }
 
 /// A tree of settings.
