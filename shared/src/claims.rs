@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 use crate::access::{Access, ResourceActions};
 use crate::action::Action;
+use crate::limits::Limits;
+use crate::repository_name::RepositoryName;
 use crate::scope::{Resource, Scope};
 
 /// The body of a token.
@@ -73,9 +75,17 @@ pub struct PortcullisClaim {
     /// What was asked for and refused, so that the registry can say so instead of asking for another token.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refusal>,
+    /// What `push` and `delete` of the claim `access` mean less than everything for, each repository once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Limits>,
 }
 
 impl PortcullisClaim {
+    /// How the rights on a repository are limited, if they are.
+    pub fn limits_of(&self, repository: &RepositoryName) -> Option<&Limits> {
+        self.limits.iter().find(|limits| limits.repository == *repository)
+    }
+
     /// The reason for which `action` on `resource` was refused, if it was asked for.
     pub fn refusal(&self, resource: &Resource, action: Action) -> Option<RefusalReason> {
         self.refused

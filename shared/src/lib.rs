@@ -8,7 +8,7 @@
 //!
 //! *Invariant:* whatever reaches the wire is ordered; no hash map is used in this crate.
 //!
-//! Reading order: names and actions, what a client asks for (scope), what a token carries (access, claims), how a
+//! Reading order: names and actions, what a client asks for (scope), what a token carries (access, limits over globs, claims), how a
 //! registry asks for a token (challenge) or a password (basic), how signatures are checked (key set), how refusals
 //! look (error body).
 
@@ -19,6 +19,10 @@ pub mod action;
 pub mod scope;
 
 pub mod access;
+
+pub mod glob;
+
+pub mod limits;
 
 pub mod claims;
 

@@ -22,6 +22,8 @@ mod refresh_tokens;
 
 mod account;
 
+mod rights;
+
 mod audit;
 
 mod commands;
@@ -53,6 +55,8 @@ mod blobs;
 mod manifests;
 
 mod manifest_rules;
+
+mod tag_limits;
 
 mod referrers;
 mod repository_delete;

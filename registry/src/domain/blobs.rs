@@ -5,9 +5,11 @@
 
 use std::ops::Range;
 
+use shared::limits::Limits;
 use shared::repository_name::RepositoryName;
 
 use super::error::RegistryError;
+use super::limits::check_deletion_by_digest;
 use super::{Repositories, links, to_the_end};
 use crate::oci::digest::Digest;
 use crate::storage::error::StorageError;
@@ -90,12 +92,15 @@ impl Repositories {
         }
     }
 
-    /// Takes a blob out of a repository. The bytes stay for others, and other digests of it stay linked.
+    /// Takes a blob out of a repository, if `limits` let it. The bytes stay for others, and other digests of it stay
+    /// linked.
     pub async fn delete_blob(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
+        limits: Option<&Limits>,
     ) -> Result<(), RegistryError> {
+        limits.map_or(Ok(()), check_deletion_by_digest)?;
         if self.storage.remove(&layout::layer_link(repository, digest), Durability::Synced).await? {
             Ok(())
         } else {
@@ -173,7 +178,7 @@ mod tests {
         assert_eq!(mount(digest.clone(), "source").await.map(|stat| stat.size), Some(7));
         assert!(is_there(&tree, "target", &digest).await);
         // Both have it now, and neither depends on the other.
-        tree.repositories.delete_blob(&name("source"), &digest).await.expect("deleted");
+        tree.repositories.delete_blob(&name("source"), &digest, None).await.expect("deleted");
         assert!(is_there(&tree, "target", &digest).await);
     }
 
@@ -181,10 +186,10 @@ mod tests {
     async fn deleting_takes_the_link_and_leaves_the_bytes() {
         let tree = Tree::new();
         let digest = tree.push_blob(&name("a"), b"content").await;
-        tree.repositories.delete_blob(&name("a"), &digest).await.expect("deleted");
+        tree.repositories.delete_blob(&name("a"), &digest, None).await.expect("deleted");
         assert!(!is_there(&tree, "a", &digest).await);
         assert!(tree.storage_exists(&layout::blob(&digest)));
-        let again = tree.repositories.delete_blob(&name("a"), &digest).await;
+        let again = tree.repositories.delete_blob(&name("a"), &digest, None).await;
         assert!(matches!(again, Err(RegistryError::BlobUnknown { .. })));
         tree.push_blob(&name("a"), b"content").await;
         assert!(is_there(&tree, "a", &digest).await);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use shared::repository_name::RepositoryName;
 
+use super::limits::BeyondLimits;
 use super::manifests::precondition::Unmet;
 use super::upload_id::UploadId;
 use crate::oci::digest::Digest;
@@ -99,6 +100,9 @@ pub enum RegistryError {
         /// The media type of its configuration.
         config: String,
     },
+    /// Whoever calls may not do it; nothing was changed.
+    #[error("you may not {0}")]
+    BeyondLimits(#[from] BeyondLimits),
     /// The state is not what the request demands; nothing was changed.
     #[error("the condition of the request does not hold: {}", match unmet {
         Unmet::Match => "what is there is not what If-Match names",

@@ -1,4 +1,5 @@
-//! The operations of a registry on its repositories; knows storage, not HTTP, and asks nobody for permission.
+//! The operations of a registry on its repositories; knows storage, not HTTP, and asks nobody for permission: whoever
+//! calls has it, and says how it is limited.
 //!
 //! *Invariant:* content is verified before it can be seen, and what an operation has answered `Ok` for survives loss
 //! of power; every operation can die between any two of its writes and be repeated.
@@ -6,8 +7,8 @@
 //! Reading order: [`blobs`]; an upload session is named by [`upload_id`], kept by [`upload_session`], fed by
 //! `upload_writer` and hashed with the help of `hash_states`, [`uploads`] are the operations on it, [`upload_purging`]
 //! ends those nobody finishes; [`manifests`], [`referrers`], [`tags`] and [`catalog`] build on `links`, which reads and
-//! writes the small files that say what belongs where; [`deletion`] ends a repository as a whole; [`collection`]
-//! removes what nothing needs any more; [`error`] is how all of them refuse.
+//! writes the small files that say what belongs where; [`limits`] are what a caller may not do with them; [`deletion`]
+//! ends a repository as a whole; [`collection`] removes what nothing needs any more; [`error`] is how all refuse.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub mod referrers;
 pub mod tags;
 
 pub mod catalog;
+
+pub mod limits;
 
 pub mod deletion;
 

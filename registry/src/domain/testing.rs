@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use ring::rand::SystemRandom;
 use shared::clock::ManualClock;
+use shared::limits::Limits;
 use shared::repository_name::RepositoryName;
 use tempfile::TempDir;
 
@@ -141,7 +142,7 @@ impl Tree {
         let reference =
             tag.map_or_else(|| Reference::Digest(digest.clone()), |tag| Reference::Tag(tag.clone()));
         let push = ManifestPush::new(reference, media_type, manifest);
-        let put = self.repositories.put_manifest(repository, push).await;
+        let put = self.repositories.put_manifest(repository, push, None).await;
         assert_eq!(put.expect("accepted").digest, digest);
         digest
     }
@@ -159,6 +160,12 @@ pub(crate) fn name(text: &str) -> RepositoryName {
 
 pub(crate) fn tag(text: &str) -> Tag {
     Tag::parse(text).expect("a tag")
+}
+
+/// Limits on a repository, as a token spells them.
+pub(crate) fn limits(repository: &str, mut rest: serde_json::Value) -> Limits {
+    rest["name"] = repository.into();
+    serde_json::from_value(rest).expect("limits")
 }
 
 /// A body that arrives in these chunks.

@@ -6,7 +6,8 @@
 //! clients learn to widen a token. The answer never depends on whether the repository exists.
 //!
 //! *Invariant:* an [`Authorized`] has no constructor outside this folder's access modules, so a handler that has one
-//! was allowed its action on exactly that repository.
+//! was allowed its action on exactly that repository, within [`limits`](Authorized::limits) that every operation of the
+//! domain to which they matter demands.
 //!
 //! Spec: RFC 6750 §3.1; distribution, "Token Authentication Specification".
 
@@ -19,6 +20,7 @@ use futures_util::future::LocalBoxFuture;
 use shared::action::Action;
 use shared::challenge::ChallengeError;
 use shared::claims::RefusalReason;
+use shared::limits::Limits;
 use shared::repository_name::RepositoryName;
 use shared::scope::{Resource, Scope, ScopeList};
 
@@ -28,6 +30,7 @@ use super::caller::Caller;
 use super::error::ApiError;
 use super::state::{Auth, RegistryState, TokenAuth};
 use crate::auth::verifier::{Profile, VerifiedToken};
+use crate::domain::error::RegistryError;
 
 /// A kind of right on a repository.
 pub(crate) trait Right: 'static {
@@ -81,6 +84,24 @@ impl<R: Right> Authorized<R> {
     /// Who it was allowed to.
     pub(super) fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// What of the right was allowed, where that is not everything.
+    pub(super) fn limits(&self) -> Option<&Limits> {
+        match &self.caller {
+            Caller::Bearer(token) => token.portcullis.as_ref()?.limits_of(&self.name),
+            Caller::Anybody | Caller::User(_) => None,
+        }
+    }
+
+    /// What this caller is told of an error: of what is beyond its limits, that it is so for this user.
+    pub(super) fn refusal(&self, error: RegistryError) -> ApiError {
+        match (&self.caller, error) {
+            (Caller::Bearer(token), RegistryError::BeyondLimits(act)) if !token.subject.is_empty() => {
+                ApiError::Denied(format!("{} may not {act}", token.subject))
+            }
+            (_, error) => error.into(),
+        }
     }
 }
 

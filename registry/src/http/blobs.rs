@@ -70,7 +70,8 @@ pub(super) async fn delete(
     if !state.delete_enabled {
         return Err(ApiError::DeleteDisabled);
     }
-    state.repositories.delete_blob(caller.name(), &digest).await?;
+    let deleted = state.repositories.delete_blob(caller.name(), &digest, caller.limits()).await;
+    deleted.map_err(|error| caller.refusal(error))?;
     Ok(HttpResponse::Accepted().insert_header((CONTENT_LENGTH, "0")).finish())
 }
 

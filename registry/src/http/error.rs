@@ -208,7 +208,9 @@ fn registry_answer(error: &RegistryError) -> Answer {
             ),
             header: None,
         },
-        RegistryError::ClassNotTaken { .. } => Answer::new(S::FORBIDDEN, ErrorCode::Denied, text()),
+        RegistryError::ClassNotTaken { .. } | RegistryError::BeyondLimits(_) => {
+            Answer::new(S::FORBIDDEN, ErrorCode::Denied, text())
+        }
         // No code of the specification says it; the status does.
         RegistryError::PreconditionFailed { .. } => {
             Answer::new(S::PRECONDITION_FAILED, ErrorCode::ManifestInvalid, text())

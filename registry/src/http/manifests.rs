@@ -92,7 +92,8 @@ pub(super) async fn put(
         precondition: conditional::precondition(&request),
         ..ManifestPush::new(reference, content_type.unwrap_or_default(), body.bytes.clone())
     };
-    let pushed = state.repositories.put_manifest(caller.name(), push).await?;
+    let pushed = state.repositories.put_manifest(caller.name(), push, caller.limits()).await;
+    let pushed = pushed.map_err(|error| caller.refusal(error))?;
     let path = format!("/v2/{}/manifests/{}", caller.name(), pushed.digest);
     let mut response = HttpResponse::Created();
     response
@@ -140,11 +141,13 @@ pub(super) async fn delete(
         return Err(ApiError::DeleteDisabled);
     }
     let precondition = conditional::precondition(&request);
-    match reference {
+    let (name, limits) = (caller.name(), caller.limits());
+    let deleted = match reference {
         Reference::Digest(digest) => {
-            state.repositories.delete_manifest(caller.name(), &digest, precondition).await?;
+            state.repositories.delete_manifest(name, &digest, precondition, limits).await.map(drop)
         }
-        Reference::Tag(tag) => state.repositories.delete_tag(caller.name(), &tag, precondition).await?,
-    }
+        Reference::Tag(tag) => state.repositories.delete_tag(name, &tag, precondition, limits).await,
+    };
+    deleted.map_err(|error| caller.refusal(error))?;
     Ok(HttpResponse::Accepted().insert_header((CONTENT_LENGTH, "0")).finish())
 }

@@ -2,6 +2,7 @@
 //!
 //! *Invariant:* no secret is ever an argument: arguments are seen by everybody on the machine and kept in histories.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -18,7 +19,8 @@ Exit codes:
   0  done
   1  it failed, or check-config found a problem; the sentence says what
   2  wrong usage, or it would have to ask and there is no terminal to ask on
-  3  nothing was done, because what was named does not exist or exists already";
+  3  nothing was done, because what was named does not exist or exists already
+  4  a question of `explain` or `who-can`, where 0 and 1 are answers, could not be answered";
 
 /// Holds users, teams and rights, and issues tokens for container registries.
 #[derive(Debug, Parser)]
@@ -51,6 +53,20 @@ pub enum Command {
     /// Rights on repositories: add, list, remove
     #[command(subcommand)]
     Grant(GrantCommand),
+    /// Say whether somebody may do something, and which rights decide it; exit with 0 if so and 1 if not
+    Explain {
+        /// user:NAME, team:NAME, everyone or authenticated
+        subject: String,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        question: QuestionArguments,
+    },
+    /// List everybody who may do something; exit with 0 if there is anybody and 1 if not
+    WhoCan {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        question: QuestionArguments,
+    },
     /// The key that signs tokens
     #[command(subcommand)]
     Key(KeyCommand),
@@ -134,44 +150,91 @@ pub enum TeamCommand {
 /// About members of teams.
 #[derive(Debug, Subcommand)]
 pub enum MemberCommand {
-    /// Add a user to a team
+    /// Add a user to a team, or a team whose members then are members here too
     Add {
         /// Which team
         team: String,
-        /// Which user
-        user: String,
+        /// A user, or team:NAME
+        member: String,
     },
-    /// Remove a user from a team
+    /// Remove a user or a team from a team
     Remove {
         /// Which team
         team: String,
-        /// Which user
-        user: String,
+        /// A user, or team:NAME
+        member: String,
         #[command(flatten)]
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         confirmation: Confirmation,
     },
 }
 
-/// A right as it is typed.
+/// A right as it is typed: `SUBJECT ROLE PATTERN`, or `SUBJECT --actions … PATTERN`.
 #[derive(Clone, Debug, Args)]
 pub struct GrantArguments {
     /// user:NAME, team:NAME, everyone (with or without a login) or authenticated
     pub subject: String,
-    /// viewer (pull), writer (and push), maintainer (and delete) or owner (everything)
-    pub role: String,
-    /// 'a/b' one repository, 'a/b/**' it and all below, '**' all, or a glob such as 'a/*-dev'
-    pub pattern: String,
+    /// A role (not with --actions): viewer (pull), signer (and attach signatures), publisher (and push new tags),
+    /// writer (and move tags), maintainer (and delete) or owner (everything); then a pattern: 'a/b' one repository,
+    /// 'a/b/**' it and all below, '**' all, a glob such as 'a/*-dev', '${user}/**' for everybody's own
+    #[arg(required = true, num_args = 1..=2, value_names = ["ROLE", "PATTERN"])]
+    pub what: Vec<String>,
+    /// Instead of a role: pull, push, delete, repository-delete, *, or attach, push-digest, tag-create, tag-update,
+    /// tag-delete, manifest-delete, with commas between them
+    #[arg(long, value_name = "LIST")]
+    pub actions: Option<String>,
+    /// Take the actions away, whatever else gives them
+    #[arg(long, requires = "actions")]
+    pub deny: bool,
+    /// Only for tags that fit, such as 'pr-*'
+    #[arg(long, value_name = "PATTERN")]
+    pub tags: Option<String>,
+}
+
+/// What is asked about.
+#[derive(Clone, Debug, Args)]
+pub struct QuestionArguments {
+    /// pull, push, delete, repository-delete, *, or a part of push or delete such as tag-update
+    pub action: String,
+    /// A repository, or one of its tags: platform/app:v1
+    pub place: String,
+    /// As for a client with this address; without it, as for one whose address is in no network that is named
+    #[arg(long)]
+    pub address: Option<IpAddr>,
+}
+
+/// When and from where a right counts, and why it was given.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConditionArguments {
+    /// When it begins: a time such as 2027-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// When it ends: a time, or how long from now, such as 30d
+    #[arg(long, value_name = "TIME")]
+    pub expires: Option<String>,
+    /// Only for clients with an address in this network; may be repeated
+    #[arg(long, value_name = "NETWORK")]
+    pub network: Vec<String>,
+    /// Why, for whoever reads the list later
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
 }
 
 /// About rights.
 #[derive(Debug, Subcommand)]
 pub enum GrantCommand {
-    /// Give a right
-    Add(GrantArguments),
+    /// Give a right, or deny one
+    Add {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        grant: GrantArguments,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        conditions: ConditionArguments,
+    },
     /// List all rights
     List,
-    /// Take a right away; tokens that carry it live on for some minutes
+    /// Take away what was added with the same words; tokens that carry it live on for some minutes
     Remove {
         #[command(flatten)]
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
@@ -221,6 +284,11 @@ mod tests {
             "token-server team member add platform alice",
             "token-server grant add team:platform writer platform/**",
             "token-server grant remove everyone viewer public/** -y",
+            "token-server grant add user:ann --deny --actions push platform/frozen/**",
+            "token-server grant add user:ben writer platform/app --tags pr-* --expires 30d",
+            "token-server team member add platform team:core",
+            "token-server explain user:ann push platform/app:v1 --address 192.0.2.1",
+            "token-server who-can push platform/app",
             "token-server key export --format pem",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_ok(), "{line}");

@@ -1,6 +1,6 @@
 //! How a command that did not do its work ends.
 //!
-//! *Invariant:* the exit code says who can help: 1 whoever runs the server, 2 whoever typed the command, 3 nobody
+//! *Invariant:* the exit code says who can help: 1 or 4 whoever runs the server, 2 whoever typed the command, 3 nobody
 //! needs to.
 
 use shared::server::causes;
@@ -11,6 +11,9 @@ use crate::domain::error::TokenServerError;
 
 /// The exit code for wrong usage, as is customary.
 pub const USAGE: u8 = 2;
+
+/// The exit code for a question that failed, where 1 is an answer.
+const UNANSWERED: u8 = 4;
 
 /// Why a command did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,9 @@ pub enum CliError {
     /// Reading or writing failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// A question whose answers are the codes 0 and 1 could not be answered.
+    #[error("{0}")]
+    Unanswered(Box<CliError>),
 }
 
 impl CliError {
@@ -44,6 +50,10 @@ impl CliError {
         match self {
             Self::CannotAsk(_) | Self::Usage(_) => USAGE,
             Self::Domain(error) | Self::Start(StartError::Domain(error)) => domain_code(error),
+            Self::Unanswered(error) => match error.exit_code() {
+                1 => UNANSWERED,
+                code => code,
+            },
             Self::Declined | Self::Settings(_) | Self::Start(_) | Self::Io(_) => 1,
         }
     }
@@ -53,7 +63,11 @@ fn domain_code(error: &TokenServerError) -> u8 {
     use TokenServerError as E;
     match error {
         E::NotFound { .. } | E::AlreadyThere { .. } => 3,
-        E::InvalidPassword(_) | E::InvalidName(_) | E::InvalidPattern(_) | E::InvalidSubject(_) => USAGE,
+        E::InvalidPassword(_)
+        | E::InvalidName(_)
+        | E::InvalidPattern(_)
+        | E::InvalidSubject(_)
+        | E::InvalidQuestion(_) => USAGE,
         _ => 1,
     }
 }

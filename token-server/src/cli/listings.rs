@@ -3,6 +3,7 @@
 //! *Invariant:* one row is one line, and columns stay where they are, so that the usual tools can cut them.
 
 use comfy_table::{Table, presets};
+use shared::limits::TagPattern;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -11,6 +12,9 @@ use crate::db::grants::GrantSummary;
 use crate::db::principals;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
+use crate::domain::explanation::{Capable, Explanation, Question};
+use crate::domain::grant::{Conditions, Effect, NotNow};
+use crate::domain::grant_subject::GrantSubject;
 
 const TIME: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]Z");
 
@@ -49,13 +53,90 @@ pub(super) fn teams(teams: &[TeamSummary]) -> String {
 
 /// All rights.
 pub(super) fn grants(grants: &[GrantSummary]) -> String {
-    let mut table = table(&["SUBJECT", "ROLE", "PATTERN", "ADDED"]);
+    let mut table = table(&["ID", "SUBJECT", "EFFECT", "WHAT", "PATTERN", "TAGS", "ONLY", "ADDED", "REASON"]);
     for grant in grants {
         let subject = match grant.subject_kind.as_str() {
             kind @ (principals::USER | principals::TEAM) => format!("{kind}:{}", grant.subject_name),
             _ => grant.subject_name.clone(),
         };
-        table.add_row([&subject, &grant.role, &grant.pattern, &time(grant.created_at)]);
+        let row = &grant.row;
+        let what = row.role.as_deref().or(row.rights.as_deref()).unwrap_or("-");
+        table.add_row([
+            &row.id.to_string(),
+            &subject,
+            &row.effect,
+            what,
+            &row.pattern,
+            row.tags.as_deref().unwrap_or("-"),
+            &only(&Conditions {
+                not_before: row.not_before,
+                expires_at: row.expires_at,
+                networks: row.networks.clone().unwrap_or_default(),
+            }),
+            &time(grant.created_at),
+            grant.reason.as_deref().unwrap_or("-"),
+        ]);
+    }
+    printed(&table)
+}
+
+/// When and from where a row counts.
+fn only(conditions: &Conditions) -> String {
+    let mut words = Vec::new();
+    words.extend(conditions.not_before.map(|start| format!("from {}", time(start))));
+    words.extend(conditions.expires_at.map(|end| format!("until {}", time(end))));
+    let networks = conditions.networks.iter().map(ToString::to_string).collect::<Vec<_>>();
+    if !networks.is_empty() {
+        words.push(format!("in {}", networks.join(",")));
+    }
+    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
+}
+
+/// A verdict and the rows that decide it.
+pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &Explanation) -> String {
+    let verdict = match (found.is_disabled, found.held.is_empty()) {
+        (true, _) => "no: this user is disabled".to_owned(),
+        (false, true) if found.rows.is_empty() => "no: no row is about it".to_owned(),
+        (false, true) => "no".to_owned(),
+        (false, false) => format!("yes: {}", found.held),
+    };
+    let mut text = format!("{subject} {question}: {verdict}\n");
+    let mut table = table(&["ID", "HOLDER", "SAYS", "ABOUT", "PATTERN", "TAGS", "ONLY", "COUNTS"]);
+    for row in &found.rows {
+        let grant = &row.grant;
+        let counts = match row.not_now {
+            None => "yes",
+            Some(NotNow::TooEarly) => "not yet",
+            Some(NotNow::Expired) => "no longer",
+            Some(NotNow::Elsewhere) => "not from this address",
+        };
+        let says = match grant.effect {
+            Effect::Allow => grant.what.to_string(),
+            Effect::Deny => format!("deny {}", grant.what),
+        };
+        table.add_row([
+            grant.id.to_string().as_str(),
+            &row.holder,
+            &says,
+            &row.rights.to_string(),
+            &grant.pattern.to_string(),
+            grant.tags.as_ref().map_or("-", TagPattern::as_str),
+            &only(&grant.conditions),
+            counts,
+        ]);
+    }
+    if !found.rows.is_empty() {
+        text.push_str(&printed(&table));
+    }
+    text
+}
+
+/// Who may, and the rows that give it.
+pub(super) fn capable(found: &[Capable]) -> String {
+    let mut table = table(&["SUBJECT", "MAY", "BY"]);
+    for capable in found {
+        let rows: Vec<String> = capable.rows.iter().map(ToString::to_string).collect();
+        table.add_row([&capable.subject, &capable.held.to_string(), &joined(&rows)]);
     }
     printed(&table)
 }
@@ -67,20 +148,43 @@ fn joined(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::grants::GrantRow;
 
     #[test]
-    fn subjects_are_listed_as_they_are_typed() {
-        let grant = |kind: &str, name: &str| GrantSummary {
+    fn rows_are_listed_as_they_are_typed() {
+        let row = |kind: &str, name: &str| GrantSummary {
             subject_kind: kind.into(),
             subject_name: name.into(),
-            role: "viewer".into(),
-            pattern: "public/**".into(),
+            row: GrantRow {
+                id: 7,
+                subject_pid: 1,
+                effect: "allow".into(),
+                role: Some("viewer".into()),
+                rights: None,
+                pattern: "public/**".into(),
+                tags: None,
+                not_before: None,
+                expires_at: None,
+                networks: None,
+            },
+            reason: None,
             created_at: OffsetDateTime::UNIX_EPOCH,
         };
-        let listing = grants(&[grant("builtin", "everyone"), grant("team", "platform")]);
+        let mut limited = row("team", "platform");
+        limited.row.tags = Some("v*".into());
+        limited.row.expires_at = Some(OffsetDateTime::UNIX_EPOCH);
+        limited.row.networks = Some(vec!["192.0.2.0/24".parse().unwrap()]);
+        let listing = grants(&[row("builtin", "everyone"), limited]);
         let rows: Vec<Vec<&str>> = listing.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(rows[0], ["SUBJECT", "ROLE", "PATTERN", "ADDED"]);
-        assert_eq!(rows[1], ["everyone", "viewer", "public/**", "1970-01-01", "00:00Z"]);
-        assert_eq!(rows[2][0], "team:platform");
+        assert_eq!(
+            rows[0],
+            ["ID", "SUBJECT", "EFFECT", "WHAT", "PATTERN", "TAGS", "ONLY", "ADDED", "REASON"]
+        );
+        assert_eq!(
+            rows[1],
+            ["7", "everyone", "allow", "viewer", "public/**", "-", "-", "1970-01-01", "00:00Z", "-"]
+        );
+        assert_eq!(rows[2][1..6], ["team:platform", "allow", "viewer", "public/**", "v*"]);
+        assert!(listing.contains("until 1970-01-01 00:00Z, in 192.0.2.0/24"), "{listing}");
     }
 }

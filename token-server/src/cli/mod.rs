@@ -15,6 +15,8 @@ mod listings;
 
 mod people;
 
+mod questions;
+
 mod server;
 
 mod rights;
@@ -67,6 +69,10 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::User(command) => people::user(command, &administration(&settings).await?).await?,
         Command::Team(command) => people::team(command, &administration(&settings).await?).await?,
         Command::Grant(command) => rights::grant(command, &administration(&settings).await?).await?,
+        Command::Explain { subject, question } => {
+            return questions::explain(&subject, &question, &settings).await;
+        }
+        Command::WhoCan { question } => return questions::who_can(&question, &settings).await,
         Command::Key(command) => keys::key(command, &settings).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -7,11 +7,16 @@ use super::error::CliError;
 use super::listings;
 use super::terminal::{confirm, new_password, print, remark};
 use crate::domain::administration::Administration;
+use crate::domain::administration::teams::TeamMember;
 use crate::domain::error::TokenServerError;
 use crate::domain::principal_name::PrincipalName;
 
 fn name(text: &str) -> Result<PrincipalName, TokenServerError> {
     Ok(PrincipalName::parse(text)?)
+}
+
+fn team_member(text: &str) -> Result<TeamMember, TokenServerError> {
+    Ok(TeamMember::parse(text)?)
 }
 
 /// Runs a command about users.
@@ -59,16 +64,16 @@ pub(super) async fn team(command: TeamCommand, administration: &Administration) 
             let (members, grants) = (removed.members, removed.grants);
             remark(&format!("team {team} removed with {members} memberships and {grants} grants"));
         }
-        TeamCommand::Member(MemberCommand::Add { team, user }) => {
-            let (team, user) = (name(&team)?, name(&user)?);
-            administration.add_team_member(&team, &user).await?;
-            remark(&format!("user {user} is now in team {team}"));
+        TeamCommand::Member(MemberCommand::Add { team, member }) => {
+            let (team, member) = (name(&team)?, team_member(&member)?);
+            administration.add_team_member(&team, &member).await?;
+            remark(&format!("{member} is now in team {team}"));
         }
-        TeamCommand::Member(MemberCommand::Remove { team, user, confirmation }) => {
-            let (team, user) = (name(&team)?, name(&user)?);
-            confirm(&format!("Remove user {user} from team {team}?"), confirmation)?;
-            administration.remove_team_member(&team, &user).await?;
-            remark(&format!("user {user} is no longer in team {team}"));
+        TeamCommand::Member(MemberCommand::Remove { team, member, confirmation }) => {
+            let (team, member) = (name(&team)?, team_member(&member)?);
+            confirm(&format!("Remove {member} from team {team}?"), confirmation)?;
+            administration.remove_team_member(&team, &member).await?;
+            remark(&format!("{member} is no longer in team {team}"));
         }
     }
     Ok(())

@@ -1,24 +1,32 @@
 //! `grant`.
 //!
-//! *Invariant:* subject, role and pattern are understood before anything is looked up.
+//! *Invariant:* everything that was typed is understood before anything is looked up.
 
-use super::arguments::{GrantArguments, GrantCommand};
+use ipnet::IpNet;
+use shared::limits::TagPattern;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::arguments::{ConditionArguments, GrantArguments, GrantCommand};
 use super::error::CliError;
 use super::listings;
 use super::terminal::{confirm, print, remark};
 use crate::domain::administration::Administration;
 use crate::domain::administration::grants::GrantSpec;
 use crate::domain::error::TokenServerError;
+use crate::domain::grant::{Conditions, Effect, What};
 use crate::domain::grant_subject::GrantSubject;
 use crate::domain::pattern::RepositoryPattern;
+use crate::domain::right::RightSet;
 use crate::domain::role::Role;
 
 /// Runs a command about rights.
 pub(super) async fn grant(command: GrantCommand, administration: &Administration) -> Result<(), CliError> {
     match command {
-        GrantCommand::Add(arguments) => {
-            let grant = parse(&arguments)?;
-            administration.add_grant(&grant).await?;
+        GrantCommand::Add { grant, conditions } => {
+            let grant = parse(&grant)?;
+            let parsed = parse_conditions(&conditions, administration.now())?;
+            administration.add_grant(&grant, &parsed, conditions.reason.as_deref()).await?;
             remark(&format!("grant {grant} added"));
         }
         GrantCommand::List => print(&listings::grants(&administration.list_grants().await?))?,
@@ -32,12 +40,123 @@ pub(super) async fn grant(command: GrantCommand, administration: &Administration
     Ok(())
 }
 
+fn usage(sentence: impl std::fmt::Display) -> CliError {
+    CliError::Usage(sentence.to_string())
+}
+
 fn parse(arguments: &GrantArguments) -> Result<GrantSpec, CliError> {
-    let role = Role::parse(&arguments.role).ok_or_else(|| {
-        let role = &arguments.role;
-        CliError::Usage(format!("`{role}` is not a role; use viewer, writer, maintainer or owner"))
-    })?;
-    let subject = GrantSubject::parse(&arguments.subject).map_err(TokenServerError::from)?;
-    let pattern = RepositoryPattern::parse(&arguments.pattern).map_err(TokenServerError::from)?;
-    Ok(GrantSpec { subject, role, pattern })
+    let (what, pattern) = match (&arguments.actions, arguments.what.as_slice()) {
+        (None, [role, pattern]) => {
+            let names = Role::ALL.map(Role::as_str).join(", ");
+            let known = Role::parse(role);
+            let role = known.ok_or_else(|| usage(format!("`{role}` is not a role; use one of {names}")))?;
+            (What::Role(role), pattern)
+        }
+        (Some(actions), [pattern]) => (What::Rights(RightSet::parse(actions).map_err(usage)?), pattern),
+        (None, _) => return Err(usage("write a role and a pattern, or --actions and a pattern")),
+        (Some(_), _) => return Err(usage("with --actions there is no role, only a pattern")),
+    };
+    let tags = arguments.tags.as_deref().map(TagPattern::parse).transpose().map_err(usage)?;
+    let grant = GrantSpec {
+        subject: GrantSubject::parse(&arguments.subject).map_err(TokenServerError::from)?,
+        effect: if arguments.deny { Effect::Deny } else { Effect::Allow },
+        what,
+        pattern: RepositoryPattern::parse(pattern).map_err(TokenServerError::from)?,
+        tags,
+    };
+    if grant.tags.is_some() && grant.what.rights().intersection(RightSet::OF_TAGS).is_empty() {
+        return Err(usage(format!("{} is not about tags, so --tags has no meaning", grant.what)));
+    }
+    Ok(grant)
+}
+
+fn parse_conditions(arguments: &ConditionArguments, now: OffsetDateTime) -> Result<Conditions, CliError> {
+    let not_before = arguments.from.as_deref().map(parse_time).transpose()?;
+    let expires_at = match arguments.expires.as_deref() {
+        None => None,
+        Some(text) => Some(match humantime::parse_duration(text) {
+            Ok(length) => {
+                now.checked_add(length.try_into().map_err(usage)?).ok_or_else(|| usage("that is too long"))?
+            }
+            Err(_) => parse_time(text)?,
+        }),
+    };
+    if expires_at.is_some_and(|end| end <= not_before.unwrap_or(now).max(now)) {
+        return Err(usage("it would end before it begins to count"));
+    }
+    let network = |text: &String| {
+        let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
+        parsed
+            .map(|network| network.trunc())
+            .map_err(|_| usage(format!("`{text}` is neither a network nor an address")))
+    };
+    let networks = arguments.network.iter().map(network).collect::<Result<_, _>>()?;
+    Ok(Conditions { not_before, expires_at, networks })
+}
+
+fn parse_time(text: &str) -> Result<OffsetDateTime, CliError> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| usage(format!("`{text}` is not a time; write it like 2027-01-31T12:00:00Z")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[&str], actions: Option<&str>, tags: Option<&str>) -> GrantArguments {
+        GrantArguments {
+            subject: "user:ann".into(),
+            what: words.iter().map(|word| (*word).to_owned()).collect(),
+            actions: actions.map(str::to_owned),
+            deny: actions.is_some(),
+            tags: tags.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_right_is_a_role_or_a_list_of_actions() {
+        for (arguments, expected) in [
+            (words(&["writer", "a/**"], None, None), "user:ann writer a/**"),
+            (words(&["writer", "a"], None, Some("pr-*")), "user:ann writer a:pr-*"),
+            (words(&["a/**"], Some("tag-create,push"), None), "user:ann deny push a/**"),
+            (words(&["a"], Some("*"), None), "user:ann deny * a"),
+        ] {
+            assert_eq!(parse(&arguments).unwrap().to_string(), expected);
+        }
+        for (arguments, part) in [
+            (words(&["a/**"], None, None), "a role and a pattern"),
+            (words(&["king", "a"], None, None), "viewer, signer"),
+            (words(&["writer", "a"], Some("pull"), None), "no role"),
+            (words(&["a"], Some("write"), None), "`write`"),
+            (words(&["a"], Some("pull"), Some("v*")), "not about tags"),
+            (words(&["writer", "a"], None, Some("a/b")), "slashes"),
+        ] {
+            let error = parse(&arguments).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn conditions_are_times_and_networks() {
+        let now = OffsetDateTime::parse("2026-12-01T00:00:00Z", &Rfc3339).unwrap();
+        let arguments = |from: Option<&str>, expires: Option<&str>, network: &[&str]| ConditionArguments {
+            from: from.map(str::to_owned),
+            expires: expires.map(str::to_owned),
+            network: network.iter().map(|text| (*text).to_owned()).collect(),
+            reason: None,
+        };
+        let parsed =
+            parse_conditions(&arguments(None, Some("30d"), &["192.0.2.7/24", "2001:db8::1"]), now).unwrap();
+        assert_eq!(parsed.expires_at.unwrap().to_string(), "2026-12-31 0:00:00.0 +00:00:00");
+        let networks: Vec<_> = parsed.networks.iter().map(ToString::to_string).collect();
+        assert_eq!(networks, ["192.0.2.0/24", "2001:db8::1/128"]);
+        for bad in [
+            arguments(Some("tomorrow"), None, &[]),
+            arguments(None, Some("2026-11-01T00:00:00Z"), &[]),
+            arguments(Some("2027-02-01T00:00:00Z"), Some("30d"), &[]),
+            arguments(None, None, &["192.0.2.0/33"]),
+        ] {
+            assert!(matches!(parse_conditions(&bad, now), Err(CliError::Usage(_))), "{bad:?}");
+        }
+    }
 }

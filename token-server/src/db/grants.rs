@@ -1,38 +1,59 @@
-//! Grants: who holds which role on which repositories.
+//! Grants: who is given or denied what on which repositories.
 //!
 //! *Invariant:* [`list_applicable`] costs one index probe per anchor and subject, whatever else is in the table.
 
+use ipnet::IpNet;
 use sqlx::PgExecutor;
 use time::OffsetDateTime;
 
 use super::error::DbError;
 use super::principals::{AUTHENTICATED, EVERYONE};
+use super::teams::MAX_DEPTH;
 
-/// A grant as the decision needs it.
+/// The unique index on what a row says.
+pub const GRANT_KEY: &str = "acl_grant_key";
+
+/// A row as a decision needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantRow {
+    /// Its number.
+    pub id: i64,
+    /// Inner number of who holds it.
+    pub subject_pid: i64,
+    /// `allow` or `deny`.
+    pub effect: String,
+    /// Which role; nothing if rights are listed.
+    pub role: Option<String>,
+    /// Which rights, with commas between them.
+    pub rights: Option<String>,
     /// On which repositories.
     pub pattern: String,
-    /// Which role.
-    pub role: String,
+    /// On which tags only.
+    pub tags: Option<String>,
+    /// Not before.
+    pub not_before: Option<OffsetDateTime>,
+    /// Not from then on.
+    pub expires_at: Option<OffsetDateTime>,
+    /// Only from there.
+    pub networks: Option<Vec<IpNet>>,
 }
 
-/// A grant as a listing shows it.
+/// A row as a listing shows it.
 #[derive(Clone, Debug)]
 pub struct GrantSummary {
     /// `builtin`, `user` or `team`.
     pub subject_kind: String,
     /// Whose right.
     pub subject_name: String,
-    /// Which role.
-    pub role: String,
-    /// On which repositories.
-    pub pattern: String,
+    /// What it says.
+    pub row: GrantRow,
+    /// Why it was given, in somebody's words.
+    pub reason: Option<String>,
     /// When it was given.
     pub created_at: OffsetDateTime,
 }
 
-/// A grant to be stored.
+/// A row to be stored.
 #[derive(Clone, Debug)]
 pub struct NewGrant<'a> {
     /// Whose right.
@@ -41,12 +62,26 @@ pub struct NewGrant<'a> {
     pub anchor: &'a str,
     /// On which repositories.
     pub pattern: &'a str,
+    /// `allow` or `deny`.
+    pub effect: &'a str,
     /// Which role.
-    pub role: &'a str,
+    pub role: Option<&'a str>,
+    /// Which rights.
+    pub rights: Option<&'a str>,
+    /// On which tags only.
+    pub tags: Option<&'a str>,
+    /// Not before.
+    pub not_before: Option<OffsetDateTime>,
+    /// Not from then on.
+    pub expires_at: Option<OffsetDateTime>,
+    /// Only from there; from anywhere if there are none.
+    pub networks: &'a [IpNet],
+    /// Why.
+    pub reason: Option<&'a str>,
 }
 
-/// The grants at these anchors that apply to a user (with teams, `authenticated`, `everyone`), or without one, to
-/// `everyone`.
+/// The rows at these anchors that apply to a user (with teams, and the teams those are in, `authenticated`,
+/// `everyone`), or without one, to `everyone`.
 pub async fn list_applicable(
     db: impl PgExecutor<'_>,
     user_pid: Option<i64>,
@@ -56,68 +91,115 @@ pub async fn list_applicable(
     // index once per subject, which is several times slower where it matters.
     let query = sqlx::query_as!(
         GrantRow,
-        r#"select g.pattern as "pattern!", g.role as "role!"
+        r#"with recursive member(pid, depth) as (
+               select $2::bigint, 0 where $2::bigint is not null
+               union
+               select m.team_pid, member.depth + 1
+                 from member join team_member m on m.member_pid = member.pid
+                where member.depth < $5)
+           select g.id as "id!", g.subject_pid as "subject_pid!", g.effect as "effect!", g.role, g.rights,
+                  g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks
              from unnest($1::text[]) a(anchor)
-            cross join (select team_pid as pid from team_member where member_pid = $2
-                        union all select $2 where $2 is not null
+            cross join (select distinct pid from member
                         union all select $4 where $2 is not null
                         union all select $3) s
-            cross join lateral (select g.pattern, g.role from acl_grant g
-                                 where g.anchor = a.anchor and g.subject_pid = s.pid offset 0) g"#,
+            cross join lateral (
+                select g.id, g.subject_pid, g.effect, g.role, g.rights, g.pattern, g.tags, g.not_before,
+                       g.expires_at, g.networks
+                  from acl_grant g where g.anchor = a.anchor and g.subject_pid = s.pid offset 0) g"#,
         anchors,
         user_pid,
         EVERYONE,
-        AUTHENTICATED
+        AUTHENTICATED,
+        MAX_DEPTH
     );
     Ok(query.fetch_all(db).await?)
 }
 
-/// All grants, by subject and pattern.
-pub async fn list_grants(db: impl PgExecutor<'_>) -> Result<Vec<GrantSummary>, DbError> {
+/// Every row at these anchors, whoever holds it, with its holder.
+pub async fn list_at(db: impl PgExecutor<'_>, anchors: &[String]) -> Result<Vec<GrantRow>, DbError> {
     let query = sqlx::query_as!(
-        GrantSummary,
-        "select p.kind as subject_kind, p.name as subject_name, g.role, g.pattern, g.created_at
-           from acl_grant g join principal p on p.pid = g.subject_pid
-          order by p.kind, p.name, g.pattern, g.role"
+        GrantRow,
+        "select id, subject_pid, effect, role, rights, pattern, tags, not_before, expires_at, networks
+           from acl_grant where anchor = any($1)",
+        anchors
     );
     Ok(query.fetch_all(db).await?)
 }
 
-/// Stores a grant; says whether it is new.
+/// All rows, by subject and pattern.
+pub async fn list_grants(db: impl PgExecutor<'_>) -> Result<Vec<GrantSummary>, DbError> {
+    let query = sqlx::query!(
+        "select p.kind, p.name, g.id, g.subject_pid, g.effect, g.role, g.rights, g.pattern, g.tags, g.not_before,
+                g.expires_at, g.networks, g.reason, g.created_at
+           from acl_grant g join principal p on p.pid = g.subject_pid
+          order by p.kind, p.name, g.pattern, g.effect, g.role, g.rights, g.tags"
+    );
+    let rows = query.fetch_all(db).await?.into_iter().map(|found| GrantSummary {
+        subject_kind: found.kind,
+        subject_name: found.name,
+        reason: found.reason,
+        created_at: found.created_at,
+        row: GrantRow {
+            id: found.id,
+            subject_pid: found.subject_pid,
+            effect: found.effect,
+            role: found.role,
+            rights: found.rights,
+            pattern: found.pattern,
+            tags: found.tags,
+            not_before: found.not_before,
+            expires_at: found.expires_at,
+            networks: found.networks,
+        },
+    });
+    Ok(rows.collect())
+}
+
+/// Stores a row and returns its number; a row that says the same is a conflict with [`GRANT_KEY`].
 pub async fn insert_grant(
     db: impl PgExecutor<'_>,
     grant: &NewGrant<'_>,
     now: OffsetDateTime,
-) -> Result<bool, DbError> {
-    let query = sqlx::query!(
-        "insert into acl_grant (subject_pid, anchor, pattern, role, created_at) values ($1, $2, $3, $4, $5)
-         on conflict on constraint acl_grant_key do nothing",
+) -> Result<i64, DbError> {
+    let networks = (!grant.networks.is_empty()).then_some(grant.networks);
+    let query = sqlx::query_scalar!(
+        "insert into acl_grant (subject_pid, anchor, pattern, effect, role, rights, tags, not_before, expires_at,
+                                networks, reason, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) returning id",
         grant.subject_pid,
         grant.anchor,
         grant.pattern,
+        grant.effect,
         grant.role,
+        grant.rights,
+        grant.tags,
+        grant.not_before,
+        grant.expires_at,
+        networks as Option<&[IpNet]>,
+        grant.reason,
         now
     );
-    Ok(query.execute(db).await?.rows_affected() == 1)
+    Ok(query.fetch_one(db).await?)
 }
 
-/// Removes a grant; says whether there was one.
-pub async fn delete_grant(
-    db: impl PgExecutor<'_>,
-    subject_pid: i64,
-    pattern: &str,
-    role: &str,
-) -> Result<bool, DbError> {
-    let query = sqlx::query!(
-        "delete from acl_grant where subject_pid = $1 and pattern = $2 and role = $3",
-        subject_pid,
-        pattern,
-        role
+/// Removes the row that says the same, whenever and from wherever it counts; returns its number.
+pub async fn delete_grant(db: impl PgExecutor<'_>, grant: &NewGrant<'_>) -> Result<Option<i64>, DbError> {
+    let query = sqlx::query_scalar!(
+        "delete from acl_grant
+          where subject_pid = $1 and pattern = $2 and effect = $3 and coalesce(role, rights) = coalesce($4, $5)
+            and coalesce(tags, '') = coalesce($6, '') returning id",
+        grant.subject_pid,
+        grant.pattern,
+        grant.effect,
+        grant.role,
+        grant.rights,
+        grant.tags
     );
-    Ok(query.execute(db).await?.rows_affected() == 1)
+    Ok(query.fetch_optional(db).await?)
 }
 
-/// Removes all grants of a subject and says how many there were.
+/// Removes all rows of a subject and says how many there were.
 pub async fn delete_grants_of(db: impl PgExecutor<'_>, subject_pid: i64) -> Result<u64, DbError> {
     let query = sqlx::query!("delete from acl_grant where subject_pid = $1", subject_pid);
     Ok(query.execute(db).await?.rows_affected())

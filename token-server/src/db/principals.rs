@@ -23,6 +23,49 @@ pub const USER: &str = "user";
 /// `kind` of a team.
 pub const TEAM: &str = "team";
 
+/// A principal by its number.
+#[derive(Clone, Debug)]
+pub struct PrincipalRow {
+    /// Inner number.
+    pub pid: i64,
+    /// `builtin`, `user` or `team`.
+    pub kind: String,
+    /// Folded name.
+    pub name: String,
+}
+
+/// What matters of a principal for its rights.
+#[derive(Clone, Copy, Debug)]
+pub struct PrincipalSummary {
+    /// Inner number.
+    pub pid: i64,
+    /// Whether logins are refused.
+    pub is_disabled: bool,
+}
+
+/// The living principal of that kind and name.
+pub async fn find_summary(
+    db: impl PgExecutor<'_>,
+    kind: &str,
+    name: &str,
+) -> Result<Option<PrincipalSummary>, DbError> {
+    let query = sqlx::query_as!(
+        PrincipalSummary,
+        r#"select pid, disabled_at is not null as "is_disabled!" from principal
+            where kind = $1 and name = $2 and deleted_at is null"#,
+        kind,
+        name
+    );
+    Ok(query.fetch_optional(db).await?)
+}
+
+/// Those of these numbers that there are.
+pub async fn list_names(db: impl PgExecutor<'_>, pids: &[i64]) -> Result<Vec<PrincipalRow>, DbError> {
+    let query =
+        sqlx::query_as!(PrincipalRow, "select pid, kind, name from principal where pid = any($1)", pids);
+    Ok(query.fetch_all(db).await?)
+}
+
 /// Number of the living principal of that kind and name.
 pub async fn find_principal(db: impl PgExecutor<'_>, kind: &str, name: &str) -> Result<Option<i64>, DbError> {
     let query = sqlx::query_scalar!(

@@ -1,11 +1,29 @@
 //! Teams and who is in them.
 //!
-//! *Invariant:* only living users are members of living teams; removing a team removes its memberships with it.
+//! Members are users and other teams, whose members then are members as well.
+//!
+//! *Invariant:* only the living are members of living teams; removing a team removes its memberships with it. No team
+//! is a member of itself, through however many others, and a chain of teams has at most [`MAX_DEPTH`].
 
-use sqlx::PgExecutor;
+use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 
 use super::error::DbError;
+
+/// Most teams in a chain of which each is a member of the next.
+pub const MAX_DEPTH: i32 = 5;
+
+/// Whoever puts teams into teams excludes others by this number. ("team" in ASCII.)
+const NESTING_LOCK: i64 = 0x7465_616d;
+
+/// What putting a team into another would make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nesting {
+    /// Whether a team would be a member of itself.
+    pub is_cycle: bool,
+    /// How many teams the longest chain would have.
+    pub depth: i32,
+}
 
 /// What a listing shows.
 #[derive(Clone, Debug)]
@@ -14,7 +32,7 @@ pub struct TeamSummary {
     pub name: String,
     /// When the team was added.
     pub created_at: OffsetDateTime,
-    /// Names of its members, in order.
+    /// Its members in order: names of users, and `team:NAME`.
     pub members: Vec<String>,
 }
 
@@ -23,13 +41,41 @@ pub async fn list_teams(db: impl PgExecutor<'_>) -> Result<Vec<TeamSummary>, DbE
     let query = sqlx::query_as!(
         TeamSummary,
         r#"select t.name, t.created_at,
-                  array(select p.name from team_member m join principal p on p.pid = m.member_pid
-                         where m.team_pid = t.pid order by p.name) as "members!"
+                  array(select case p.kind when 'team' then 'team:' || p.name else p.name end
+                          from team_member m join principal p on p.pid = m.member_pid
+                         where m.team_pid = t.pid order by p.kind desc, p.name) as "members!"
              from principal t
             where t.kind = 'team' and t.deleted_at is null
             order by t.name"#
     );
     Ok(query.fetch_all(db).await?)
+}
+
+/// Looks at what putting a team into another would make, and keeps it so until the transaction ends.
+pub async fn find_nesting(db: &mut PgConnection, team_pid: i64, member_pid: i64) -> Result<Nesting, DbError> {
+    sqlx::query!("select pg_advisory_xact_lock($1)", NESTING_LOCK).execute(&mut *db).await?;
+    let query = sqlx::query_as!(
+        Nesting,
+        r#"with recursive above(pid, depth) as (
+               select $1::bigint, 1
+               union
+               select m.team_pid, above.depth + 1
+                 from above join team_member m on m.member_pid = above.pid
+                where above.depth <= $3),
+           below(pid, depth) as (
+               select $2::bigint, 1
+               union
+               select m.member_pid, below.depth + 1
+                 from below join team_member m on m.team_pid = below.pid
+                 join principal p on p.pid = m.member_pid and p.kind = 'team'
+                where below.depth <= $3)
+           select exists(select 1 from above where pid = $2) as "is_cycle!",
+                  (select max(depth) from above) + (select max(depth) from below) as "depth!""#,
+        team_pid,
+        member_pid,
+        MAX_DEPTH
+    );
+    Ok(query.fetch_one(&mut *db).await?)
 }
 
 /// Adds a member; says whether that was a change.
@@ -55,8 +101,39 @@ pub async fn delete_member(db: impl PgExecutor<'_>, team_pid: i64, member_pid: i
     Ok(query.execute(db).await?.rows_affected() == 1)
 }
 
-/// Removes all members of a team.
+/// Removes all members of a team, and the team from the teams it is in.
 pub async fn delete_members(db: impl PgExecutor<'_>, team_pid: i64) -> Result<u64, DbError> {
-    let query = sqlx::query!("delete from team_member where team_pid = $1", team_pid);
+    let query = sqlx::query!("delete from team_member where team_pid = $1 or member_pid = $1", team_pid);
     Ok(query.execute(db).await?.rows_affected())
+}
+
+/// A user, and one of several holders that the user is or is in.
+#[derive(Clone, Debug)]
+pub struct UserBehind {
+    /// The holder.
+    pub holder_pid: i64,
+    /// The user.
+    pub user_pid: i64,
+    /// The user's name.
+    pub user_name: String,
+}
+
+/// The users who can log in and are one of these principals, or in one of these teams through however many others.
+pub async fn list_users_behind(db: impl PgExecutor<'_>, holders: &[i64]) -> Result<Vec<UserBehind>, DbError> {
+    let query = sqlx::query_as!(
+        UserBehind,
+        r#"with recursive behind(holder, pid, depth) as (
+               select pid, pid, 0 from unnest($1::bigint[]) h(pid)
+               union
+               select behind.holder, m.member_pid, behind.depth + 1
+                 from behind join team_member m on m.team_pid = behind.pid
+                where behind.depth < $2)
+           select distinct behind.holder as "holder_pid!", p.pid as user_pid, p.name as user_name
+             from behind join principal p on p.pid = behind.pid
+            where p.kind = 'user' and p.deleted_at is null and p.disabled_at is null
+            order by p.name"#,
+        holders,
+        MAX_DEPTH
+    );
+    Ok(query.fetch_all(db).await?)
 }

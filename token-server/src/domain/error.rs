@@ -3,6 +3,7 @@
 //! *Invariant:* messages name no secret and do not tell an unknown user from a wrong password; what a stranger may
 //! not learn is in the audit record only.
 
+use super::explanation::InvalidQuestion;
 use super::grant_subject::InvalidSubject;
 use super::password::{HashingError, InvalidPassword};
 use super::pattern::InvalidPattern;
@@ -47,6 +48,9 @@ pub enum TokenServerError {
     /// A subject that cannot hold a right.
     #[error(transparent)]
     InvalidSubject(#[from] InvalidSubject),
+    /// A question that cannot be asked.
+    #[error(transparent)]
+    InvalidQuestion(#[from] InvalidQuestion),
     /// Something that was named does not exist.
     #[error("there is no {kind} {name}")]
     NotFound {
@@ -62,6 +66,25 @@ pub enum TokenServerError {
         kind: &'static str,
         /// Which one.
         name: String,
+    },
+    /// A team would be a member of itself.
+    #[error("team {member} cannot be in team {team}, because team {team} is in team {member}")]
+    TeamCycle {
+        /// The outer one.
+        team: String,
+        /// The inner one.
+        member: String,
+    },
+    /// A chain of teams would be too long.
+    #[error(
+        "team {member} cannot be in team {team}: teams can be nested {} deep",
+        crate::db::teams::MAX_DEPTH
+    )]
+    TeamsTooDeep {
+        /// The outer one.
+        team: String,
+        /// The inner one.
+        member: String,
     },
     /// The stored signing key does not open.
     #[error(

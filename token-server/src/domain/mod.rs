@@ -1,7 +1,7 @@
 //! What the token server does, without HTTP.
 //!
 //! Reading order: who can hold rights ([`principal_name`], [`grant_subject`], [`subject`]), which rights there are
-//! ([`role`], [`pattern`] over [`glob`]), how one is decided ([`policy`]) and becomes claims ([`issue`],
+//! ([`right`], [`role`], [`pattern`], [`grant`]), how one is decided ([`policy`]), explained ([`explanation`]) and becomes claims ([`issue`],
 //! [`audience`]); how somebody proves who they are ([`password`], [`opaque_token`],
 //! [`refresh`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`],
 //! [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
@@ -20,13 +20,17 @@ pub mod grant_subject;
 
 pub mod subject;
 
-pub mod role;
+pub mod right;
 
-pub mod glob;
+pub mod role;
 
 pub mod pattern;
 
+pub mod grant;
+
 pub mod policy;
+
+pub mod explanation;
 
 pub mod audience;
 

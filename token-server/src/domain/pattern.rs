@@ -1,14 +1,15 @@
 //! Which repositories a grant is about.
 //!
+//! `${user}` stands for the name of whoever asks, which holds no wildcard.
+//!
 //! *Invariant:* every pattern has one anchor, and every repository it matches has that anchor among its own; so an
 //! index on anchors finds all grants that can matter for a name, and a few that do not.
 
 use std::fmt;
 
+use shared::glob;
 use shared::repository_name::RepositoryName;
 use shared::scope::Resource;
-
-use super::glob;
 
 /// A pattern over repository names: `a/b`, `a/b/**`, `**`, or a glob.
 ///
@@ -23,7 +24,15 @@ enum Form {
     Subtree(RepositoryName),
     All,
     Glob(Box<str>),
+    /// Another pattern for each user.
+    PerUser(Box<str>),
 }
+
+/// Stands for the name of the user.
+const USER: &str = "${user}";
+
+/// Stands for a user whose name is as long as any, so that a pattern that fits with it fits with all.
+const LONGEST_USER: &str = "a23456789b123456789c123456789d123456789e123456789f123456789g123";
 
 /// Why a text is not a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,13 +65,17 @@ impl RepositoryPattern {
         if text == "**" {
             return Ok(Self(Form::All));
         }
+        if text.contains(USER) {
+            Self::parse(&text.replace(USER, LONGEST_USER))?;
+            return Ok(Self(Form::PerUser(text.into())));
+        }
         if !text.contains(WILDCARDS) {
             return Ok(Self(Form::Exact(RepositoryName::parse(text)?)));
         }
         if let Some(parent) = text.strip_suffix("/**").filter(|parent| !parent.contains(WILDCARDS)) {
             return Ok(Self(Form::Subtree(RepositoryName::parse(parent)?)));
         }
-        glob::check(text).map_err(InvalidPattern::Glob)?;
+        glob::check(text, glob::Subject::RepositoryNames).map_err(InvalidPattern::Glob)?;
         Ok(Self(Form::Glob(text.into())))
     }
 
@@ -71,8 +84,8 @@ impl RepositoryPattern {
         self.0 == Form::All
     }
 
-    /// Whether the repository is covered.
-    pub fn matches(&self, name: &RepositoryName) -> bool {
+    /// Whether the repository is covered for this user.
+    pub fn matches(&self, name: &RepositoryName, user: Option<&str>) -> bool {
         match &self.0 {
             Form::Exact(exact) => exact == name,
             Form::Subtree(parent) => match name.as_str().strip_prefix(parent.as_str()) {
@@ -81,6 +94,10 @@ impl RepositoryPattern {
             },
             Form::All => true,
             Form::Glob(pattern) => glob::matches(pattern, name.as_str()),
+            Form::PerUser(text) => user.is_some_and(|user| {
+                let pattern = Self::parse(&text.replace(USER, user));
+                pattern.is_ok_and(|pattern| pattern.matches(name, None))
+            }),
         }
     }
 
@@ -90,8 +107,8 @@ impl RepositoryPattern {
             Form::Exact(name) => format!("r:{name}"),
             Form::Subtree(parent) => format!("s:{parent}/"),
             Form::All => ROOT.into(),
-            Form::Glob(pattern) => {
-                let wildcard = pattern.find(WILDCARDS).unwrap_or(pattern.len());
+            Form::Glob(pattern) | Form::PerUser(pattern) => {
+                let wildcard = pattern.find(|c| c == '$' || WILDCARDS.contains(&c)).unwrap_or(pattern.len());
                 let literal = pattern[..wildcard].rfind('/').map_or("", |slash| &pattern[..=slash]);
                 format!("s:{literal}")
             }
@@ -105,7 +122,7 @@ impl fmt::Display for RepositoryPattern {
             Form::Exact(name) => write!(f, "{name}"),
             Form::Subtree(parent) => write!(f, "{parent}/**"),
             Form::All => f.write_str("**"),
-            Form::Glob(pattern) => f.write_str(pattern),
+            Form::Glob(pattern) | Form::PerUser(pattern) => f.write_str(pattern),
         }
     }
 }
@@ -155,6 +172,9 @@ mod tests {
             ("a/b/*/**", "s:a/b/"),
             ("*-dev/**", "s:"),
             ("ab[0-9]", "s:"),
+            ("${user}/**", "s:"),
+            ("people/${user}/**", "s:people/"),
+            ("people/x-${user}", "s:people/"),
         ] {
             let parsed = RepositoryPattern::parse(pattern).unwrap();
             assert_eq!(parsed.anchor(), anchor, "{pattern}");
@@ -182,12 +202,30 @@ mod tests {
     fn a_subtree_covers_its_root_and_nothing_beside_it() {
         let pattern = RepositoryPattern::parse("a/b/**").unwrap();
         for (name, expected) in [("a/b", true), ("a/b/c/d", true), ("a/bc", false), ("a", false)] {
-            assert_eq!(pattern.matches(&name.parse().unwrap()), expected, "{name}");
+            assert_eq!(pattern.matches(&name.parse().unwrap(), None), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_per_user_covers_what_bears_their_name() {
+        let pattern = RepositoryPattern::parse("people/${user}/**").unwrap();
+        for (name, user, expected) in [
+            ("people/alice/app", Some("alice"), true),
+            ("people/alice", Some("alice"), true),
+            ("people/bob/app", Some("alice"), false),
+            ("people/alice/app", None, false),
+            // A name that a repository cannot have covers nothing.
+            ("people/a", Some("a..b"), false),
+        ] {
+            assert_eq!(pattern.matches(&name.parse().unwrap(), user), expected, "{name} {user:?}");
+        }
+        for text in ["${users}/**", "$user/a", "a/${user", "A/${user}"] {
+            assert!(RepositoryPattern::parse(text).is_err(), "{text}");
         }
     }
 
     fn pattern() -> impl Strategy<Value = RepositoryPattern> {
-        "([ab]{1,2}|\\*|[ab]\\*|\\*\\*|[ab]?\\{a,b\\}|\\[ab\\])(/([ab]|\\*|[ab]\\*|\\*\\*|\\?)){0,3}"
+        "([ab]{1,2}|\\*|[ab]\\*|\\*\\*|[ab]?\\{a,b\\}|\\[ab\\]|\\$\\{user\\})(/([ab]|\\*|[ab]\\*|\\*\\*|\\?)){0,3}"
             .prop_filter_map("not a pattern", |text| RepositoryPattern::parse(&text).ok())
     }
 
@@ -197,7 +235,7 @@ mod tests {
         #[test]
         fn a_match_is_always_found_through_the_anchor(pattern in pattern(), name in "[ab]{1,2}(/[ab]{1,2}){0,4}") {
             let parsed: RepositoryName = name.parse().unwrap();
-            if pattern.matches(&parsed) {
+            if pattern.matches(&parsed, Some("b")) {
                 let found = anchors([&Resource::Repository(parsed)]).contains(&pattern.anchor());
                 prop_assert!(found, "{} {}", pattern, name);
             }
@@ -209,7 +247,7 @@ mod tests {
             let anchor = pattern.anchor();
             let literal = anchor.split_once(':').unwrap().1;
             if !format!("{name}/").starts_with(literal) {
-                prop_assert!(!pattern.matches(&parsed), "{} {}", pattern, name);
+                prop_assert!(!pattern.matches(&parsed, Some("b")), "{} {}", pattern, name);
             }
         }
     }

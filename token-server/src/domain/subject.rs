@@ -25,6 +25,14 @@ impl Subject {
         }
     }
 
+    /// The user name, if there is one.
+    pub fn user_name(&self) -> Option<&str> {
+        match self {
+            Self::Anonymous => None,
+            Self::User(user) => Some(&user.name),
+        }
+    }
+
     /// The stable id.
     pub fn uid(&self) -> Option<Uuid> {
         match self {

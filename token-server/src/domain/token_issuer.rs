@@ -18,17 +18,15 @@ use super::audit::{Event, Origin, Outcome, Record};
 use super::audit_repeats::AuditRepeats;
 use super::authenticate::{Authenticator, Credentials};
 use super::error::TokenServerError;
-use super::issue::{self, Decision, TokenFrame};
-use super::pattern::{self, RepositoryPattern};
-use super::policy::Grant;
+use super::grant::{Circumstances, Grant};
+use super::issue::{self, Asker, Decision, TokenFrame};
+use super::pattern;
 use super::random;
 use super::refresh::Login;
-use super::role::Role;
 use super::signing::{CertificateHeader, SigningKey};
 use super::subject::Subject;
 use crate::db::Pool;
-use crate::db::error::DbError;
-use crate::db::grants::{self, GrantRow};
+use crate::db::grants;
 
 /// Whether the client wants to keep the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +115,7 @@ impl TokenIssuer {
     ) -> Result<IssuedToken, TokenServerError> {
         let audience = self.settings.audiences.resolve(request.service.as_deref())?;
         let subject = self.authenticate(request, audience, origin).await?;
-        let decision = self.decide(&subject, &request.scopes).await?;
+        let decision = self.decide(&subject, &request.scopes, audience.verifier, origin).await?;
         self.record_refusals(&subject, &decision, origin).await?;
         let refresh_token = self.refresh_token(request, &subject, audience, origin).await?;
         let frame = TokenFrame {
@@ -170,14 +168,22 @@ impl TokenIssuer {
         Ok(Subject::User(user))
     }
 
-    async fn decide(&self, subject: &Subject, requested: &ScopeList) -> Result<Decision, TokenServerError> {
+    async fn decide(
+        &self,
+        subject: &Subject,
+        requested: &ScopeList,
+        verifier: Verifier,
+        origin: &Origin,
+    ) -> Result<Decision, TokenServerError> {
         if requested.is_empty() {
             return Ok(Decision::default());
         }
         let anchors = pattern::anchors(requested.iter().map(|scope| &scope.resource));
         let rows = grants::list_applicable(&self.pool, subject.pid(), &anchors).await?;
-        let grants = rows.into_iter().map(read_grant).collect::<Result<Vec<_>, _>>()?;
-        Ok(issue::decide(requested, &grants))
+        let grants = rows.into_iter().map(Grant::read).collect::<Result<Vec<_>, _>>()?;
+        let address = origin.address.as_deref().and_then(|address| address.parse().ok());
+        let circumstances = Circumstances { now: self.clock.now(), address };
+        Ok(issue::decide(requested, &grants, Asker { user: subject.user_name(), circumstances, verifier }))
     }
 
     async fn record_refusals(
@@ -190,11 +196,9 @@ impl TokenIssuer {
             Subject::Anonymous => "anonymous",
             Subject::User(_) => "no_grant",
         };
-        for (scopes, reason) in [(&decision.refused, reason), (&decision.withheld, "token_too_large")] {
-            if scopes.is_empty() {
-                continue;
-            }
-            let target = printed(scopes);
+        let refused = (!decision.refused.is_empty()).then(|| (printed(&decision.refused), reason));
+        let withheld = decision.withheld.iter().map(|(scope, why)| (scope.to_string(), why.as_str()));
+        for (target, reason) in refused.into_iter().chain(withheld) {
             let refusal = Record {
                 event: Event::ScopesRefused,
                 actor: subject.name(),
@@ -236,11 +240,4 @@ const ACCOUNT_MISMATCH: TokenServerError =
 
 fn printed(scopes: &[Scope]) -> String {
     scopes.iter().map(Scope::to_string).collect::<Vec<_>>().join(" ")
-}
-
-fn read_grant(row: GrantRow) -> Result<Grant, DbError> {
-    let inconsistent = |column, value| DbError::Inconsistent { table: "acl_grant", column, value };
-    let role = Role::parse(&row.role).ok_or_else(|| inconsistent("role", row.role))?;
-    let pattern = RepositoryPattern::parse(&row.pattern).map_err(|_| inconsistent("pattern", row.pattern))?;
-    Ok(Grant { pattern, role })
 }

@@ -140,11 +140,15 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::UnusableCredentials(_)
         | E::UnknownAudience { .. }
         | E::AudienceRequired => Verdict { oauth: "invalid_request", ..UNAUTHORIZED },
-        E::InvalidPassword(_) | E::InvalidName(_) | E::InvalidPattern(_) | E::InvalidSubject(_) => {
-            bad_request(StatusCode::UNPROCESSABLE_ENTITY)
-        }
+        E::InvalidPassword(_)
+        | E::InvalidName(_)
+        | E::InvalidPattern(_)
+        | E::InvalidSubject(_)
+        | E::InvalidQuestion(_) => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
         E::NotFound { .. } => bad_request(StatusCode::NOT_FOUND),
-        E::AlreadyThere { .. } => bad_request(StatusCode::CONFLICT),
+        E::AlreadyThere { .. } | E::TeamCycle { .. } | E::TeamsTooDeep { .. } => {
+            bad_request(StatusCode::CONFLICT)
+        }
         E::Hashing(HashingError::Busy) => Verdict::retry(2),
         E::Db(DbError::Unavailable(_)) => Verdict::retry(5),
         E::Hashing(HashingError::Failed | HashingError::NoRandomness(_))

@@ -186,7 +186,7 @@ async fn what_was_begun_before_a_deletion_does_not_come_in_after_it() {
     let (registry, acts) = watched(&tree);
     let push = tokio::spawn(async move {
         let push = ManifestPush::new(Reference::Tag(tag("v1")), OCI_MANIFEST, manifest);
-        registry.put_manifest(&name("b"), push).await
+        registry.put_manifest(&name("b"), push, None).await
     });
     until_locked(&acts, &lock, 1).await;
     tree.storage_write(&layout::deletion(&name("b")), "1000");

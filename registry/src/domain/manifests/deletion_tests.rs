@@ -9,7 +9,7 @@ use crate::domain::watched::watched;
 const TAGS: usize = 600;
 
 async fn delete(registry: &Repositories, digest: &Digest) -> Vec<Tag> {
-    let deleted = registry.delete_manifest(&name("a/b"), digest, Precondition::default()).await;
+    let deleted = registry.delete_manifest(&name("a/b"), digest, Precondition::default(), None).await;
     deleted.expect("deleted").tags
 }
 

@@ -5,18 +5,20 @@
 //! Putting and deleting one digest exclude each other by a lock, so that neither undoes half of the other; a tag is
 //! changed under a lock of its own, so that deleting one manifest cannot take a tag that has just moved to another.
 //! The lock of the digest is always taken first. Locks are named in the layout; the distribution registry takes none,
-//! and against it only the order of writes protects.
+//! and against it only the order of writes protects. What limits say of a tag is asked under the same locks.
 //!
 //! Spec: end-3, end-9.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use shared::limits::Limits;
 use shared::repository_name::RepositoryName;
 
 use self::precondition::Precondition;
 pub use self::push::{MANIFEST_LIMIT_BYTES, ManifestPush, PushWarning, PushedManifest};
 use super::error::RegistryError;
+use super::limits::{check_deletion_by_digest, check_tag_deletion, check_tagged_deletion};
 use super::{Repositories, to_the_end};
 use crate::oci::digest::{Algorithm, Digest};
 use crate::oci::manifest::{Manifest, stored_media_type};
@@ -37,6 +39,9 @@ const TAG_READS: usize = 4;
 
 /// What a client gets of a manifest list it cannot read: `(os, architecture)`.
 const DEFAULT_PLATFORM: (&str, &str) = ("linux", "amd64");
+
+/// A tag and what its link says.
+type TagLink = (Tag, Result<Option<Digest>, StorageError>);
 
 /// A manifest as it was pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +115,8 @@ impl Repositories {
         Ok(reader.stream(0..size))
     }
 
-    /// Takes a manifest and all tags that name it out of a repository. The bytes stay, as do manifests it lists.
+    /// Takes a manifest and all tags that name it out of a repository, if `limits` let each of them go. The bytes stay,
+    /// as do manifests it lists.
     ///
     /// Another digest of the same bytes is a revision of its own, with its own tags, and stays as well.
     pub async fn delete_manifest(
@@ -118,23 +124,34 @@ impl Repositories {
         repository: &RepositoryName,
         digest: &Digest,
         precondition: Precondition,
+        limits: Option<&Limits>,
     ) -> Result<DeletedManifest, RegistryError> {
+        limits.map_or(Ok(()), check_deletion_by_digest)?;
         let link = layout::revision_link(repository, digest);
         let unknown = || RegistryError::ManifestUnknown { reference: Reference::Digest(digest.clone()) };
         // Asked before locking, so that a stranger's digests do not leave lock files.
         self.storage.size(&link).await?.ok_or_else(unknown)?;
+        if let Some(limits) = limits {
+            // Asked again under the lock; here because rights come before conditions.
+            let tags = self.tag_folders(repository).await?.unwrap_or_default();
+            check_tagged_deletion(limits, naming(digest, &self.links_of_tags(repository, tags).await?))?;
+        }
         precondition.judge(Some(digest)).map_err(|unmet| RegistryError::PreconditionFailed { unmet })?;
         let (registry, repository, digest) = (self.clone(), repository.clone(), digest.clone());
-        to_the_end(async move { registry.unlink_manifest(&repository, &digest).await }).await
+        let limits = limits.cloned();
+        to_the_end(async move { registry.unlink_manifest(&repository, &digest, limits.as_ref()).await }).await
     }
 
-    /// Takes a tag out of a repository; the manifest stays. A tag whose link is damaged can be taken out, too.
+    /// Takes a tag out of a repository, if `limits` let it; the manifest stays. A tag whose link is damaged can be taken
+    /// out, too.
     pub async fn delete_tag(
         &self,
         repository: &RepositoryName,
         tag: &Tag,
         precondition: Precondition,
+        limits: Option<&Limits>,
     ) -> Result<(), RegistryError> {
+        limits.map_or(Ok(()), |limits| check_tag_deletion(limits, tag))?;
         let unknown = || RegistryError::ManifestUnknown { reference: Reference::Tag(tag.clone()) };
         if !self.is_tag(repository, tag).await? {
             return Err(unknown());
@@ -157,11 +174,12 @@ impl Repositories {
         &self,
         repository: &RepositoryName,
         digest: &Digest,
+        limits: Option<&Limits>,
     ) -> Result<DeletedManifest, RegistryError> {
         let link = layout::revision_link(repository, digest);
         let _revision = self.storage.lock(&layout::revision_lock(repository, digest)).await?;
         let subject = self.subject_of(repository, digest).await;
-        let tags = self.remove_tags_naming(repository, digest).await?;
+        let tags = self.remove_tags_naming(repository, digest, limits).await?;
         if !self.storage.remove(&link, Durability::Synced).await? {
             return Err(RegistryError::ManifestUnknown { reference: Reference::Digest(digest.clone()) });
         }
@@ -262,14 +280,20 @@ impl Repositories {
     ///
     /// A process that died here may have left removals that are not durable. So the folder is synced also if nothing
     /// is found to remove, and a tag without a link, the removal of which was interrupted, goes as well.
+    ///
+    /// If `limits` do not let one of them go, none goes. It takes the manifest's lock to make a tag name it, so those
+    /// that do at the beginning are all that ever go.
     async fn remove_tags_naming(
         &self,
         repository: &RepositoryName,
         digest: &Digest,
+        limits: Option<&Limits>,
     ) -> Result<Vec<Tag>, RegistryError> {
         let Some(tags) = self.tag_folders(repository).await? else { return Ok(Vec::new()) };
+        let links = self.links_of_tags(repository, tags).await?;
+        limits.map_or(Ok(()), |limits| check_tagged_deletion(limits, naming(digest, &links)))?;
         let mut by_lock: BTreeMap<Key, Vec<Tag>> = BTreeMap::new();
-        for (tag, link) in self.links_of_tags(repository, tags).await? {
+        for (tag, link) in links {
             if goes_with(digest, &link) {
                 by_lock.entry(layout::tag_lock(repository, &tag)).or_default().push(tag);
             }
@@ -299,7 +323,7 @@ impl Repositories {
         &self,
         repository: &RepositoryName,
         tags: Vec<Tag>,
-    ) -> Result<Vec<(Tag, Result<Option<Digest>, StorageError>)>, StorageError> {
+    ) -> Result<Vec<TagLink>, StorageError> {
         let keys: Vec<_> = tags.iter().map(|tag| layout::tag_current_link(repository, tag)).collect();
         let links = self.read_links(&keys).await?;
         Ok(tags.into_iter().zip(links).collect())
@@ -318,6 +342,17 @@ impl Repositories {
     }
 }
 
+/// The tags whose links name a manifest, or cannot be read at the moment and may: they would be lost with it. A damaged
+/// link names nothing.
+fn naming<'a>(digest: &Digest, links: &'a [TagLink]) -> impl Iterator<Item = &'a Tag> {
+    let names = |link: &Result<Option<Digest>, StorageError>| match link {
+        Ok(named) => named.as_ref() == Some(digest),
+        Err(StorageError::Corrupt { .. } | StorageError::TooLarge { .. }) => false,
+        Err(_) => true,
+    };
+    links.iter().filter(move |(_, link)| names(link)).map(|(tag, _)| tag)
+}
+
 /// Whether a tag with this link goes with a manifest: it names it, or is what is left of a tag. A damaged link names
 /// nothing, and must not keep the others from going.
 fn goes_with(digest: &Digest, link: &Result<Option<Digest>, StorageError>) -> bool {
@@ -326,6 +361,9 @@ fn goes_with(digest: &Digest, link: &Result<Option<Digest>, StorageError>) -> bo
 
 #[cfg(test)]
 mod deletion_tests;
+
+#[cfg(test)]
+mod limits_tests;
 
 #[cfg(test)]
 mod tests;

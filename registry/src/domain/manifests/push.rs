@@ -2,15 +2,20 @@
 //!
 //! *Invariant:* a manifest that was acknowledged has all it needs linked in its repository at the time of the check,
 //! and is written in the order bytes → revision link → referrer → tags (of each the index link, then the current
-//! link), each durable before the next; so a tag never names what is not there. A refused push writes nothing.
+//! link), each durable before the next; so a tag never names what is not there. A refused push writes nothing, and
+//! what it was judged by is what it replaces.
 //!
 //! Spec: end-7a, end-7b.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
+use shared::limits::Limits;
 use shared::repository_name::RepositoryName;
 
 use super::precondition::Precondition;
 use crate::domain::error::RegistryError;
+use crate::domain::limits::{check_push_by_digest, check_tagging};
 use crate::domain::{Repositories, links, to_the_end};
 use crate::oci::digest::Digest;
 use crate::oci::manifest::{InvalidManifest, Manifest, each_once};
@@ -18,7 +23,7 @@ use crate::oci::media_type::ManifestType;
 use crate::oci::reference::{Reference, Tag};
 use crate::storage::error::StorageError;
 use crate::storage::layout::Key;
-use crate::storage::{Durability, layout};
+use crate::storage::{Durability, Lock, layout};
 
 /// The largest manifest in bytes. Not less, because the specification tells clients to rely on 4 MB; not more,
 /// because a manifest is held in memory.
@@ -44,6 +49,15 @@ impl ManifestPush {
     pub fn new(reference: Reference, content_type: &str, bytes: Bytes) -> Self {
         let content_type = content_type.to_owned();
         Self { reference, tags: Vec::new(), content_type, bytes, precondition: Precondition::default() }
+    }
+
+    /// Every tag it is to have.
+    fn all_tags(&self) -> Vec<Tag> {
+        let own = match &self.reference {
+            Reference::Tag(tag) => Some(tag),
+            Reference::Digest(_) => None,
+        };
+        own.into_iter().chain(&self.tags).cloned().collect()
     }
 }
 
@@ -78,6 +92,7 @@ pub enum PushWarning {
 /// What is written when everything is checked.
 struct Accepted {
     push: ManifestPush,
+    limits: Option<Limits>,
     canonical: Digest,
     digest: Digest,
     /// What it refers to, and how it is listed there.
@@ -87,11 +102,12 @@ struct Accepted {
 }
 
 impl Repositories {
-    /// Stores a manifest under its digest, and under the tags that are asked for.
+    /// Stores a manifest under its digest, and under the tags that are asked for, if `limits` let it have all of them.
     pub async fn put_manifest(
         &self,
         repository: &RepositoryName,
         push: ManifestPush,
+        limits: Option<&Limits>,
     ) -> Result<PushedManifest, RegistryError> {
         let size = push.bytes.len() as u64;
         if size > MANIFEST_LIMIT_BYTES {
@@ -111,8 +127,15 @@ impl Repositories {
             }
         };
         let deletion = self.recorded_deletion(repository).await?;
-        let warnings = self.check_references(repository, &manifest).await?;
         let subject = manifest.subject();
+        if let Some(limits) = limits {
+            if matches!(push.reference, Reference::Digest(_)) {
+                check_push_by_digest(limits, subject.as_ref())?;
+            }
+            // Asked again under the locks; here so that a refusal makes no locks and tells nothing of other content.
+            self.check_all_tagging(repository, limits, &push.all_tags(), &digest).await?;
+        }
+        let warnings = self.check_references(repository, &manifest).await?;
         let referrer = match &subject {
             Some(subject) => {
                 let descriptor = manifest.referrer_descriptor(&digest, size);
@@ -121,7 +144,8 @@ impl Repositories {
             None => None,
         };
 
-        let accepted = Accepted { push, canonical, digest: digest.clone(), referrer, deletion };
+        let limits = limits.cloned();
+        let accepted = Accepted { push, limits, canonical, digest: digest.clone(), referrer, deletion };
         let (registry, repository) = (self.clone(), repository.clone());
         to_the_end(async move { registry.store_manifest(&repository, accepted).await }).await?;
         Ok(PushedManifest { digest, subject, warnings })
@@ -133,19 +157,25 @@ impl Repositories {
         repository: &RepositoryName,
         accepted: Accepted,
     ) -> Result<(), RegistryError> {
-        let Accepted { push, canonical, digest, referrer, deletion } = accepted;
+        let Accepted { push, limits, canonical, digest, referrer, deletion } = accepted;
         let _revision = self.storage.lock(&layout::revision_lock(repository, &digest)).await?;
         // What was checked may have gone with the whole repository before the lock was ours.
         self.undeleted_since(repository, deletion).await?;
-        let mut locked_tag = None;
+        let tags = push.all_tags();
+        let is_judged_by_tags = limits.is_some()
+            || (!push.precondition.is_empty() && matches!(push.reference, Reference::Tag(_)));
+        let mut locked_tags = None;
+        if is_judged_by_tags {
+            // Held until the tags are written, so that what was compared is what is replaced.
+            locked_tags = Some(self.lock_tags(repository, &tags).await?);
+        }
+        if let Some(limits) = &limits {
+            self.check_all_tagging(repository, limits, &tags, &digest).await?;
+        }
         if !push.precondition.is_empty() {
             let current = match &push.reference {
                 Reference::Digest(digest) => self.living_revision(repository, digest).await?,
-                Reference::Tag(tag) => {
-                    // Held until the tag is written, so that what was compared is what is replaced.
-                    locked_tag = Some(self.storage.lock(&layout::tag_lock(repository, tag)).await?);
-                    self.living_tag(repository, tag).await?
-                }
+                Reference::Tag(tag) => self.living_tag(repository, tag).await?,
             };
             let judged = push.precondition.judge(current.as_ref());
             judged.map_err(|unmet| RegistryError::PreconditionFailed { unmet })?;
@@ -163,20 +193,41 @@ impl Repositories {
         }
         self.storage.write_all(objects, Durability::Synced).await?;
 
-        let own = match push.reference {
-            Reference::Tag(tag) => Some(tag),
-            Reference::Digest(_) => None,
-        };
-        for tag in own.iter().chain(&push.tags) {
-            let _tag = match locked_tag.take() {
-                Some(lock) => lock,
-                None => self.storage.lock(&layout::tag_lock(repository, tag)).await?,
+        for tag in &tags {
+            let _tag = match locked_tags {
+                Some(_) => None,
+                None => Some(self.storage.lock(&layout::tag_lock(repository, tag)).await?),
             };
             let objects = vec![
                 links::to(layout::tag_index_link(repository, tag, &digest), &digest),
                 links::to(layout::tag_current_link(repository, tag), &digest),
             ];
             self.storage.write_all(objects, Durability::Synced).await?;
+        }
+        Ok(())
+    }
+
+    /// Locks several tags at once; always in the same order, so that two who do so never wait for each other.
+    async fn lock_tags(&self, repository: &RepositoryName, tags: &[Tag]) -> Result<Vec<Lock>, StorageError> {
+        let keys: BTreeSet<Key> = tags.iter().map(|tag| layout::tag_lock(repository, tag)).collect();
+        let mut locks = Vec::with_capacity(keys.len());
+        for key in &keys {
+            locks.push(self.storage.lock(key).await?);
+        }
+        Ok(locks)
+    }
+
+    /// Whether limits let a manifest have all these tags, as they are now.
+    async fn check_all_tagging(
+        &self,
+        repository: &RepositoryName,
+        limits: &Limits,
+        tags: &[Tag],
+        manifest: &Digest,
+    ) -> Result<(), RegistryError> {
+        for tag in tags {
+            let current = self.living_tag(repository, tag).await?;
+            check_tagging(limits, tag, current.as_ref(), manifest)?;
         }
         Ok(())
     }

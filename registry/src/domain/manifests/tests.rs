@@ -23,7 +23,7 @@ async fn put(
     bytes: Bytes,
 ) -> Result<Digest, RegistryError> {
     let push = ManifestPush::new(reference, content_type.unwrap_or_default(), bytes);
-    Ok(tree.repositories.put_manifest(&name("a/b"), push).await?.digest)
+    Ok(tree.repositories.put_manifest(&name("a/b"), push, None).await?.digest)
 }
 
 fn no_condition() -> Precondition {
@@ -179,7 +179,7 @@ async fn deleting_a_manifest_takes_its_tags_and_no_others() {
     tree.storage_write(&layout::tag_current_link(&repository, &tag("damaged")), "");
 
     let deleted =
-        tree.repositories.delete_manifest(&repository, &doomed, no_condition()).await.expect("deleted");
+        tree.repositories.delete_manifest(&repository, &doomed, no_condition(), None).await.expect("deleted");
     assert_eq!(deleted.tags, [tag("latest"), tag("v1")]);
     for gone in [by_digest(&doomed), by_tag("v1"), by_tag("latest")] {
         assert!(!is_there(&tree, &gone).await, "{gone}");
@@ -188,7 +188,7 @@ async fn deleting_a_manifest_takes_its_tags_and_no_others() {
         assert!(is_there(&tree, &there).await, "{there}");
     }
     assert!(tree.storage_exists(&layout::blob(&doomed)), "the bytes are the collector's");
-    let again = tree.repositories.delete_manifest(&repository, &doomed, no_condition()).await;
+    let again = tree.repositories.delete_manifest(&repository, &doomed, no_condition(), None).await;
     assert!(matches!(again, Err(RegistryError::ManifestUnknown { .. })));
     let pushed_again = tree.push_image(&repository, Some(&tag("v1")), "doomed").await;
     assert_eq!(pushed_again, doomed);
@@ -199,9 +199,9 @@ async fn deleting_a_manifest_takes_its_tags_and_no_others() {
 async fn deleting_what_is_not_there_leaves_no_files() {
     let tree = Tree::new();
     let unknown =
-        tree.repositories.delete_manifest(&name("a/b"), &Digest::sha256_of(b"x"), no_condition()).await;
+        tree.repositories.delete_manifest(&name("a/b"), &Digest::sha256_of(b"x"), no_condition(), None).await;
     assert!(matches!(unknown, Err(RegistryError::ManifestUnknown { .. })));
-    let unknown = tree.repositories.delete_tag(&name("a/b"), &tag("x"), no_condition()).await;
+    let unknown = tree.repositories.delete_tag(&name("a/b"), &tag("x"), no_condition(), None).await;
     assert!(matches!(unknown, Err(RegistryError::ManifestUnknown { .. })));
     assert!(!tree.storage_exists(&layout::root()));
 }
@@ -212,12 +212,12 @@ async fn deleting_a_tag_keeps_the_manifest_and_other_tags() {
     let repository = name("a/b");
     let digest = tree.push_image(&repository, Some(&tag("v1")), "image").await;
     tree.push_image(&repository, Some(&tag("v1-rc")), "image").await;
-    tree.repositories.delete_tag(&repository, &tag("v1"), no_condition()).await.expect("deleted");
+    tree.repositories.delete_tag(&repository, &tag("v1"), no_condition(), None).await.expect("deleted");
     assert!(!is_there(&tree, &by_tag("v1")).await);
     assert!(!tree.storage_exists(&layout::tag(&repository, &tag("v1"))), "the whole folder is gone");
     assert!(is_there(&tree, &by_tag("v1-rc")).await);
     assert!(is_there(&tree, &by_digest(&digest)).await);
-    let again = tree.repositories.delete_tag(&repository, &tag("v1"), no_condition()).await;
+    let again = tree.repositories.delete_tag(&repository, &tag("v1"), no_condition(), None).await;
     assert!(matches!(again, Err(RegistryError::ManifestUnknown { .. })));
 }
 
@@ -228,7 +228,7 @@ async fn a_tag_whose_revision_is_gone_reads_as_absent() {
     let digest = tree.push_image(&repository, Some(&tag("v1")), "image").await;
     tree.storage_remove(&layout::revision_link(&repository, &digest));
     assert!(!is_there(&tree, &by_tag("v1")).await);
-    let deleting = tree.repositories.delete_tag(&repository, &tag("v1"), no_condition()).await;
+    let deleting = tree.repositories.delete_tag(&repository, &tag("v1"), no_condition(), None).await;
     assert!(matches!(deleting, Err(RegistryError::ManifestUnknown { .. })));
 }
 
@@ -267,7 +267,7 @@ async fn a_tree_without_index_links_is_as_good_as_one_with() {
     tree.storage_remove(&layout::tag_index_link(&repository, &tag("v1"), &digest));
     assert!(is_there(&tree, &by_tag("v1")).await);
     let deleted =
-        tree.repositories.delete_manifest(&repository, &digest, no_condition()).await.expect("deleted");
+        tree.repositories.delete_manifest(&repository, &digest, no_condition(), None).await.expect("deleted");
     assert_eq!(deleted.tags, [tag("v1")]);
 }
 
@@ -292,7 +292,7 @@ async fn a_change_that_was_begun_is_finished_although_the_client_left() {
     let held = tree.repositories.storage().lock(&lock).await.expect("granted");
     let (registry, acts) = watched(&tree);
     {
-        let mut delete = Box::pin(registry.delete_manifest(&repository, &digest, no_condition()));
+        let mut delete = Box::pin(registry.delete_manifest(&repository, &digest, no_condition(), None));
         while !acts.take().of("lock").contains(&lock.as_str()) {
             assert!(futures_util::poll!(&mut delete).is_pending(), "somebody else holds the lock");
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
@@ -317,9 +317,10 @@ async fn a_tag_moved_during_a_delete_is_not_lost() {
         let bytes = image(&config, &[]);
         let (deleting, moving) = (there.clone(), tree.repositories.clone());
         let (a, b) = (repository.clone(), repository.clone());
-        let delete = tokio::spawn(async move { deleting.delete_manifest(&a, &old, no_condition()).await });
+        let delete =
+            tokio::spawn(async move { deleting.delete_manifest(&a, &old, no_condition(), None).await });
         let moved = tokio::spawn(async move {
-            moving.put_manifest(&b, ManifestPush::new(by_tag("v1"), OCI_MANIFEST, bytes)).await
+            moving.put_manifest(&b, ManifestPush::new(by_tag("v1"), OCI_MANIFEST, bytes), None).await
         });
         let moved = moved.await.expect("no panic").expect("acknowledged");
         delete.await.expect("no panic").expect("deleted");
@@ -339,9 +340,10 @@ async fn a_push_and_a_delete_of_one_manifest_do_not_mix() {
         let bytes = tree.repositories.get_manifest(&repository, &by_tag("v1")).await.expect("there").bytes;
         let (deleting, pushing) = (there.clone(), tree.repositories.clone());
         let (a, b, doomed) = (repository.clone(), repository.clone(), digest.clone());
-        let delete = tokio::spawn(async move { deleting.delete_manifest(&a, &doomed, no_condition()).await });
+        let delete =
+            tokio::spawn(async move { deleting.delete_manifest(&a, &doomed, no_condition(), None).await });
         let push = tokio::spawn(async move {
-            pushing.put_manifest(&b, ManifestPush::new(by_tag("v1"), OCI_MANIFEST, bytes)).await
+            pushing.put_manifest(&b, ManifestPush::new(by_tag("v1"), OCI_MANIFEST, bytes), None).await
         });
         push.await.expect("no panic").expect("acknowledged");
         delete.await.expect("no panic").expect("deleted");

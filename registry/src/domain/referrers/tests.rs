@@ -27,7 +27,7 @@ fn referring_index(to: &Digest, artifact_type: &str, number: usize) -> Bytes {
 
 async fn put(tree: &Tree, reference: Reference, bytes: Bytes) -> Digest {
     let push = ManifestPush::new(reference, OCI_INDEX, bytes);
-    tree.repositories.put_manifest(&name("a/b"), push).await.expect("accepted").digest
+    tree.repositories.put_manifest(&name("a/b"), push, None).await.expect("accepted").digest
 }
 
 async fn refer(tree: &Tree, to: &Digest, artifact_type: &str, number: usize) -> Digest {
@@ -178,7 +178,10 @@ async fn a_deleted_referrer_is_no_longer_listed() {
     let repository = name("a/b");
     let (gone, stays) =
         (refer(&tree, &subject, "text/x", 1).await, refer(&tree, &subject, "text/x", 2).await);
-    tree.repositories.delete_manifest(&repository, &gone, Precondition::default()).await.expect("deleted");
+    tree.repositories
+        .delete_manifest(&repository, &gone, Precondition::default(), None)
+        .await
+        .expect("deleted");
     assert_eq!(list_all(&tree, &subject).await, sorted(&[&stays]));
     assert!(!tree.storage_exists(&layout::referrer(&repository, &subject, &gone)));
     // The distribution registry deletes without knowing of entries.
@@ -195,7 +198,7 @@ async fn referrers_of_a_subject_that_is_deleted_stay() {
     let subject = tree.push_image(&name("a/b"), Some(&tag("v1")), "image").await;
     let referrer = refer(&tree, &subject, "text/x", 1).await;
     tree.repositories
-        .delete_manifest(&name("a/b"), &subject, Precondition::default())
+        .delete_manifest(&name("a/b"), &subject, Precondition::default(), None)
         .await
         .expect("deleted");
     assert_eq!(list_all(&tree, &subject).await, sorted(&[&referrer]));
@@ -211,7 +214,10 @@ async fn each_digest_of_a_manifest_is_a_referrer_of_its_own() {
         put(&tree, Reference::Digest(digest.clone()), bytes.clone()).await;
     }
     assert_eq!(list_all(&tree, &subject).await, sorted(&[&short, &long]));
-    tree.repositories.delete_manifest(&name("a/b"), &short, Precondition::default()).await.expect("deleted");
+    tree.repositories
+        .delete_manifest(&name("a/b"), &short, Precondition::default(), None)
+        .await
+        .expect("deleted");
     assert_eq!(list_all(&tree, &subject).await, sorted(&[&long]));
     let stored = tree.repositories.get_manifest(&name("a/b"), &Reference::Digest(long)).await;
     assert_eq!(stored.expect("another revision").bytes, bytes);

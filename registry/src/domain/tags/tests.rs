@@ -56,7 +56,10 @@ async fn edges_of_paging_are_empty_lists() {
 #[tokio::test]
 async fn a_repository_without_tags_is_told_from_one_that_never_was() {
     let tree = tagged(&["v1"]).await;
-    tree.repositories.delete_tag(&name("a/b"), &tag("v1"), Precondition::default()).await.expect("deleted");
+    tree.repositories
+        .delete_tag(&name("a/b"), &tag("v1"), Precondition::default(), None)
+        .await
+        .expect("deleted");
     assert_eq!(texts(&listed(&tree, None, None).await), Vec::<&str>::new());
     tree.push_blob(&name("only/blobs"), b"x").await;
     let page = tree.repositories.list_tags(&name("only/blobs"), None, None).await.expect("it has content");

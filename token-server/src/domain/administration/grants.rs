@@ -1,9 +1,12 @@
-//! Grants: add, list, remove.
+//! Grants and denials: add, list, remove.
 //!
 //! *Invariant:* what is stored was parsed first, so that every stored pattern means something.
 
+use shared::limits::TagPattern;
+
 use super::super::audit::Event;
 use super::super::error::TokenServerError;
+use super::super::grant::{Conditions, Effect, What};
 use super::super::grant_subject::GrantSubject;
 use super::super::pattern::RepositoryPattern;
 use super::super::role::Role;
@@ -11,56 +14,117 @@ use super::{Administration, hold_team, hold_user};
 use crate::db::grants::{self, GrantSummary, NewGrant};
 use crate::db::{self, Executor, principals};
 
-/// A right as people write it.
+/// A row as people write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantSpec {
-    /// Whose.
+    /// Who is given or denied something.
     pub subject: GrantSubject,
-    /// In which role.
-    pub role: Role,
+    /// Which of both.
+    pub effect: Effect,
+    /// What.
+    pub what: What,
     /// On which repositories.
     pub pattern: RepositoryPattern,
+    /// On which tags only.
+    pub tags: Option<TagPattern>,
 }
 
 impl std::fmt::Display for GrantSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} {}", self.subject, self.role, self.pattern)
+        let denies = if self.effect == Effect::Deny { "deny " } else { "" };
+        write!(f, "{} {denies}{} {}", self.subject, self.what, self.pattern)?;
+        self.tags.as_ref().map_or(Ok(()), |tags| write!(f, ":{tags}"))
     }
 }
 
 impl Administration {
-    /// Gives a right.
-    pub async fn add_grant(&self, grant: &GrantSpec) -> Result<(), TokenServerError> {
-        let (anchor, pattern) = (grant.pattern.anchor(), grant.pattern.to_string());
+    /// Gives or denies a right; returns the number of the row.
+    pub async fn add_grant(
+        &self,
+        grant: &GrantSpec,
+        conditions: &Conditions,
+        reason: Option<&str>,
+    ) -> Result<i64, TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
-        let row = NewGrant {
-            subject_pid: hold_subject(&mut *tx, &grant.subject).await?,
-            anchor: &anchor,
-            pattern: &pattern,
-            role: grant.role.as_str(),
-        };
-        if !grants::insert_grant(&mut *tx, &row, self.clock.now()).await? {
-            return Err(TokenServerError::AlreadyThere { kind: "grant", name: grant.to_string() });
-        }
-        self.record(&mut tx, Event::GrantAdded, &grant.to_string(), None).await?;
-        Ok(db::commit(tx).await?)
+        let subject_pid = hold_subject(&mut *tx, &grant.subject).await?;
+        let row = StoredSpec::new(grant);
+        let inserted =
+            grants::insert_grant(&mut *tx, &row.of(subject_pid, conditions, reason), self.clock.now()).await;
+        let id = inserted.map_err(|error| {
+            if error.is_conflict_with(grants::GRANT_KEY) {
+                TokenServerError::AlreadyThere { kind: "grant", name: grant.to_string() }
+            } else {
+                error.into()
+            }
+        })?;
+        self.record(&mut tx, Event::GrantAdded, &grant.to_string(), reason).await?;
+        db::commit(tx).await?;
+        Ok(id)
     }
 
-    /// All rights, by subject.
+    /// All rows, by subject.
     pub async fn list_grants(&self) -> Result<Vec<GrantSummary>, TokenServerError> {
         Ok(grants::list_grants(&self.pool).await?)
     }
 
-    /// Takes a right away. Tokens that carry it live on for at most their lifetime.
+    /// Takes a row away. Tokens that carry what it gave live on for at most their lifetime.
     pub async fn remove_grant(&self, grant: &GrantSpec) -> Result<(), TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
         let subject_pid = hold_subject(&mut *tx, &grant.subject).await?;
-        let pattern = grant.pattern.to_string();
-        if !grants::delete_grant(&mut *tx, subject_pid, &pattern, grant.role.as_str()).await? {
-            return Err(TokenServerError::NotFound { kind: "grant", name: grant.to_string() });
-        }
+        let row = StoredSpec::new(grant);
+        let removed =
+            grants::delete_grant(&mut *tx, &row.of(subject_pid, &Conditions::default(), None)).await?;
+        removed.ok_or_else(|| TokenServerError::NotFound { kind: "grant", name: grant.to_string() })?;
         self.record(&mut tx, Event::GrantRemoved, &grant.to_string(), None).await?;
         Ok(db::commit(tx).await?)
+    }
+}
+
+/// The texts of a row, for as long as a statement needs them.
+struct StoredSpec {
+    anchor: String,
+    pattern: String,
+    effect: Effect,
+    role: Option<Role>,
+    rights: Option<String>,
+    tags: Option<TagPattern>,
+}
+
+impl StoredSpec {
+    fn new(grant: &GrantSpec) -> Self {
+        let (role, rights) = match grant.what {
+            What::Role(role) => (Some(role), None),
+            What::Rights(rights) => (None, Some(rights.to_string())),
+        };
+        Self {
+            anchor: grant.pattern.anchor(),
+            pattern: grant.pattern.to_string(),
+            effect: grant.effect,
+            role,
+            rights,
+            tags: grant.tags.clone(),
+        }
+    }
+
+    fn of<'a>(
+        &'a self,
+        subject_pid: i64,
+        conditions: &'a Conditions,
+        reason: Option<&'a str>,
+    ) -> NewGrant<'a> {
+        NewGrant {
+            subject_pid,
+            anchor: &self.anchor,
+            pattern: &self.pattern,
+            effect: self.effect.as_str(),
+            role: self.role.map(Role::as_str),
+            rights: self.rights.as_deref(),
+            tags: self.tags.as_ref().map(TagPattern::as_str),
+            not_before: conditions.not_before,
+            expires_at: conditions.expires_at,
+            networks: &conditions.networks,
+            reason,
+        }
     }
 }
 

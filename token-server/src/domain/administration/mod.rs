@@ -13,9 +13,13 @@ use std::sync::Arc;
 
 use ring::rand::SystemRandom;
 use shared::clock::Clock;
+use time::OffsetDateTime;
 
 use super::audit::{self, COMMAND_LINE, Event, Origin, Outcome, Record};
 use super::error::TokenServerError;
+use super::explanation::{self, Capable, Explanation, Question};
+use super::grant::Circumstances;
+use super::grant_subject::GrantSubject;
 use super::password::PasswordHasher;
 use super::principal_name::PrincipalName;
 use crate::db::principals::{self, TEAM, USER};
@@ -34,6 +38,30 @@ impl Administration {
     pub fn new(pool: Pool, clock: Arc<dyn Clock>, random: SystemRandom) -> Result<Self, TokenServerError> {
         let hasher = PasswordHasher::new(1, 0, random.clone())?;
         Ok(Self { pool, clock, random, hasher })
+    }
+
+    /// The time by the clock of this server.
+    pub fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
+    /// Whether a subject may do something, and why.
+    pub async fn explain(
+        &self,
+        subject: &GrantSubject,
+        question: &Question,
+        circumstances: Circumstances,
+    ) -> Result<Explanation, TokenServerError> {
+        explanation::explain(&self.pool, subject, question, circumstances).await
+    }
+
+    /// Who may do something.
+    pub async fn who_can(
+        &self,
+        question: &Question,
+        circumstances: Circumstances,
+    ) -> Result<Vec<Capable>, TokenServerError> {
+        explanation::who_can(&self.pool, question, circumstances).await
     }
 
     /// Records a change in the transaction that makes it.

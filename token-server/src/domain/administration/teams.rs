@@ -5,11 +5,11 @@
 
 use super::super::audit::Event;
 use super::super::error::TokenServerError;
-use super::super::principal_name::PrincipalName;
+use super::super::principal_name::{InvalidName, PrincipalName};
 use super::super::random;
 use super::{Administration, hold_team, hold_user, name_taken, not_found};
 use crate::db::teams::TeamSummary;
-use crate::db::{self, grants, principals, teams};
+use crate::db::{self, Transaction, grants, principals, teams};
 
 /// What went with a team.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,35 @@ pub struct RemovedTeam {
     pub members: u64,
     /// Rights.
     pub grants: u64,
+}
+
+/// Who can be in a team.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TeamMember {
+    /// One user.
+    User(PrincipalName),
+    /// Everybody in another team.
+    Team(PrincipalName),
+}
+
+impl TeamMember {
+    /// Parses `NAME`, `user:NAME` or `team:NAME`.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        match text.split_once(':') {
+            Some((principals::TEAM, name)) => Ok(Self::Team(PrincipalName::parse(name)?)),
+            Some((principals::USER, name)) => Ok(Self::User(PrincipalName::parse(name)?)),
+            _ => Ok(Self::User(PrincipalName::parse(text)?)),
+        }
+    }
+}
+
+impl std::fmt::Display for TeamMember {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::User(name) => name.fmt(f),
+            Self::Team(name) => write!(f, "{}:{name}", principals::TEAM),
+        }
+    }
 }
 
 impl Administration {
@@ -51,37 +80,54 @@ impl Administration {
         Ok(RemovedTeam { members, grants })
     }
 
-    /// Adds a user to a team.
+    /// Adds a user or a team to a team.
     pub async fn add_team_member(
         &self,
         team: &PrincipalName,
-        user: &PrincipalName,
+        member: &TeamMember,
     ) -> Result<(), TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
         let team_pid = hold_team(&mut *tx, team).await?;
-        let user_pid = hold_user(&mut *tx, user).await?;
-        if !teams::insert_member(&mut *tx, team_pid, user_pid, self.clock.now()).await? {
-            let name = format!("{user} in team {team}");
+        let member_pid = hold_member(&mut tx, member).await?;
+        if let TeamMember::Team(inner) = member {
+            let nesting = teams::find_nesting(&mut tx, team_pid, member_pid).await?;
+            let (team, member) = (team.to_string(), inner.to_string());
+            if nesting.is_cycle {
+                return Err(TokenServerError::TeamCycle { team, member });
+            }
+            if nesting.depth > teams::MAX_DEPTH {
+                return Err(TokenServerError::TeamsTooDeep { team, member });
+            }
+        }
+        if !teams::insert_member(&mut *tx, team_pid, member_pid, self.clock.now()).await? {
+            let name = format!("{member} in team {team}");
             return Err(TokenServerError::AlreadyThere { kind: "member", name });
         }
-        self.record(&mut tx, Event::TeamMemberAdded, team.as_str(), Some(user.as_str())).await?;
+        self.record(&mut tx, Event::TeamMemberAdded, team.as_str(), Some(&member.to_string())).await?;
         Ok(db::commit(tx).await?)
     }
 
-    /// Removes a user from a team.
+    /// Removes a user or a team from a team.
     pub async fn remove_team_member(
         &self,
         team: &PrincipalName,
-        user: &PrincipalName,
+        member: &TeamMember,
     ) -> Result<(), TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
         let team_pid = hold_team(&mut *tx, team).await?;
-        let user_pid = hold_user(&mut *tx, user).await?;
-        if !teams::delete_member(&mut *tx, team_pid, user_pid).await? {
-            let name = format!("{user} in team {team}");
+        let member_pid = hold_member(&mut tx, member).await?;
+        if !teams::delete_member(&mut *tx, team_pid, member_pid).await? {
+            let name = format!("{member} in team {team}");
             return Err(TokenServerError::NotFound { kind: "member", name });
         }
-        self.record(&mut tx, Event::TeamMemberRemoved, team.as_str(), Some(user.as_str())).await?;
+        self.record(&mut tx, Event::TeamMemberRemoved, team.as_str(), Some(&member.to_string())).await?;
         Ok(db::commit(tx).await?)
+    }
+}
+
+async fn hold_member(tx: &mut Transaction, member: &TeamMember) -> Result<i64, TokenServerError> {
+    match member {
+        TeamMember::User(name) => hold_user(&mut **tx, name).await,
+        TeamMember::Team(name) => hold_team(&mut **tx, name).await,
     }
 }

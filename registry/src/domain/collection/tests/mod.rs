@@ -77,7 +77,7 @@ async fn what_no_manifest_needs_goes_and_the_rest_stays() {
     let stray = tree.push_blob(&a, b"stray").await;
     // An empty layer and a shared one.
     tree.push_blob(&a, b"").await;
-    tree.repositories.delete_manifest(&a, &gone, Precondition::default()).await.expect("deleted");
+    tree.repositories.delete_manifest(&a, &gone, Precondition::default(), None).await.expect("deleted");
     let lines = collect(&tree, ALL).await;
     assert!(is_whole(&tree, &a, &kept).await);
     for digest in [&gone, &stray, &Digest::sha256_of(b"layer of gone"), &Digest::sha256_of(b"")] {
@@ -248,7 +248,7 @@ async fn content_known_by_a_long_digest_stays_under_all_its_names() {
     assert!(lines.kept().is_empty());
     assert!(is_whole(&tree, &a, &digest).await && is_whole(&tree, &a, &long_digest).await);
     assert!(tree.storage_exists(&layout::layer_link(&a, &layer)));
-    tree.repositories.delete_tag(&a, &tag("1"), Precondition::default()).await.expect("deleted");
+    tree.repositories.delete_tag(&a, &tag("1"), Precondition::default(), None).await.expect("deleted");
     collect(&tree, TAGGED).await;
     assert!(!is_blob(&tree, &layer) && !is_blob(&tree, &digest));
     for link in [layout::layer_link(&a, &long), layout::revision_link(&a, &long_digest)] {

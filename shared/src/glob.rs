@@ -1,4 +1,4 @@
-//! Matching a repository name against a glob, without compiling it.
+//! Matching a repository name or a tag against a glob, without compiling it.
 //!
 //! A grant is looked at for one request and forgotten, and there may be tens of thousands of them, so nothing is
 //! prepared: the positions in the pattern at which a match can stand are kept in a bit set and moved along the name
@@ -154,8 +154,20 @@ fn is_in_set(mut set: &[u8], byte: u8) -> bool {
     }
 }
 
-/// What is wrong with the brackets or stars of a pattern.
-pub fn check(pattern: &str) -> Result<(), &'static str> {
+/// What a pattern is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Lower-case components between slashes.
+    RepositoryNames,
+    /// One component of letters of either case.
+    Tags,
+}
+
+/// What is wrong with the letters, brackets or stars of a pattern.
+pub fn check(pattern: &str, subject: Subject) -> Result<(), &'static str> {
+    if subject == Subject::Tags && pattern.contains('/') {
+        return Err("tags hold no slashes");
+    }
     let mut after_any_depth = false;
     for component in pattern.split('/') {
         if component == "**" && after_any_depth {
@@ -163,13 +175,13 @@ pub fn check(pattern: &str) -> Result<(), &'static str> {
         }
         after_any_depth = component == "**";
         if !after_any_depth {
-            check_component(component)?;
+            check_component(component, subject)?;
         }
     }
     Ok(())
 }
 
-fn check_component(component: &str) -> Result<(), &'static str> {
+fn check_component(component: &str, subject: Subject) -> Result<(), &'static str> {
     if component.contains("**") {
         return Err("`**` stands for whole components and must be alone between slashes");
     }
@@ -183,9 +195,11 @@ fn check_component(component: &str) -> Result<(), &'static str> {
             b'}' => in_braces = false,
             b',' if !in_braces => return Err("a comma has a meaning only inside braces"),
             b']' => return Err("there is a `]` without a `[`"),
-            b'[' => check_set(&bytes.by_ref().take_while(|byte| *byte != b']').collect::<Vec<_>>())?,
+            b'[' => check_set(&bytes.by_ref().take_while(|byte| *byte != b']').collect::<Vec<_>>(), subject)?,
             b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'*' | b'?' | b',' => {}
+            b'A'..=b'Z' if subject == Subject::Tags => {}
             b'A'..=b'Z' => return Err("repository names are lower-case"),
+            _ if subject == Subject::Tags => return Err("it holds a character that no tag has"),
             _ => return Err("it holds a character that no repository name has"),
         }
     }
@@ -196,14 +210,18 @@ fn check_component(component: &str) -> Result<(), &'static str> {
     if closed { Ok(()) } else { Err("there is a `[` without a `]` in the same component") }
 }
 
-fn check_set(set: &[u8]) -> Result<(), &'static str> {
-    let member = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(byte);
+fn check_set(set: &[u8], subject: Subject) -> Result<(), &'static str> {
+    let letter =
+        |byte: &u8| byte.is_ascii_lowercase() || (subject == Subject::Tags && byte.is_ascii_uppercase());
+    let member = |byte: &u8| letter(byte) || byte.is_ascii_digit() || b"._-".contains(byte);
     let mut rest = set;
     if rest.is_empty() {
         return Err("a set in brackets must not be empty");
     }
     if !rest.iter().all(member) {
-        return Err("a set in brackets holds lower-case letters, digits, `.`, `_`, `-` and ranges of them");
+        return Err(
+            "a set in brackets holds letters (lower-case ones for repository names), digits, `.`, `_`, `-` and ranges of them",
+        );
     }
     while let [first, after @ ..] = rest {
         rest = after;
@@ -239,7 +257,7 @@ mod tests {
             ("app{,-dev}", &["app", "app-dev"], &["app-", "app-devx"]),
             ("a/{x*,y}/b", &["a/x/b", "a/xx/b", "a/y/b"], &["a/yy/b"]),
         ] {
-            assert_eq!(check(pattern), Ok(()), "{pattern}");
+            assert_eq!(check(pattern, Subject::RepositoryNames), Ok(()), "{pattern}");
             for name in yes {
                 assert!(matches(pattern, name), "{pattern} {name}");
             }
@@ -274,14 +292,14 @@ mod tests {
             "{a/b}",
             "{a,b/c}",
         ] {
-            assert!(check(pattern).is_err(), "{pattern}");
+            assert!(check(pattern, Subject::RepositoryNames).is_err(), "{pattern}");
         }
     }
 
     #[test]
     fn the_longest_name_and_the_worst_pattern_take_bounded_work() {
         let pattern = "*a".repeat(MAX_PATTERN_BYTES / 2);
-        assert!(check(&pattern).is_ok());
+        assert!(check(&pattern, Subject::RepositoryNames).is_ok());
         assert!(!matches(&pattern, &format!("{}b", "a".repeat(254))));
         assert!(matches(&pattern, &"a".repeat(255)));
     }
@@ -320,14 +338,14 @@ mod tests {
 
         #[test]
         fn an_independent_matcher_agrees(pattern in pattern(), name in "[ab]{1,3}(/[ab]{1,3}){0,4}") {
-            if check(&pattern).is_ok() {
+            if check(&pattern, Subject::RepositoryNames).is_ok() {
                 prop_assert_eq!(matches(&pattern, &name), judge(&pattern, &name), "{} {}", pattern, name);
             }
         }
 
         #[test]
         fn any_text_is_survived(pattern in "[a-b*?{},\\[\\]/!-]{0,200}", name in "[ab/]{0,40}") {
-            if check(&pattern).is_ok() {
+            if check(&pattern, Subject::RepositoryNames).is_ok() {
                 let _ = matches(&pattern, &name);
             }
         }

@@ -1,0 +1,304 @@
+//! The rights that operators give and deny on the command line, as tokens and both kinds of registries see them.
+//!
+//! *Invariant:* what `explain` says is what a client meets.
+
+use std::time::Duration;
+
+use harness::actors::Town;
+use harness::client::OciClient;
+use harness::images::Image;
+use harness::program::Said;
+use harness::settings::{PEER_SERVICE, SERVICE};
+use harness::stack::{Stack, basic_of};
+use shared::claims::Claims;
+
+/// What a token for these scopes says.
+async fn claims(stack: &Stack, user: &str, service: &str, scope: &str) -> anyhow::Result<Claims> {
+    let client = stack.anonymous()?;
+    let url = format!("{}/token?service={service}&scope={scope}", stack.token_server_url());
+    let answer = client.http().get(url).header("authorization", basic_of(user)).send().await?;
+    let body: serde_json::Value = answer.error_for_status()?.json().await?;
+    let token = body["token"].as_str().unwrap_or_default();
+    Ok(serde_json::from_value(harness::forge::claims_of(token)?)?)
+}
+
+/// The actions on a repository that a token for everything carries, and its limits as JSON.
+async fn actions(stack: &Stack, user: &str, repository: &str) -> anyhow::Result<(String, String)> {
+    let claims = claims(stack, user, SERVICE, &format!("repository:{repository}:pull,push,delete")).await?;
+    let actions = claims.access.iter().map(|scope| scope.actions.to_string()).collect::<Vec<_>>().join(" ");
+    let limits = claims.portcullis.map(|claim| claim.limits).unwrap_or_default();
+    let limits = limits.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+    Ok((actions, limits.join(" ")))
+}
+
+async fn run(stack: &Stack, line: &str) -> anyhow::Result<Said> {
+    stack.operator(&line.split(' ').collect::<Vec<_>>(), "").await
+}
+
+async fn done(stack: &Stack, lines: &[&str]) -> anyhow::Result<()> {
+    for line in lines {
+        run(stack, line).await?.success()?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_denial_beats_every_grant_and_goes_again() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let stack = &town.stack;
+    let all = ("pull,push".to_owned(), String::new());
+    assert_eq!(actions(stack, "alice", "platform/frozen/app").await?, all);
+    done(stack, &["grant add user:alice --deny --actions push platform/frozen/**"]).await?;
+    assert_eq!(actions(stack, "alice", "platform/frozen/app").await?.0, "pull");
+    assert_eq!(actions(stack, "alice", "platform/app").await?, all);
+    assert_eq!(actions(stack, "admin", "platform/frozen/app").await?.0, "pull,push,delete");
+    // Also of those who own everything, and of nobody's share more than was said.
+    done(stack, &["grant add everyone --deny --actions tag-update,delete platform/frozen/**"]).await?;
+    let (held, limits) = actions(stack, "admin", "platform/frozen/app").await?;
+    assert_eq!(held, "pull,push");
+    assert!(limits.contains(r#""create":{"in":["*"]}"#) && !limits.contains("update"), "{limits}");
+    done(stack, &["grant remove user:alice --deny --actions push platform/frozen/** --yes"]).await?;
+    assert_eq!(actions(stack, "alice", "platform/frozen/app").await?.0, "pull,push");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rights_end_begin_and_depend_on_the_network() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let stack = &town.stack;
+    done(
+        stack,
+        &[
+            "grant add user:bob viewer for-a-while --expires 30d --reason holiday",
+            "grant add user:bob viewer later --from 2100-01-01T00:00:00Z",
+            "grant add user:bob viewer near --network 127.0.0.0/8 --network ::1",
+            "grant add user:bob viewer far --network 192.0.2.0/24",
+        ],
+    )
+    .await?;
+    for (repository, held) in [("for-a-while", "pull"), ("later", ""), ("near", "pull"), ("far", "")] {
+        assert_eq!(actions(stack, "bob", repository).await?.0, held, "{repository}");
+    }
+    let listed = run(stack, "grant list").await?.success()?.output;
+    for part in ["holiday", "until 20", "from 2100-01-01", "in 192.0.2.0/24"] {
+        assert!(listed.contains(part), "{part}: {listed}");
+    }
+    stack.clock.advance(Duration::from_hours(24 * 31));
+    assert_eq!(actions(stack, "bob", "for-a-while").await?.0, "");
+    // The same words with another end are the same right.
+    let said = run(stack, "grant add user:bob viewer later --expires 5d").await?;
+    assert_eq!(said.code, Some(3), "{}", said.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn members_of_teams_in_teams_are_members_and_no_team_is_in_itself() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let stack = &town.stack;
+    for number in 1..=6 {
+        done(stack, &[&format!("team add t{number}")]).await?;
+    }
+    done(
+        stack,
+        &[
+            "team member add t1 bob",
+            "team member add t2 team:t1",
+            "team member add t3 team:t2",
+            "team member add t4 team:t3",
+            "team member add t5 team:t4",
+            "grant add team:t5 writer nested/**",
+        ],
+    )
+    .await?;
+    assert_eq!(actions(stack, "bob", "nested/app").await?.0, "pull,push");
+    for (line, part) in [
+        ("team member add t1 team:t5", "because"),
+        ("team member add t3 team:t3", "because"),
+        ("team member add t6 team:t5", "5 deep"),
+        ("team member add t1 team:t6", "5 deep"),
+    ] {
+        let said = run(stack, line).await?;
+        assert_eq!(said.code, Some(1), "{line}: {}", said.text);
+        assert!(said.text.contains(part), "{line}: {}", said.text);
+    }
+    let listed = run(stack, "team list").await?.success()?.output;
+    assert!(listed.contains("team:t4"), "{listed}");
+    done(stack, &["team member remove t3 team:t2 --yes"]).await?;
+    assert_eq!(actions(stack, "bob", "nested/app").await?.0, "");
+    done(stack, &["team member add t3 team:t2", "team remove t2 --yes"]).await?;
+    assert_eq!(actions(stack, "bob", "nested/app").await?.0, "", "the chain went with its link");
+    Ok(())
+}
+
+#[tokio::test]
+async fn everybody_has_a_place_of_their_own() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    done(&town.stack, &["grant add authenticated maintainer people/${user}/**"]).await?;
+    let held = ("pull,push,delete".to_owned(), String::new());
+    assert_eq!(actions(&town.stack, "bob", "people/bob/app").await?, held);
+    assert_eq!(actions(&town.stack, "alice", "people/bob/app").await?.0, "");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_publisher_makes_tags_and_moves_none() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let stack = &town.stack;
+    done(
+        stack,
+        &[
+            "grant add user:bob publisher shop/app",
+            "grant add user:bob writer shop/app --tags pr-*",
+            "grant add everyone --deny --actions push shop/app --tags v0.*",
+        ],
+    )
+    .await?;
+    let bob = stack.client("bob")?;
+    let (first, second) = (Image::new(811, 1, 1000)?, Image::new(812, 1, 1000)?);
+    bob.push_image("shop/app", "v1", &first).await?;
+    bob.push_image("shop/app", "pr-1", &first).await?;
+    bob.push_image("shop/app", "pr-1", &second).await?;
+    let refusal = async |tag: &str, image: &Image| {
+        for blob in image.layers.iter().chain([&image.config]) {
+            bob.push_blob("shop/app", blob).await?;
+        }
+        let answer = bob.put_manifest("shop/app", tag, &image.manifest).await?;
+        answer.expect_error(403, "DENIED")?.error_message()
+    };
+    let message = refusal("v1", &second).await?;
+    assert!(message.contains("bob") && message.contains("v1") && message.contains("pr-*"), "{message}");
+    let message = refusal("v0.9", &second).await?;
+    assert!(message.contains("v0.9"), "{message}");
+    bob.pull_image("shop/app", "v1", &first).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_distribution_registry_cannot_enforce_is_withheld_from_it() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let stack = &town.stack;
+    done(stack, &["grant add user:bob publisher shop/app", "grant add user:bob writer shop/other"]).await?;
+    let scope = "repository:shop/app:pull,push&scope=repository:shop/other:pull,push";
+    let ours = claims(stack, "bob", SERVICE, scope).await?;
+    let words = |claims: &Claims| claims.access.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    assert_eq!(words(&ours), "repository:shop/app:pull,push repository:shop/other:pull,push");
+    let theirs = claims(stack, "bob", PEER_SERVICE, scope).await?;
+    assert_eq!(words(&theirs), "repository:shop/app:pull repository:shop/other:pull,push");
+    assert_eq!(theirs.portcullis, None);
+    let records = stack.database.db_audit_of("scopes_refused").await?;
+    let record = records.iter().find(|row| row.reason.as_deref() == Some("unenforceable"));
+    assert_eq!(record.map(|row| row.target.as_str()), Some("repository:shop/app:push"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn explain_names_the_rows_and_answers_with_its_exit_code() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let stack = &town.stack;
+    done(
+        stack,
+        &[
+            "grant add team:platform publisher shop/**",
+            "grant add user:alice --deny --actions tag-create shop/app --tags v*",
+            "grant add user:alice writer shop/app --expires 30d",
+        ],
+    )
+    .await?;
+    for (line, code, parts) in [
+        (
+            "explain user:alice push shop/app:v1",
+            0,
+            &["yes: tag-update", "deny tag-create", "team:platform"][..],
+        ),
+        ("explain user:alice tag-create shop/app:v1", 1, &["no", "v*"]),
+        ("explain user:alice push shop/app:x", 0, &["yes: tag-create,tag-update", "writer"]),
+        ("explain user:alice delete shop/app", 1, &["no row is about it"]),
+        ("explain team:platform push shop/app", 0, &["yes: attach,push-digest,tag-create"]),
+        ("explain user:bob pull shop/app", 1, &["no"]),
+        ("explain everyone pull public/tool", 0, &["yes: pull", "everyone", "viewer"]),
+        ("explain authenticated pull public/tool", 0, &["yes: pull"]),
+        ("explain user:admin * shop/app", 0, &["owner"]),
+    ] {
+        let said = run(stack, line).await?;
+        assert_eq!(said.code, Some(code), "{line}: {}", said.text);
+        for part in parts {
+            assert!(said.output.contains(part), "{line}: {part} is not in {}", said.output);
+        }
+    }
+    for (line, code) in [
+        ("explain user:nobody pull shop/app", 3),
+        ("explain user:alice fly shop/app", 2),
+        ("explain user:alice pull Shop", 2),
+        ("explain alice pull shop/app", 2),
+        ("who-can attach shop/app:v1", 2),
+    ] {
+        let said = run(stack, line).await?;
+        assert_eq!(said.code, Some(code), "{line}: {}", said.text);
+        assert!(said.output.is_empty(), "{line}: {}", said.output);
+    }
+    done(stack, &["user disable alice --yes"]).await?;
+    let said = run(stack, "explain user:alice push shop/app:x").await?;
+    assert_eq!(said.code, Some(1));
+    assert!(said.output.contains("disabled"), "{}", said.output);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_can_lists_everybody_who_may_and_nobody_else() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let stack = &town.stack;
+    done(
+        stack,
+        &[
+            "team add core",
+            "team member add core bob",
+            "team member add platform team:core",
+            "grant add user:alice --deny --actions push platform/secret",
+        ],
+    )
+    .await?;
+    let subjects = async |line: &str| -> anyhow::Result<(Vec<String>, Option<i32>)> {
+        let said = run(stack, line).await?;
+        let rows = said.output.lines().skip(1).filter_map(|row| row.split_whitespace().next());
+        Ok((rows.map(str::to_owned).collect(), said.code))
+    };
+    let expected = |names: &[&str], code| (names.iter().map(|name| (*name).to_owned()).collect(), Some(code));
+    let everybody = ["user:admin", "user:alice", "user:bob"];
+    assert_eq!(subjects("who-can push platform/app").await?, expected(&everybody, 0));
+    assert_eq!(subjects("who-can push platform/secret").await?, expected(&["user:admin", "user:bob"], 0));
+    let all = ["everyone", "authenticated", "user:admin"];
+    assert_eq!(subjects("who-can pull public/tool").await?, expected(&all, 0));
+    done(stack, &["grant add everyone --deny --actions * nobody/**"]).await?;
+    assert_eq!(subjects("who-can pull nobody/x").await?, expected(&[], 1));
+    // Each of them gets a token for it, and those who are not listed do not.
+    for user in ["admin", "alice", "bob"] {
+        let held = actions(stack, user, "platform/secret").await?.0.contains("push");
+        assert_eq!(held, user != "alice", "{user}");
+    }
+    Ok(())
+}
+
+/// The sentence of a refused push reaches whoever types it; see the tests of each client.
+#[tokio::test]
+async fn a_signer_attaches_and_changes_nothing_else() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    done(&town.stack, &["grant add user:bob signer platform/app"]).await?;
+    let (image, bob) = (Image::new(821, 1, 1000)?, town.stack.client("bob")?);
+    town.alice.push_image("platform/app", "v1", &image).await?;
+    let manifest = serde_json::json!({
+        "schemaVersion": 2, "mediaType": harness::images::OCI_MANIFEST, "config": image.config.descriptor(),
+        "layers": [], "subject": image.manifest.descriptor(),
+    });
+    let bytes = manifest.to_string().into_bytes();
+    let signature = harness::images::Blob::new(harness::images::OCI_MANIFEST, bytes);
+    bob.put_manifest("platform/app", &signature.digest, &signature).await?.expect(201)?;
+    let tag = format!("{}.sig", image.manifest.digest.replace(':', "-"));
+    bob.put_manifest("platform/app", &tag, &signature).await?.expect(201)?;
+    let refused = async |client: &OciClient, tag: &str| {
+        client.put_manifest("platform/app", tag, &signature).await?.expect_error(403, "DENIED")
+    };
+    for tag in ["v1", "v2"] {
+        refused(&bob, tag).await?;
+    }
+    Ok(())
+}

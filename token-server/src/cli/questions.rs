@@ -1,0 +1,62 @@
+//! `explain` and `who-can`.
+//!
+//! *Invariant:* the exit codes 0 and 1 are answers; whatever keeps from answering has another one.
+
+use std::process::ExitCode;
+
+use super::arguments::QuestionArguments;
+use super::error::CliError;
+use super::terminal::print;
+use super::{administration, listings};
+use crate::domain::administration::Administration;
+use crate::domain::error::TokenServerError;
+use crate::domain::explanation::Question;
+use crate::domain::grant::Circumstances;
+use crate::domain::grant_subject::GrantSubject;
+use crate::settings::TokenServerSettings;
+
+/// Says whether somebody may, and why.
+pub(super) async fn explain(
+    subject: &str,
+    arguments: &QuestionArguments,
+    settings: &TokenServerSettings,
+) -> Result<ExitCode, CliError> {
+    let answer = async {
+        let subject = GrantSubject::parse(subject).map_err(TokenServerError::from)?;
+        let question = parse(arguments)?;
+        let administration = administration(settings).await?;
+        let found = administration.explain(&subject, &question, circumstances(arguments, &administration));
+        let found = found.await?;
+        print(&listings::explanation(&subject, &question, &found))?;
+        Ok(verdict(!found.held.is_empty()))
+    };
+    answer.await.map_err(|error| CliError::Unanswered(Box::new(error)))
+}
+
+/// Lists everybody who may.
+pub(super) async fn who_can(
+    arguments: &QuestionArguments,
+    settings: &TokenServerSettings,
+) -> Result<ExitCode, CliError> {
+    let answer = async {
+        let question = parse(arguments)?;
+        let administration = administration(settings).await?;
+        let found = administration.who_can(&question, circumstances(arguments, &administration)).await?;
+        print(&listings::capable(&found))?;
+        Ok(verdict(!found.is_empty()))
+    };
+    answer.await.map_err(|error| CliError::Unanswered(Box::new(error)))
+}
+
+fn parse(arguments: &QuestionArguments) -> Result<Question, CliError> {
+    let parsed = Question::parse(&arguments.action, &arguments.place);
+    Ok(parsed.map_err(TokenServerError::from)?)
+}
+
+fn circumstances(arguments: &QuestionArguments, administration: &Administration) -> Circumstances {
+    Circumstances { now: administration.now(), address: arguments.address }
+}
+
+fn verdict(is_yes: bool) -> ExitCode {
+    if is_yes { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

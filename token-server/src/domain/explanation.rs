@@ -1,0 +1,253 @@
+//! Answers to "may she?", "why?" and "who may?".
+//!
+//! *Invariant:* the verdict is that of the function that issues tokens, on the same rows; what is said about rows is
+//! said about each by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use shared::repository_name::{InvalidRepositoryName, RepositoryName};
+use shared::scope::Resource;
+
+use super::error::TokenServerError;
+use super::grant::{Circumstances, Effect, Grant, NotNow};
+use super::grant_subject::GrantSubject;
+use super::pattern;
+use super::policy::{Held, is_about};
+use super::right::{Right, RightSet, UnknownRight};
+use crate::db::principals::{self, AUTHENTICATED, EVERYONE, PrincipalRow};
+use crate::db::{Pool, grants, teams};
+
+/// What is asked about: some rights, a repository, and perhaps a tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    rights: RightSet,
+    repository: RepositoryName,
+    tag: Option<String>,
+}
+
+/// Why nothing can be asked like this.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidQuestion {
+    /// Not an action.
+    #[error(transparent)]
+    Right(#[from] UnknownRight),
+    /// Not a repository.
+    #[error(transparent)]
+    Repository(#[from] InvalidRepositoryName),
+    /// Nothing a tag makes a difference for.
+    #[error("{0} does not depend on a tag; ask about the repository alone")]
+    NotOfTags(RightSet),
+}
+
+impl Question {
+    /// Parses an action and `REPOSITORY` or `REPOSITORY:TAG`.
+    pub fn parse(action: &str, place: &str) -> Result<Self, InvalidQuestion> {
+        let mut rights = RightSet::parse(action)?;
+        let (repository, tag) = match place.split_once(':') {
+            Some((repository, tag)) => (repository, Some(tag.to_owned())),
+            None => (place, None),
+        };
+        // Reading is the same for all tags, and people ask about what they see.
+        if tag.is_some() && rights != RightSet::of(&[Right::Pull]) {
+            let of_tags = rights.intersection(RightSet::OF_TAGS);
+            if of_tags.is_empty() {
+                return Err(InvalidQuestion::NotOfTags(rights));
+            }
+            rights = of_tags;
+        }
+        Ok(Self { rights, repository: RepositoryName::parse(repository)?, tag })
+    }
+
+    fn resource(&self) -> Resource {
+        Resource::Repository(self.repository.clone())
+    }
+
+    /// The rights that are asked about.
+    pub fn rights(&self) -> impl Iterator<Item = Right> {
+        self.rights.iter()
+    }
+
+    /// Those of them that are held.
+    fn answered_by(&self, held: &Held) -> RightSet {
+        let held = self.rights.iter().filter(|right| held.allows(*right, self.tag.as_deref()));
+        held.fold(RightSet::EMPTY, |set, right| set.union(RightSet::of(&[right])))
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.rights, self.repository)?;
+        self.tag.as_ref().map_or(Ok(()), |tag| write!(f, ":{tag}"))
+    }
+}
+
+/// The answer for one subject.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// Which of the rights are held; any is enough for a client to be let in.
+    pub held: RightSet,
+    /// Whether the subject is a user who may not log in, so that nothing counts.
+    pub is_disabled: bool,
+    /// Every row that says something about the question.
+    pub rows: Vec<Considered>,
+}
+
+/// One row, and what it says about the question.
+#[derive(Clone, Debug)]
+pub struct Considered {
+    /// The row.
+    pub grant: Grant,
+    /// Who holds it, as people write it.
+    pub holder: String,
+    /// Those of the rights it is about.
+    pub rights: RightSet,
+    /// Why it does not count at the moment.
+    pub not_now: Option<NotNow>,
+}
+
+/// Somebody who may do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capable {
+    /// Who, as people write it.
+    pub subject: String,
+    /// Which of the rights.
+    pub held: RightSet,
+    /// The rows that give it.
+    pub rows: Vec<i64>,
+}
+
+/// Whether a subject may, and why.
+pub async fn explain(
+    pool: &Pool,
+    subject: &GrantSubject,
+    question: &Question,
+    circumstances: Circumstances,
+) -> Result<Explanation, TokenServerError> {
+    let (pid, user, is_disabled) = match subject {
+        GrantSubject::Everyone => (None, None, false),
+        // Whoever logged in and has nothing of their own.
+        GrantSubject::Authenticated => (Some(AUTHENTICATED), None, false),
+        GrantSubject::User(name) => {
+            let found = principals::find_summary(pool, principals::USER, name.as_str()).await?;
+            let found = found.ok_or_else(|| missing(principals::USER, name.as_str()))?;
+            (Some(found.pid), Some(name.as_str()), found.is_disabled)
+        }
+        GrantSubject::Team(name) => {
+            let found = principals::find_summary(pool, principals::TEAM, name.as_str()).await?;
+            (Some(found.ok_or_else(|| missing(principals::TEAM, name.as_str()))?.pid), None, false)
+        }
+    };
+    let resource = question.resource();
+    let rows = grants::list_applicable(pool, pid, &pattern::anchors([&resource])).await?;
+    let rows = rows.into_iter().map(Grant::read).collect::<Result<Vec<_>, _>>()?;
+    let held = question.answered_by(&Held::of(&rows, &resource, user, circumstances));
+    let names = names(pool, rows.iter().map(|row| row.holder)).await?;
+    let mut considered: Vec<Considered> = rows
+        .into_iter()
+        .filter(|row| is_about(row, &resource, user))
+        .map(|grant| Considered {
+            holder: names.get(&grant.holder).cloned().unwrap_or_default(),
+            rights: about(&grant, question),
+            not_now: grant.counts(circumstances).err(),
+            grant,
+        })
+        .filter(|row| !row.rights.is_empty())
+        .collect();
+    // A subject can be reached in two ways, such as `authenticated` asked about itself.
+    considered.sort_by_key(|row| (row.grant.effect, row.grant.id));
+    considered.dedup_by_key(|row| row.grant.id);
+    let held = if is_disabled { RightSet::EMPTY } else { held };
+    Ok(Explanation { held, is_disabled, rows: considered })
+}
+
+/// Everybody who may, each with the rows that give it: first whole groups, then users by name.
+pub async fn who_can(
+    pool: &Pool,
+    question: &Question,
+    circumstances: Circumstances,
+) -> Result<Vec<Capable>, TokenServerError> {
+    let resource = question.resource();
+    let rows = grants::list_at(pool, &pattern::anchors([&resource])).await?;
+    let rows = rows.into_iter().map(Grant::read).collect::<Result<Vec<_>, _>>()?;
+    let holders: BTreeSet<i64> = rows.iter().map(|row| row.holder).collect();
+    let holders: Vec<i64> = holders.into_iter().collect();
+    let mut groups: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
+    let mut users: BTreeMap<String, i64> = BTreeMap::new();
+    for found in teams::list_users_behind(pool, &holders).await? {
+        users.insert(found.user_name, found.user_pid);
+        groups.entry(found.user_pid).or_default().insert(found.holder_pid);
+    }
+    let answer = |subject: String, user: Option<&str>, of: &dyn Fn(i64) -> bool| {
+        let own: Vec<Grant> = rows.iter().filter(|row| of(row.holder)).cloned().collect();
+        let held = question.answered_by(&Held::of(&own, &resource, user, circumstances));
+        let gives = own.iter().filter(|row| {
+            row.effect == Effect::Allow
+                && is_about(row, &resource, user)
+                && row.counts(circumstances).is_ok()
+                && !about(row, question).intersection(held).is_empty()
+        });
+        (!held.is_empty()).then(|| Capable { subject, held, rows: gives.map(|row| row.id).collect() })
+    };
+    let mut capable = Vec::new();
+    capable.extend(answer("everyone".into(), None, &|holder| holder == EVERYONE));
+    let everybody = |holder| holder == EVERYONE || holder == AUTHENTICATED;
+    capable.extend(answer("authenticated".into(), None, &everybody));
+    for (name, pid) in &users {
+        let groups = groups.get(pid);
+        let is_own = |holder: i64| {
+            everybody(holder) || holder == *pid || groups.is_some_and(|groups| groups.contains(&holder))
+        };
+        capable.extend(answer(format!("{}:{name}", principals::USER), Some(name), &is_own));
+    }
+    Ok(capable)
+}
+
+/// Those of the rights that a row is about, given the tag.
+fn about(grant: &Grant, question: &Question) -> RightSet {
+    let rights = grant.rights().intersection(question.rights);
+    match (&grant.tags, &question.tag) {
+        (Some(pattern), Some(tag)) if !pattern.matches(tag) => rights.difference(RightSet::OF_TAGS),
+        _ => rights,
+    }
+}
+
+async fn names(
+    pool: &Pool,
+    pids: impl Iterator<Item = i64>,
+) -> Result<BTreeMap<i64, String>, TokenServerError> {
+    let pids: BTreeSet<i64> = pids.collect();
+    let pids: Vec<i64> = pids.into_iter().collect();
+    let found = principals::list_names(pool, &pids).await?.into_iter();
+    Ok(found.map(|PrincipalRow { pid, kind, name }| (pid, spelled(&kind, name))).collect())
+}
+
+fn spelled(kind: &str, name: String) -> String {
+    if matches!(kind, principals::USER | principals::TEAM) { format!("{kind}:{name}") } else { name }
+}
+
+fn missing(kind: &'static str, name: &str) -> TokenServerError {
+    TokenServerError::NotFound { kind, name: name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_an_action_and_a_place() {
+        for (action, place, expected) in [
+            ("push", "a/b", "push a/b"),
+            ("push", "a/b:v1", "tag-create,tag-update a/b:v1"),
+            ("pull", "a/b:v1", "pull a/b:v1"),
+            ("delete", "a:v1", "tag-delete a:v1"),
+            ("*", "a", "* a"),
+            ("tag-update", "a:latest", "tag-update a:latest"),
+        ] {
+            assert_eq!(Question::parse(action, place).unwrap().to_string(), expected);
+        }
+        for (action, place) in [("write", "a"), ("push", "A"), ("attach", "a:v1"), ("push", "")] {
+            assert!(Question::parse(action, place).is_err(), "{action} {place}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! One row of the rights: who is given or denied what, where, and when it counts.
+//!
+//! *Invariant:* a row says the same whatever other rows there are.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use shared::limits::TagPattern;
+use time::OffsetDateTime;
+
+use super::pattern::RepositoryPattern;
+use super::right::RightSet;
+use super::role::Role;
+use crate::db::error::DbError;
+use crate::db::grants::GrantRow;
+
+/// Whether a row gives or takes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// It gives.
+    Allow,
+    /// It takes away, whatever else gives.
+    Deny,
+}
+
+impl Effect {
+    /// The word that is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+
+    /// The effect of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Allow, Self::Deny].into_iter().find(|effect| effect.as_str() == word)
+    }
+}
+
+/// What a row gives or takes away: a role, or rights one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Whatever the role allows.
+    Role(Role),
+    /// Exactly these.
+    Rights(RightSet),
+}
+
+impl What {
+    /// The rights it comes to.
+    pub const fn rights(self) -> RightSet {
+        match self {
+            Self::Role(role) => role.rights(),
+            Self::Rights(rights) => rights,
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Role(role) => role.fmt(f),
+            Self::Rights(rights) => rights.fmt(f),
+        }
+    }
+}
+
+/// A row without its holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Its number in the database.
+    pub id: i64,
+    /// Inner number of the subject that holds it.
+    pub holder: i64,
+    /// Whether it gives or takes away.
+    pub effect: Effect,
+    /// What.
+    pub what: What,
+    /// On which repositories.
+    pub pattern: RepositoryPattern,
+    /// On which tags only.
+    pub tags: Option<TagPattern>,
+    /// When and from where it counts.
+    pub conditions: Conditions,
+}
+
+/// When and from where a row counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// Not before.
+    pub not_before: Option<OffsetDateTime>,
+    /// No longer from then on.
+    pub expires_at: Option<OffsetDateTime>,
+    /// Only for clients in one of these networks; for all if there are none.
+    pub networks: Vec<IpNet>,
+}
+
+/// What is known of a request besides who makes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circumstances {
+    /// Now.
+    pub now: OffsetDateTime,
+    /// Where the client is, if that is known.
+    pub address: Option<IpAddr>,
+}
+
+/// Why a row does not count at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotNow {
+    /// It begins later.
+    TooEarly,
+    /// It has ended.
+    Expired,
+    /// The client is elsewhere.
+    Elsewhere,
+}
+
+impl Grant {
+    /// Understands a stored row.
+    pub fn read(row: GrantRow) -> Result<Self, DbError> {
+        let wrong =
+            |column, value: &str| DbError::Inconsistent { table: "acl_grant", column, value: value.into() };
+        let what = match (row.role.as_deref(), row.rights.as_deref()) {
+            (Some(role), None) => What::Role(Role::parse(role).ok_or_else(|| wrong("role", role))?),
+            (None, Some(rights)) => {
+                What::Rights(RightSet::parse(rights).map_err(|_| wrong("rights", rights))?)
+            }
+            _ => return Err(wrong("role", "")),
+        };
+        let tags = row.tags.as_deref().map(|tags| TagPattern::parse(tags).map_err(|_| wrong("tags", tags)));
+        Ok(Self {
+            id: row.id,
+            holder: row.subject_pid,
+            effect: Effect::parse(&row.effect).ok_or_else(|| wrong("effect", &row.effect))?,
+            what,
+            pattern: RepositoryPattern::parse(&row.pattern).map_err(|_| wrong("pattern", &row.pattern))?,
+            tags: tags.transpose()?,
+            conditions: Conditions {
+                not_before: row.not_before,
+                expires_at: row.expires_at,
+                networks: row.networks.unwrap_or_default(),
+            },
+        })
+    }
+
+    /// Whether it counts; a denial that depends on an address counts for clients whose address is not known.
+    pub fn counts(&self, circumstances: Circumstances) -> Result<(), NotNow> {
+        let Conditions { not_before, expires_at, networks } = &self.conditions;
+        if not_before.is_some_and(|start| circumstances.now < start) {
+            return Err(NotNow::TooEarly);
+        }
+        if expires_at.is_some_and(|end| end <= circumstances.now) {
+            return Err(NotNow::Expired);
+        }
+        let is_near = match circumstances.address {
+            _ if networks.is_empty() => true,
+            Some(address) => networks.iter().any(|network| network.contains(&address)),
+            None => self.effect == Effect::Deny,
+        };
+        if is_near { Ok(()) } else { Err(NotNow::Elsewhere) }
+    }
+
+    /// Its rights. With a pattern of tags it gives what can be confined to tags, and what is needed to push under one.
+    pub fn rights(&self) -> RightSet {
+        use super::right::Right::{Pull, PushDigest};
+        let rights = self.what.rights();
+        match (&self.tags, self.effect) {
+            (None, _) => rights,
+            (Some(_), Effect::Allow) => {
+                rights.intersection(RightSet::OF_TAGS.union(RightSet::of(&[Pull, PushDigest])))
+            }
+            (Some(_), Effect::Deny) => rights.intersection(RightSet::OF_TAGS),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_counts_in_its_time_and_its_networks() {
+        let at = |second| OffsetDateTime::from_unix_timestamp(second).unwrap();
+        let grant = |effect| Grant {
+            id: 1,
+            holder: 1,
+            effect,
+            what: What::Role(Role::Viewer),
+            pattern: RepositoryPattern::parse("a").unwrap(),
+            tags: None,
+            conditions: Conditions {
+                not_before: Some(at(10)),
+                expires_at: Some(at(20)),
+                networks: vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+            },
+        };
+        for (now, address, allow, deny) in [
+            (9, Some("192.0.2.1"), Err(NotNow::TooEarly), Err(NotNow::TooEarly)),
+            (10, Some("192.0.2.1"), Ok(()), Ok(())),
+            (19, Some("2001:db8::1"), Ok(()), Ok(())),
+            (20, Some("192.0.2.1"), Err(NotNow::Expired), Err(NotNow::Expired)),
+            (15, Some("198.51.100.1"), Err(NotNow::Elsewhere), Err(NotNow::Elsewhere)),
+            (15, None, Err(NotNow::Elsewhere), Ok(())),
+        ] {
+            let address = address.map(|address| address.parse().unwrap());
+            let circumstances = Circumstances { now: at(now), address };
+            assert_eq!(grant(Effect::Allow).counts(circumstances), allow, "{now} {address:?}");
+            assert_eq!(grant(Effect::Deny).counts(circumstances), deny, "{now} {address:?}");
+        }
+    }
+
+    #[test]
+    fn with_a_pattern_of_tags_a_row_is_about_tags() {
+        let row = |effect, role| Grant {
+            id: 1,
+            holder: 1,
+            effect,
+            what: What::Role(role),
+            pattern: RepositoryPattern::parse("a").unwrap(),
+            tags: Some(TagPattern::parse("pr-*").unwrap()),
+            conditions: Conditions::default(),
+        };
+        let rights = |effect, role| row(effect, role).rights().to_string();
+        assert_eq!(rights(Effect::Allow, Role::Writer), "pull,push-digest,tag-create,tag-update");
+        assert_eq!(rights(Effect::Allow, Role::Owner), "pull,push-digest,tag-create,tag-update,tag-delete");
+        assert_eq!(rights(Effect::Allow, Role::Signer), "pull");
+        assert_eq!(rights(Effect::Deny, Role::Owner), "tag-create,tag-update,tag-delete");
+    }
+}

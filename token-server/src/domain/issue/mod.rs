@@ -1,0 +1,240 @@
+//! From what was asked and what is held to what the token says.
+//!
+//! Asking for more than one holds is no error: the token carries less, and says what it left out so that the registry
+//! can answer with a reason. A token that would not fit a request header carries less too, never more.
+//!
+//! *Invariant:* everything granted was asked for and is allowed by the policy.
+//!
+//! Spec: distribution, "Token Authentication Specification"; RFC 7519.
+
+use std::time::Duration;
+
+use shared::access::Access;
+use shared::action::{Action, ActionSet};
+use shared::claims::{Audience, Claims, PortcullisClaim, Refusal, RefusalReason};
+use shared::limits::Limits;
+use shared::scope::{Resource, Scope, ScopeList};
+use uuid::Uuid;
+
+use super::audience::{AudienceRef, Verifier};
+use super::grant::{Circumstances, Grant};
+use super::policy::Held;
+use super::subject::Subject;
+
+/// How long a token lives from which something was withheld: a right given meanwhile must not take longer to
+/// arrive, also for clients that keep tokens by what they asked for. Less than a minute is not used by clients.
+pub const REFUSED_LIFETIME: Duration = Duration::from_mins(1);
+
+/// A token is valid this long before it is issued, for verifiers whose clock is behind. More would be a gift.
+const NOT_BEFORE_LEEWAY_SECONDS: i64 = 10;
+
+/// Room for scopes in a token. With the rest of the claims, the signature and a certificate, the encoded token stays
+/// below 6 KiB, which proxies in front of registries let through.
+const MAX_SCOPE_JSON_BYTES: usize = 3_600;
+
+/// Bytes that an entry needs besides its name and actions: type, member names, reason.
+const ENTRY_BYTES: usize = 66;
+
+/// Bytes that an entry of a token needs, at most.
+fn size(scope: &Scope) -> usize {
+    // Each action is quoted and followed by a comma.
+    let actions: usize = scope.actions.iter().map(|action| action.as_str().len() + 3).sum();
+    ENTRY_BYTES + scope.resource.name().len() + actions
+}
+
+/// More patterns of tags than this are not put into a token.
+const MAX_TAG_PATTERNS: usize = 32;
+
+/// What becomes of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// What the token allows.
+    pub granted: Vec<Scope>,
+    /// What of it means less than it says.
+    pub limits: Vec<Limits>,
+    /// What was asked for and is not held.
+    pub refused: Vec<Scope>,
+    /// What is held and cannot be put into the token, and why.
+    pub withheld: Vec<(Scope, Withheld)>,
+}
+
+/// Why something that is held is not in the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// It would not fit into a header.
+    TokenTooLarge,
+    /// There are more than [`MAX_TAG_PATTERNS`] patterns of tags.
+    TooManyTagPatterns,
+    /// It is limited to tags, or to making them, and the registry could not enforce that.
+    Unenforceable,
+}
+
+impl Withheld {
+    /// The word in the audit record.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TokenTooLarge => "token_too_large",
+            Self::TooManyTagPatterns => "too_many_tag_patterns",
+            Self::Unenforceable => "unenforceable",
+        }
+    }
+}
+
+/// Who asks, from where, and for which kind of registry.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    /// The name of the user who logged in.
+    pub user: Option<&'a str>,
+    /// Time and place.
+    pub circumstances: Circumstances,
+    /// What the registry understands.
+    pub verifier: Verifier,
+}
+
+/// Intersects the request with the policy.
+pub fn decide(requested: &ScopeList, grants: &[Grant], asker: Asker<'_>) -> Decision {
+    let mut decision = Decision::default();
+    let mut room = MAX_SCOPE_JSON_BYTES;
+    for scope in requested.iter() {
+        let held = Held::of(grants, &scope.resource, asker.user, asker.circumstances);
+        let wanted = expand(scope);
+        let mut granted = wanted.intersection(held.actions());
+        let of = |actions| Scope { actions, resource: scope.resource.clone() };
+        let refused = of(refused(scope, wanted, held.actions()));
+        if !refused.actions.is_empty() {
+            decision.refused.push(refused);
+        }
+        let unsayable = match asker.verifier {
+            Verifier::Portcullis => too_long(&held, scope, granted),
+            Verifier::Distribution2 | Verifier::Distribution3 => {
+                (held.limited_actions().intersection(granted), Withheld::Unenforceable)
+            }
+        };
+        if !unsayable.0.is_empty() {
+            granted = granted.difference(unsayable.0);
+            decision.withheld.push((of(unsayable.0), unsayable.1));
+        }
+        if granted.is_empty() {
+            continue;
+        }
+        let limits = limits(&held, scope, granted);
+        let needed = size(&of(granted)) + limits.as_ref().map_or(0, json_bytes);
+        match room.checked_sub(needed) {
+            Some(left) => {
+                room = left;
+                decision.granted.push(of(granted));
+                decision.limits.extend(limits);
+            }
+            None => decision.withheld.push((of(granted), Withheld::TokenTooLarge)),
+        }
+    }
+    decision
+}
+
+fn limits(held: &Held, scope: &Scope, granted: ActionSet) -> Option<Limits> {
+    match &scope.resource {
+        Resource::Repository(name) => held.limits(name, granted),
+        Resource::Catalog => None,
+    }
+}
+
+fn json_bytes(limits: &Limits) -> usize {
+    // Plain texts and switches always become JSON; if they did not, there would be no room.
+    serde_json::to_string(limits).map_or(MAX_SCOPE_JSON_BYTES, |json| json.len() + 1)
+}
+
+/// The actions whose limits have too many patterns.
+fn too_long(held: &Held, scope: &Scope, granted: ActionSet) -> (ActionSet, Withheld) {
+    let long = |action: &Action| {
+        let limits = limits(held, scope, granted.intersection(ActionSet::of(&[*action])));
+        limits.is_some_and(|limits| {
+            let sets = [limits.create, limits.update, limits.delete];
+            sets.into_iter().any(|set| set.within.len() + set.except.len() > MAX_TAG_PATTERNS)
+        })
+    };
+    ([Action::Push, Action::Delete].into_iter().filter(long).collect(), Withheld::TooManyTagPatterns)
+}
+
+/// `*` on a repository asks for all there is. It is spelled out, because verifiers differ in what they take it for.
+fn expand(scope: &Scope) -> ActionSet {
+    match &scope.resource {
+        Resource::Repository(_) if scope.actions.contains(Action::All) => ActionSet::of(&Action::ALL),
+        _ => scope.actions,
+    }
+}
+
+/// Who asks for `*` on a repository and gets every action that clients use lacks nothing they could miss; deleting a
+/// repository as a whole is asked for by its name.
+fn refused(asked: &Scope, wanted: ActionSet, held: ActionSet) -> ActionSet {
+    let missing = wanted.difference(held);
+    let beyond_clients = ActionSet::of(&[Action::RepositoryDelete, Action::All]);
+    match asked.resource {
+        Resource::Repository(_)
+            if asked.actions.contains(Action::All)
+                && !asked.actions.contains(Action::RepositoryDelete)
+                && missing.difference(beyond_clients).is_empty() =>
+        {
+            ActionSet::EMPTY
+        }
+        _ => missing,
+    }
+}
+
+/// What a token says besides its rights.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenFrame<'a> {
+    /// The configured issuer.
+    pub issuer: &'a str,
+    /// For which registry.
+    pub audience: AudienceRef<'a>,
+    /// Seconds since 1970.
+    pub now: i64,
+    /// How long it lives when nothing was refused.
+    pub lifetime: Duration,
+    /// Id of the token.
+    pub id: Uuid,
+}
+
+/// The claims, and how long they live.
+pub fn claims(decision: &Decision, subject: &Subject, frame: &TokenFrame<'_>) -> (Claims, Duration) {
+    let lifetime =
+        if decision.refused.is_empty() { frame.lifetime } else { frame.lifetime.min(REFUSED_LIFETIME) };
+    let portcullis = (frame.audience.verifier == Verifier::Portcullis).then(|| PortcullisClaim {
+        uid: subject.uid(),
+        refused: refusals(decision, subject),
+        limits: decision.limits.clone(),
+    });
+    let claims = Claims {
+        iss: frame.issuer.to_owned(),
+        sub: subject.name().to_owned(),
+        aud: Audience::One(frame.audience.name.to_owned()),
+        exp: frame.now.saturating_add(lifetime.as_secs().cast_signed()),
+        nbf: Some(frame.now - NOT_BEFORE_LEEWAY_SECONDS),
+        iat: Some(frame.now),
+        jti: Some(frame.id.to_string()),
+        access: Access::new(decision.granted.clone()),
+        portcullis,
+    };
+    (claims, lifetime)
+}
+
+/// As many refusals as there is room for; the registry asks for another token where it finds none.
+fn refusals(decision: &Decision, subject: &Subject) -> Vec<Refusal> {
+    let reason = match subject {
+        Subject::Anonymous => RefusalReason::Anonymous,
+        Subject::User(_) => RefusalReason::NoGrant,
+    };
+    let taken = decision.granted.iter().map(size).sum::<usize>()
+        + decision.limits.iter().map(json_bytes).sum::<usize>();
+    let mut room = MAX_SCOPE_JSON_BYTES.saturating_sub(taken);
+    let mut refusals = Vec::new();
+    for scope in &decision.refused {
+        let Some(left) = room.checked_sub(size(scope)) else { break };
+        room = left;
+        refusals.push(Refusal { scope: scope.clone(), reason });
+    }
+    refusals
+}
+
+#[cfg(test)]
+mod tests;

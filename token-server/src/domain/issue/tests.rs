@@ -1,0 +1,175 @@
+//! What a token comes to say, for every kind of registry.
+
+use proptest::prelude::*;
+use shared::limits::TagPattern;
+use time::OffsetDateTime;
+
+use super::super::grant::{Conditions, Effect, What};
+use super::super::pattern::RepositoryPattern;
+use super::super::role::Role;
+use super::super::subject::User;
+use super::*;
+
+fn grant(pattern: &str, role: Role) -> Grant {
+    Grant {
+        id: 0,
+        holder: 0,
+        effect: Effect::Allow,
+        what: What::Role(role),
+        pattern: RepositoryPattern::parse(pattern).unwrap(),
+        tags: None,
+        conditions: Conditions::default(),
+    }
+}
+
+fn tagged(pattern: &str, role: Role, tags: &str) -> Grant {
+    Grant { tags: Some(TagPattern::parse(tags).unwrap()), ..grant(pattern, role) }
+}
+
+fn asker(verifier: Verifier) -> Asker<'static> {
+    let now = OffsetDateTime::from_unix_timestamp(1_000_000).unwrap();
+    Asker { user: Some("alice"), circumstances: Circumstances { now, address: None }, verifier }
+}
+
+fn decide_for_ours(requested: &ScopeList, grants: &[Grant]) -> Decision {
+    decide(requested, grants, asker(Verifier::Portcullis))
+}
+
+fn printed(scopes: &[Scope]) -> String {
+    scopes.iter().cloned().collect::<ScopeList>().to_string()
+}
+
+fn decide_text(requested: &str, grants: &[Grant]) -> (String, String) {
+    let decision = decide_for_ours(&ScopeList::parse([requested]), grants);
+    (printed(&decision.granted), printed(&decision.refused))
+}
+
+fn frame(verifier: Verifier) -> TokenFrame<'static> {
+    TokenFrame {
+        issuer: "i",
+        audience: AudienceRef { name: "s", verifier },
+        now: 1_000_000,
+        lifetime: Duration::from_mins(5),
+        id: Uuid::nil(),
+    }
+}
+
+fn alice() -> Subject {
+    Subject::User(User {
+        pid: 100,
+        uid: Uuid::from_u128(7),
+        name: "alice".into(),
+        password_hash: shared::secret::Secret::default(),
+    })
+}
+
+#[test]
+fn the_token_carries_what_was_asked_and_is_held() {
+    for (requested, role, granted, refused) in [
+        ("repository:a:pull", Role::Owner, "repository:a:pull", ""),
+        ("repository:a:pull,push", Role::Viewer, "repository:a:pull", "repository:a:push"),
+        ("repository:a:*", Role::Viewer, "repository:a:pull", "repository:a:push,delete,repository-delete,*"),
+        ("repository:a:*", Role::Maintainer, "repository:a:pull,push,delete", ""),
+        ("repository:a:*", Role::Owner, "repository:a:pull,push,delete,repository-delete,*", ""),
+        ("repository:a:repository-delete", Role::Owner, "repository:a:repository-delete", ""),
+        ("repository:a:repository-delete", Role::Maintainer, "", "repository:a:repository-delete"),
+        (
+            "repository:a:repository-delete,*",
+            Role::Maintainer,
+            "repository:a:pull,push,delete",
+            "repository:a:repository-delete,*",
+        ),
+        ("repository:b:pull", Role::Owner, "", "repository:b:pull"),
+        ("registry:catalog:*", Role::Owner, "", "registry:catalog:*"),
+    ] {
+        let outcome = decide_text(requested, &[grant("a/**", role)]);
+        assert_eq!(outcome, (granted.to_owned(), refused.to_owned()), "{requested} {role}");
+    }
+    let catalog = decide_text("registry:catalog:*", &[grant("**", Role::Owner)]);
+    assert_eq!(catalog, ("registry:catalog:*".to_owned(), String::new()));
+}
+
+#[test]
+fn a_refusal_shortens_the_life_and_travels_to_our_own_registry_only() {
+    let decision =
+        decide_for_ours(&ScopeList::parse(["repository:a:pull,push"]), &[grant("a", Role::Viewer)]);
+    let (claims, lifetime) = super::claims(&decision, &alice(), &frame(Verifier::Portcullis));
+    assert_eq!(lifetime, REFUSED_LIFETIME);
+    assert_eq!((claims.nbf, claims.iat, claims.exp), (Some(999_990), Some(1_000_000), 1_000_060));
+    let ours = claims.portcullis.unwrap();
+    assert_eq!(ours.uid, Some(Uuid::from_u128(7)));
+    assert_eq!(ours.refused[0].reason, RefusalReason::NoGrant);
+    let (foreign, _) = super::claims(&decision, &alice(), &frame(Verifier::Distribution2));
+    assert_eq!(foreign.portcullis, None);
+    let (nobody, _) = super::claims(&decision, &Subject::Anonymous, &frame(Verifier::Portcullis));
+    assert_eq!(nobody.sub, "");
+    assert_eq!(nobody.portcullis.unwrap().refused[0].reason, RefusalReason::Anonymous);
+}
+
+#[test]
+fn a_request_that_would_not_fit_a_header_gets_less() {
+    let long = |number: usize| format!("repository:{}{number}:pull,push", "a/".repeat(60));
+    let scopes: Vec<String> = (10..74).map(long).collect();
+    let requested = ScopeList::parse(scopes.iter().map(String::as_str));
+    for (role, refused) in [(Role::Writer, false), (Role::Viewer, true)] {
+        let decision = decide_for_ours(&requested, &[grant("**", role)]);
+        assert!(!decision.withheld.is_empty());
+        assert_eq!(!decision.refused.is_empty(), refused);
+        let (claims, _) = super::claims(&decision, &alice(), &frame(Verifier::Portcullis));
+        let json = serde_json::to_string(&claims).unwrap();
+        assert!(json.len() < 3_900, "{}", json.len());
+    }
+}
+
+proptest! {
+    #[test]
+    fn granted_and_refused_are_parts_of_the_request(bits in 1u8..32, role in 0usize..6, name in "a|b") {
+        let actions: ActionSet =
+            Action::ALL.into_iter().enumerate().filter(|(i, _)| bits & (1 << i) != 0).map(|(_, a)| a).collect();
+        let scope = Scope { actions, ..Scope::repository(name.parse().unwrap(), &[]) };
+        let requested: ScopeList = [scope.clone()].into_iter().collect();
+        let grants = [grant("a", Role::ALL[role])];
+        let decision = decide_for_ours(&requested, &grants);
+        let held = Held::of(&grants, &scope.resource, None, asker(Verifier::Portcullis).circumstances).actions();
+        for granted in &decision.granted {
+            prop_assert!(granted.actions.difference(held).is_empty());
+            prop_assert!(granted.actions.difference(expand(&scope)).is_empty());
+        }
+        for refused in &decision.refused {
+            prop_assert!(refused.actions.intersection(held).is_empty());
+            prop_assert!(refused.actions.difference(expand(&scope)).is_empty());
+        }
+    }
+}
+
+#[test]
+fn what_means_less_than_it_says_is_told_to_ours_and_withheld_from_others() {
+    let grants = [grant("a", Role::Viewer), tagged("a", Role::Writer, "pr-*"), grant("b", Role::Publisher)];
+    let requested = ScopeList::parse(["repository:a:pull,push repository:b:pull,push,delete"]);
+    let ours = decide_for_ours(&requested, &grants);
+    assert_eq!(printed(&ours.granted), "repository:a:pull,push repository:b:pull,push");
+    assert_eq!(ours.limits.len(), 2);
+    assert!(ours.limits[0].create.contains("pr-1") && !ours.limits[0].create.contains("v1"));
+    assert!(ours.limits[1].create.contains("v1") && ours.limits[1].update.is_empty());
+    assert!(ours.withheld.is_empty());
+    for verifier in [Verifier::Distribution2, Verifier::Distribution3] {
+        let theirs = decide(&requested, &grants, asker(verifier));
+        assert_eq!(printed(&theirs.granted), "repository:a:pull repository:b:pull");
+        assert!(theirs.limits.is_empty());
+        let withheld: Vec<_> = theirs.withheld.iter().map(|(scope, why)| (scope.to_string(), *why)).collect();
+        let expected = |text: &str| (text.to_owned(), Withheld::Unenforceable);
+        assert_eq!(withheld, [expected("repository:a:push"), expected("repository:b:push")]);
+    }
+}
+
+#[test]
+fn too_many_patterns_of_tags_take_the_action_away() {
+    let rows = |count: usize| (0..count).map(|number| tagged("a", Role::Writer, &format!("v{number}.*")));
+    let requested = ScopeList::parse(["repository:a:pull,push"]);
+    let few: Vec<_> = rows(MAX_TAG_PATTERNS).collect();
+    assert_eq!(printed(&decide_for_ours(&requested, &few).granted), "repository:a:pull,push");
+    let many: Vec<_> = rows(MAX_TAG_PATTERNS + 1).collect();
+    let decision = decide_for_ours(&requested, &many);
+    assert_eq!(printed(&decision.granted), "repository:a:pull");
+    assert_eq!(decision.withheld[0].1, Withheld::TooManyTagPatterns);
+}

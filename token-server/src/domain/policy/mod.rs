@@ -1,0 +1,173 @@
+//! Who may do what: the one place where a right is decided.
+//!
+//! Any denial beats every grant; otherwise everything that was given adds up. There is no order and no priority.
+//!
+//! *Invariant:* [`Held::of`] is pure; adding a grant never removes a right, adding a denial never adds one, and the
+//! order of rows does not matter.
+
+use shared::action::{Action, ActionSet};
+use shared::limits::{Limits, TagPattern, TagSet};
+use shared::repository_name::RepositoryName;
+use shared::scope::Resource;
+
+use super::grant::{Circumstances, Effect, Grant};
+use super::right::{Right, RightSet};
+
+/// What somebody holds on one resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Rights that are held for something at least.
+    rights: RightSet,
+    create: TagSet,
+    update: TagSet,
+    delete: TagSet,
+}
+
+impl Held {
+    /// What these rows come to; `user` is the name that `${user}` in a pattern stands for.
+    pub fn of(
+        grants: &[Grant],
+        resource: &Resource,
+        user: Option<&str>,
+        circumstances: Circumstances,
+    ) -> Self {
+        let rows: Vec<&Grant> = grants
+            .iter()
+            .filter(|grant| is_about(grant, resource, user) && grant.counts(circumstances).is_ok())
+            .collect();
+        let with = |effect| rows.iter().copied().filter(move |row| row.effect == effect);
+        let untagged = with(Effect::Deny).filter(|row| row.tags.is_none());
+        let denied = untagged.fold(RightSet::EMPTY, |denied, row| denied.union(row.rights()));
+        let given = with(Effect::Allow).fold(RightSet::EMPTY, |given, row| given.union(row.rights()));
+        let tags = |right: Right| {
+            if denied.contains(right) {
+                return TagSet::default();
+            }
+            let patterns = |effect| {
+                with(effect).filter(move |row| row.rights().contains(right)).map(|row| row.tags.as_ref())
+            };
+            let except = patterns(Effect::Deny).flatten();
+            set(patterns(Effect::Allow), except)
+        };
+        let mut held = Self {
+            rights: given.difference(denied).difference(RightSet::OF_TAGS),
+            create: tags(Right::TagCreate),
+            update: tags(Right::TagUpdate),
+            delete: tags(Right::TagDelete),
+        };
+        let of_tags =
+            RightSet::OF_TAGS.iter().filter(|right| held.tags(*right).is_some_and(|set| !set.is_empty()));
+        held.rights =
+            held.rights.union(of_tags.fold(RightSet::EMPTY, |set, right| set.union(RightSet::of(&[right]))));
+        if !held.is_everything() {
+            // Verifiers take it for every other right.
+            held.rights = held.rights.difference(RightSet::of(&[Right::All]));
+        }
+        held
+    }
+
+    fn is_everything(&self) -> bool {
+        let sets = [&self.create, &self.update, &self.delete];
+        self.rights == RightSet::EVERYTHING && sets.into_iter().all(TagSet::is_everything)
+    }
+
+    fn tags(&self, right: Right) -> Option<&TagSet> {
+        match right {
+            Right::TagCreate => Some(&self.create),
+            Right::TagUpdate => Some(&self.update),
+            Right::TagDelete => Some(&self.delete),
+            _ => None,
+        }
+    }
+
+    /// Whether a right is held: for this tag, or without one, for anything.
+    pub fn allows(&self, right: Right, tag: Option<&str>) -> bool {
+        match (self.tags(right), tag) {
+            (Some(set), Some(tag)) => set.contains(tag),
+            _ => self.rights.contains(right),
+        }
+    }
+
+    /// What clients can ask for.
+    pub fn actions(&self) -> ActionSet {
+        let any = |rights: RightSet| !self.rights.intersection(rights).is_empty();
+        let actions = [
+            (Action::Pull, any(RightSet::of(&[Right::Pull]))),
+            (Action::Push, any(RightSet::PUSH)),
+            (Action::Delete, any(RightSet::DELETE)),
+            (Action::RepositoryDelete, any(RightSet::of(&[Right::RepositoryDelete]))),
+            (Action::All, any(RightSet::of(&[Right::All]))),
+        ];
+        actions.into_iter().filter_map(|(action, held)| held.then_some(action)).collect()
+    }
+
+    /// Those of [`Self::actions`] that mean less than they say.
+    pub fn limited_actions(&self) -> ActionSet {
+        let whole = |rights: RightSet| {
+            let sets = rights.iter().filter_map(|right| self.tags(right));
+            rights.difference(self.rights).is_empty() && sets.into_iter().all(TagSet::is_everything)
+        };
+        let limited = [(Action::Push, !whole(RightSet::PUSH)), (Action::Delete, !whole(RightSet::DELETE))];
+        limited
+            .into_iter()
+            .filter_map(|(action, limited)| limited.then_some(action))
+            .collect::<ActionSet>()
+            .intersection(self.actions())
+    }
+
+    /// What a registry has to be told of these actions, if they mean less than they say.
+    pub fn limits(&self, repository: &RepositoryName, actions: ActionSet) -> Option<Limits> {
+        if self.limited_actions().intersection(actions).is_empty() {
+            return None;
+        }
+        let only = |action: Action, set: &TagSet| {
+            if actions.contains(action) { set.clone() } else { TagSet::default() }
+        };
+        let has = |action: Action, right: Right| actions.contains(action) && self.rights.contains(right);
+        Some(Limits {
+            repository: repository.clone(),
+            create: only(Action::Push, &self.create),
+            update: only(Action::Push, &self.update),
+            delete: only(Action::Delete, &self.delete),
+            digests: has(Action::Push, Right::PushDigest),
+            attach: has(Action::Push, Right::Attach),
+            manifests: has(Action::Delete, Right::ManifestDelete),
+        })
+    }
+}
+
+/// Whether a row says anything of a resource. The list of all repositories names every repository, so it is for those
+/// who have a row for everything everywhere.
+pub fn is_about(grant: &Grant, resource: &Resource, user: Option<&str>) -> bool {
+    match resource {
+        Resource::Repository(name) => grant.pattern.matches(name, user),
+        Resource::Catalog => grant.pattern.covers_everything(),
+    }
+}
+
+/// The least that says the same, in one order.
+fn set<'a>(
+    within: impl Iterator<Item = Option<&'a TagPattern>>,
+    except: impl Iterator<Item = &'a TagPattern>,
+) -> TagSet {
+    let mut except: Vec<TagPattern> = except.cloned().collect();
+    if except.contains(&TagPattern::any()) {
+        return TagSet::default();
+    }
+    let mut within: Vec<TagPattern> =
+        within.map(|pattern| pattern.cloned().unwrap_or_else(TagPattern::any)).collect();
+    if within.contains(&TagPattern::any()) {
+        within = vec![TagPattern::any()];
+    }
+    if within.is_empty() {
+        return TagSet::default();
+    }
+    for patterns in [&mut within, &mut except] {
+        patterns.sort_unstable();
+        patterns.dedup();
+    }
+    TagSet { within, except }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! What can be done to a repository, finer than the actions of the token specification.
+//!
+//! *Invariant:* each right has one word and one bit, and neither ever changes its meaning: words are stored.
+
+use std::fmt;
+
+/// One right on a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Right {
+    /// Read manifests, blobs and tags.
+    Pull,
+    /// Push what refers to another manifest, such as a signature.
+    Attach,
+    /// Push manifests by digest; needed for images of more than one platform.
+    PushDigest,
+    /// Make tags.
+    TagCreate,
+    /// Move tags to another manifest.
+    TagUpdate,
+    /// Take tags away.
+    TagDelete,
+    /// Delete manifests and blobs by digest.
+    ManifestDelete,
+    /// Delete the repository as a whole.
+    RepositoryDelete,
+    /// Everything, now and later.
+    All,
+}
+
+impl Right {
+    /// Every right, in the order in which sets print.
+    pub const ALL: [Self; 9] = [
+        Self::Pull,
+        Self::Attach,
+        Self::PushDigest,
+        Self::TagCreate,
+        Self::TagUpdate,
+        Self::TagDelete,
+        Self::ManifestDelete,
+        Self::RepositoryDelete,
+        Self::All,
+    ];
+
+    /// The word people write and the database keeps.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Attach => "attach",
+            Self::PushDigest => "push-digest",
+            Self::TagCreate => "tag-create",
+            Self::TagUpdate => "tag-update",
+            Self::TagDelete => "tag-delete",
+            Self::ManifestDelete => "manifest-delete",
+            Self::RepositoryDelete => "repository-delete",
+            Self::All => "*",
+        }
+    }
+
+    const fn bit(self) -> u16 {
+        1 << self as u16
+    }
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A set of rights.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct RightSet(u16);
+
+/// A word is neither a right nor a name for several.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not an action; use pull, push, delete, repository-delete, *, or parts of push and delete: attach, \
+     push-digest, tag-create, tag-update, tag-delete, manifest-delete"
+)]
+pub struct UnknownRight(pub String);
+
+impl RightSet {
+    /// No right.
+    pub const EMPTY: Self = Self(0);
+
+    /// What `push` stands for.
+    pub const PUSH: Self = Self::of(&[Right::Attach, Right::PushDigest, Right::TagCreate, Right::TagUpdate]);
+
+    /// What `delete` stands for.
+    pub const DELETE: Self = Self::of(&[Right::TagDelete, Right::ManifestDelete]);
+
+    /// The rights that are about one tag at a time.
+    pub const OF_TAGS: Self = Self::of(&[Right::TagCreate, Right::TagUpdate, Right::TagDelete]);
+
+    /// Every right.
+    pub const EVERYTHING: Self = Self::of(&Right::ALL);
+
+    /// The set of exactly these.
+    pub const fn of(rights: &[Right]) -> Self {
+        let mut bits = 0;
+        let mut index = 0;
+        while index < rights.len() {
+            bits |= rights[index].bit();
+            index += 1;
+        }
+        Self(bits)
+    }
+
+    /// Parses words with commas between them; `push` and `delete` stand for their parts, `*` for every right.
+    pub fn parse(words: &str) -> Result<Self, UnknownRight> {
+        let mut set = Self::EMPTY;
+        for word in words.split(',').map(str::trim) {
+            let part = match word {
+                "push" => Self::PUSH,
+                "delete" => Self::DELETE,
+                "*" => Self::EVERYTHING,
+                word => match Right::ALL.into_iter().find(|right| right.as_str() == word) {
+                    Some(right) => Self::of(&[right]),
+                    None => return Err(UnknownRight(word.to_owned())),
+                },
+            };
+            set = set.union(part);
+        }
+        Ok(set)
+    }
+
+    /// Whether a right is in the set.
+    pub const fn contains(self, right: Right) -> bool {
+        self.0 & right.bit() != 0
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// What is in either set.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What is in both sets.
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// What is in this set and not in the other.
+    #[must_use]
+    pub const fn difference(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// The members in printing order.
+    pub fn iter(self) -> impl Iterator<Item = Right> {
+        Right::ALL.into_iter().filter(move |right| self.contains(*right))
+    }
+}
+
+/// The shortest words that parse back to the same set.
+impl fmt::Display for RightSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::EVERYTHING {
+            return f.write_str("*");
+        }
+        let mut words = Vec::new();
+        let mut rest = *self;
+        for (word, group) in [("push", Self::PUSH), ("delete", Self::DELETE)] {
+            if group.difference(*self).is_empty() {
+                words.push(word);
+                rest = rest.difference(group);
+            }
+        }
+        words.extend(rest.iter().map(Right::as_str));
+        f.write_str(&words.join(","))
+    }
+}
+
+impl fmt::Debug for RightSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{{self}}}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_set_prints_as_words_that_mean_it() {
+        for bits in 1..1 << Right::ALL.len() {
+            // `*` as a word stands for everything, so alone it cannot be written.
+            let set = RightSet(bits);
+            if set.contains(Right::All) && set != RightSet::EVERYTHING {
+                continue;
+            }
+            assert_eq!(RightSet::parse(&set.to_string()), Ok(set), "{set}");
+        }
+        assert_eq!(RightSet::parse("push, pull").unwrap().to_string(), "push,pull");
+        assert_eq!(RightSet::parse("tag-create,attach,push-digest,tag-update").unwrap(), RightSet::PUSH);
+        for words in ["", "pull,", "Push", "write"] {
+            assert!(RightSet::parse(words).is_err(), "{words}");
+        }
+    }
+}
