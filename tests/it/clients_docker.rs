@@ -52,6 +52,29 @@ async fn a_refused_push_says_why_in_the_terminal() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_tag_that_may_not_be_moved_stays_and_the_terminal_says_so() -> anyhow::Result<()> {
+    let (town, docker) = (Town::start().await?, DockerEngine::shared().await?);
+    town.stack.grant("user:bob", "publisher", "shop/app").await?;
+    let name = format!("{}/shop/app:v1", town.stack.registry_address());
+    let (first, second) = (Image::new(35, 1, 10_000)?, Image::new(36, 1, 10_000)?);
+    let person = docker.person()?;
+    person.login(&town.stack.registry_address(), "bob", &password_of("bob")).await?.success()?;
+    for image in [&first, &second] {
+        person.load(image, &name).await?;
+        let said = person.docker(&["push", &name]).await?;
+        if image.config.digest == first.config.digest {
+            said.success()?;
+        } else {
+            let text = said.failure()?;
+            assert!(text.contains("bob may not move the tag v1 of shop/app"), "{text}");
+        }
+    }
+    let there = town.stack.client("bob")?.get_manifest("shop/app", "v1").await?.expect(200)?.json()?;
+    assert_eq!(there["config"]["digest"], serde_json::json!(first.config.digest));
+    Ok(())
+}
+
+#[tokio::test]
 async fn everybody_pulls_what_is_public_without_a_login() -> anyhow::Result<()> {
     let (town, docker) = (Town::start().await?, DockerEngine::shared().await?);
     let registry = town.stack.registry_address();

@@ -63,7 +63,7 @@ pub struct Decision {
 pub enum Withheld {
     /// It would not fit into a header.
     TokenTooLarge,
-    /// There are more than [`MAX_TAG_PATTERNS`] patterns of tags.
+    /// There are more patterns of tags than a token has room for.
     TooManyTagPatterns,
     /// It is limited to tags, or to making them, and the registry could not enforce that.
     Unenforceable,
