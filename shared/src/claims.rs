@@ -15,6 +15,7 @@ use crate::access::{Access, ResourceActions};
 use crate::action::Action;
 use crate::limits::Limits;
 use crate::repository_name::RepositoryName;
+use crate::repository_set::RepositorySet;
 use crate::scope::{Resource, Scope};
 
 /// The body of a token.
@@ -78,6 +79,9 @@ pub struct PortcullisClaim {
     /// What `push` and `delete` of the claim `access` mean less than everything for, each repository once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<Limits>,
+    /// What of the list of all repositories the token shows, where that is not everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalogue: Option<RepositorySet>,
 }
 
 impl PortcullisClaim {

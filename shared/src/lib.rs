@@ -8,7 +8,7 @@
 //!
 //! *Invariant:* whatever reaches the wire is ordered; no hash map is used in this crate.
 //!
-//! Reading order: names and actions, what a client asks for (scope), what a token carries (access, limits over globs, claims), how a
+//! Reading order: names and actions, what a client asks for (scope), what a token carries (access, limits over globs, a repository set over repository patterns, claims), how a
 //! registry asks for a token (challenge) or a password (basic), how signatures are checked (key set), how refusals
 //! look (error body).
 
@@ -21,6 +21,10 @@ pub mod scope;
 pub mod access;
 
 pub mod glob;
+
+pub mod repository_pattern;
+
+pub mod repository_set;
 
 pub mod limits;
 

@@ -255,7 +255,7 @@ async fn tags_are_listed_in_order_and_in_pages() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_catalogue_is_for_those_who_may_see_everything() -> anyhow::Result<()> {
+async fn the_catalogue_is_whole_for_those_who_may_see_everything_only() -> anyhow::Result<()> {
     let town = Town::start().await?;
     let image = Image::new(16, 1, 100)?;
     town.admin.push_image("b/two", "1", &image).await?;
@@ -263,8 +263,10 @@ async fn the_catalogue_is_for_those_who_may_see_everything() -> anyhow::Result<(
     let catalogue = Request::get("/v2/_catalog");
     let answer = town.admin.send(&catalogue).await?.expect(200)?.json()?;
     assert_eq!(answer["repositories"], serde_json::json!(["a/one", "b/two"]));
-    town.bob.send(&catalogue).await?.expect(403)?;
-    town.anonymous.send(&catalogue).await?.expect(403)?;
+    for client in [&town.bob, &town.anonymous] {
+        let answer = client.send(&catalogue).await?.expect(200)?.json()?;
+        assert_eq!(answer["repositories"], serde_json::json!([]));
+    }
     Ok(())
 }
 

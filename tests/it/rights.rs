@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use harness::actors::Town;
-use harness::client::OciClient;
+use harness::client::{OciClient, Request};
 use harness::images::Image;
 use harness::program::Said;
 use harness::settings::{PEER_SERVICE, SERVICE};
@@ -278,7 +278,48 @@ async fn who_can_lists_everybody_who_may_and_nobody_else() -> anyhow::Result<()>
     Ok(())
 }
 
-/// The sentence of a refused push reaches whoever types it; see the tests of each client.
+#[tokio::test]
+async fn the_list_of_repositories_shows_what_may_be_pulled() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let stack = &town.stack;
+    let image = Image::new(831, 1, 1000)?;
+    for repository in ["platform/app", "platform/secret", "public/tool", "other/app", "people/bob/app"] {
+        town.admin.push_image(repository, "1", &image).await?;
+    }
+    done(
+        stack,
+        &[
+            "grant add user:alice --deny --actions pull platform/secret",
+            "grant add authenticated maintainer people/${user}/**",
+        ],
+    )
+    .await?;
+    let seen = async |client: &OciClient, query: &str| -> anyhow::Result<(String, bool)> {
+        let answer = client.send(&Request::get(format!("/v2/_catalog{query}"))).await?.expect(200)?;
+        let names = answer.json()?["repositories"].as_array().cloned().unwrap_or_default();
+        let names: Vec<_> = names.iter().filter_map(|name| name.as_str()).collect();
+        Ok((names.join(" "), answer.header("link").is_some()))
+    };
+    let all = "other/app people/bob/app platform/app platform/secret public/tool";
+    for (client, names) in [
+        (&town.admin, all),
+        (&town.alice, "platform/app public/tool"),
+        (&town.bob, "people/bob/app public/tool"),
+        (&town.anonymous, "public/tool"),
+    ] {
+        assert_eq!(seen(client, "").await?, (names.to_owned(), false));
+    }
+    assert_eq!(seen(&town.alice, "?n=1").await?, ("platform/app".to_owned(), true));
+    assert_eq!(seen(&town.alice, "?n=1&last=platform/app").await?, ("public/tool".to_owned(), false));
+    // Whoever may pull nothing is told so, and what another kind of registry cannot cut is not given to it.
+    done(stack, &["grant add everyone --deny --actions pull public/**"]).await?;
+    town.anonymous.forget_tokens();
+    town.anonymous.send(&Request::get("/v2/_catalog")).await?.expect_error(403, "DENIED")?;
+    let theirs = claims(stack, "alice", PEER_SERVICE, "registry:catalog:*").await?;
+    assert!(theirs.access.is_empty());
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_signer_attaches_and_changes_nothing_else() -> anyhow::Result<()> {
     let town = Town::start().await?;

@@ -19,7 +19,7 @@ pub(super) async fn run(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let mut outcome = ExitCode::SUCCESS;
     let mut after: Option<String> = None;
     loop {
-        let page = images.list_repositories(after.as_deref(), PAGE).await?;
+        let page = images.list_repositories(after.as_deref(), PAGE, None).await?;
         for repository in &page.repositories {
             match images.reindex_referrers(repository).await {
                 Ok(Reindexed { referrers, unreadable, removed }) => {

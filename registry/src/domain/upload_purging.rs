@@ -230,7 +230,7 @@ mod tests {
         assert!(tree.storage_exists(&young.started_at));
         assert_eq!(tree.repositories.purge_uploads(WEEK, false).await, PurgedUploads::default());
         assert_eq!(
-            tree.repositories.list_repositories(None, 9).await.expect("listed").repositories,
+            tree.repositories.list_repositories(None, 9, None).await.expect("listed").repositories,
             [name("a")]
         );
     }

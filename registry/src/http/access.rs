@@ -22,6 +22,7 @@ use shared::challenge::ChallengeError;
 use shared::claims::RefusalReason;
 use shared::limits::Limits;
 use shared::repository_name::RepositoryName;
+use shared::repository_set::RepositorySet;
 use shared::scope::{Resource, Scope, ScopeList};
 
 use super::basic_access;
@@ -175,8 +176,18 @@ impl FromRequest for AuthorizedOwner {
     }
 }
 
-/// Proof that the caller may list all repositories.
-pub(crate) struct AuthorizedCatalog;
+/// Proof that the caller may list repositories: all, or those its token shows.
+pub(crate) struct AuthorizedCatalog(Caller);
+
+impl AuthorizedCatalog {
+    /// What the caller may see, where that is not everything.
+    pub(super) fn visible(&self) -> Option<&RepositorySet> {
+        match &self.0 {
+            Caller::Bearer(token) => token.portcullis.as_ref()?.catalogue.as_ref(),
+            Caller::Anybody | Caller::User(_) => None,
+        }
+    }
+}
 
 impl FromRequest for AuthorizedCatalog {
     type Error = ApiError;
@@ -184,7 +195,7 @@ impl FromRequest for AuthorizedCatalog {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move { authorize(&request, &Scope::catalog(), Action::All).await.map(|_| Self) })
+        Box::pin(async move { authorize(&request, &Scope::catalog(), Action::All).await.map(Self) })
     }
 }
 

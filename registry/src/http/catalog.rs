@@ -1,4 +1,4 @@
-//! The list of all repositories.
+//! The list of all repositories, or of those the caller may see.
 //!
 //! *Invariant:* a page costs what it lists and the names of the folders on its way, not what the registry holds.
 //!
@@ -23,7 +23,7 @@ struct Catalog {
 }
 
 pub(super) async fn list(
-    _caller: AuthorizedCatalog,
+    caller: AuthorizedCatalog,
     request: HttpRequest,
     state: web::Data<RegistryState>,
 ) -> Result<HttpResponse, ApiError> {
@@ -33,7 +33,8 @@ pub(super) async fn list(
         return Err(ApiError::PageTooLarge { limit });
     }
     let size = page.size.unwrap_or(DEFAULT_PAGE.min(limit));
-    let found = state.repositories.list_repositories(page.last.as_deref(), size).await?;
+    let last = page.last.as_deref();
+    let found = state.repositories.list_repositories(last, size, caller.visible()).await?;
     let mut response = HttpResponse::Ok();
     if let (true, Some(last)) = (found.more, found.repositories.last()) {
         let path = state.locations.link("/v2/_catalog");

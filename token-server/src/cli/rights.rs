@@ -16,9 +16,9 @@ use crate::domain::administration::grants::GrantSpec;
 use crate::domain::error::TokenServerError;
 use crate::domain::grant::{Conditions, Effect, What};
 use crate::domain::grant_subject::GrantSubject;
-use crate::domain::pattern::RepositoryPattern;
 use crate::domain::right::RightSet;
 use crate::domain::role::Role;
+use shared::repository_pattern::RepositoryPattern;
 
 /// Runs a command about rights.
 pub(super) async fn grant(command: GrantCommand, administration: &Administration) -> Result<(), CliError> {

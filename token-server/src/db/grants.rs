@@ -116,6 +116,39 @@ pub async fn list_applicable(
     Ok(query.fetch_all(db).await?)
 }
 
+/// The rows of a user as in [`list_applicable`], at whatever anchor, up to a number.
+pub async fn list_all_applicable(
+    db: impl PgExecutor<'_>,
+    user_pid: Option<i64>,
+    limit: i64,
+) -> Result<Vec<GrantRow>, DbError> {
+    let query = sqlx::query_as!(
+        GrantRow,
+        r#"with recursive member(pid, depth) as (
+               select $1::bigint, 0 where $1::bigint is not null
+               union
+               select m.team_pid, member.depth + 1
+                 from member join team_member m on m.member_pid = member.pid
+                where member.depth < $4)
+           select g.id as "id!", g.subject_pid as "subject_pid!", g.effect as "effect!", g.role, g.rights,
+                  g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks
+             from (select distinct pid from member
+                   union all select $3 where $1 is not null
+                   union all select $2) s
+            cross join lateral (
+                select g.id, g.subject_pid, g.effect, g.role, g.rights, g.pattern, g.tags, g.not_before,
+                       g.expires_at, g.networks
+                  from acl_grant g where g.subject_pid = s.pid offset 0) g
+            limit $5"#,
+        user_pid,
+        EVERYONE,
+        AUTHENTICATED,
+        MAX_DEPTH,
+        limit
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
 /// Every row at these anchors, whoever holds it, with its holder.
 pub async fn list_at(db: impl PgExecutor<'_>, anchors: &[String]) -> Result<Vec<GrantRow>, DbError> {
     let query = sqlx::query_as!(

@@ -6,11 +6,11 @@
 use super::explanation::InvalidQuestion;
 use super::grant_subject::InvalidSubject;
 use super::password::{HashingError, InvalidPassword};
-use super::pattern::InvalidPattern;
 use super::principal_name::InvalidName;
 use super::random::NoRandomness;
 use super::signing::SigningError;
 use crate::db::error::DbError;
+use shared::repository_pattern::InvalidPattern;
 
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]

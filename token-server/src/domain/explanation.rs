@@ -12,11 +12,11 @@ use shared::scope::Resource;
 use super::error::TokenServerError;
 use super::grant::{Circumstances, Effect, Grant, NotNow};
 use super::grant_subject::GrantSubject;
-use super::pattern;
 use super::policy::{Held, is_about};
 use super::right::{Right, RightSet, UnknownRight};
 use crate::db::principals::{self, AUTHENTICATED, EVERYONE, PrincipalRow};
 use crate::db::{Pool, grants, teams};
+use shared::repository_pattern;
 
 /// What is asked about: some rights, a repository, and perhaps a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ pub async fn explain(
         }
     };
     let resource = question.resource();
-    let rows = grants::list_applicable(pool, pid, &pattern::anchors([&resource])).await?;
+    let rows = grants::list_applicable(pool, pid, &repository_pattern::anchors([&resource])).await?;
     let rows = rows.into_iter().map(Grant::read).collect::<Result<Vec<_>, _>>()?;
     let held = question.answered_by(&Held::of(&rows, &resource, user, circumstances));
     let names = names(pool, rows.iter().map(|row| row.holder)).await?;
@@ -168,7 +168,7 @@ pub async fn who_can(
     circumstances: Circumstances,
 ) -> Result<Vec<Capable>, TokenServerError> {
     let resource = question.resource();
-    let rows = grants::list_at(pool, &pattern::anchors([&resource])).await?;
+    let rows = grants::list_at(pool, &repository_pattern::anchors([&resource])).await?;
     let rows = rows.into_iter().map(Grant::read).collect::<Result<Vec<_>, _>>()?;
     let holders: BTreeSet<i64> = rows.iter().map(|row| row.holder).collect();
     let holders: Vec<i64> = holders.into_iter().collect();

@@ -9,11 +9,11 @@ use ipnet::IpNet;
 use shared::limits::TagPattern;
 use time::OffsetDateTime;
 
-use super::pattern::RepositoryPattern;
 use super::right::RightSet;
 use super::role::Role;
 use crate::db::error::DbError;
 use crate::db::grants::GrantRow;
+use shared::repository_pattern::RepositoryPattern;
 
 /// Whether a row gives or takes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,7 +1,7 @@
 //! What the token server does, without HTTP.
 //!
 //! Reading order: who can hold rights ([`principal_name`], [`grant_subject`], [`subject`]), which rights there are
-//! ([`right`], [`role`], [`pattern`], [`grant`]), how one is decided ([`policy`]), explained ([`explanation`]) and becomes claims ([`issue`],
+//! ([`right`], [`role`], [`grant`]), how one is decided ([`policy`]), explained ([`explanation`]) and becomes claims ([`issue`],
 //! [`audience`]); how somebody proves who they are ([`password`], [`opaque_token`],
 //! [`refresh`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`],
 //! [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
@@ -23,8 +23,6 @@ pub mod subject;
 pub mod right;
 
 pub mod role;
-
-pub mod pattern;
 
 pub mod grant;
 

@@ -19,7 +19,7 @@ pub enum Role {
     Writer,
     /// Read, write and delete.
     Maintainer,
-    /// Everything, now and later; on `**`, also the list of all repositories.
+    /// Everything, now and later.
     Owner,
 }
 

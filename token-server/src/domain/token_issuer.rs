@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ring::rand::SystemRandom;
 use shared::clock::Clock;
-use shared::scope::{Scope, ScopeList};
+use shared::scope::{Resource, Scope, ScopeList};
 use shared::secret::Secret;
 
 use super::audience::{AudienceRef, Audiences, Verifier};
@@ -19,14 +19,17 @@ use super::audit_repeats::AuditRepeats;
 use super::authenticate::{Authenticator, Credentials};
 use super::error::TokenServerError;
 use super::grant::{Circumstances, Grant};
-use super::issue::{self, Asker, Decision, TokenFrame};
-use super::pattern;
+use super::issue::{self, Asker, Decision, Rows, TokenFrame};
 use super::random;
 use super::refresh::Login;
 use super::signing::{CertificateHeader, SigningKey};
 use super::subject::Subject;
 use crate::db::Pool;
 use crate::db::grants;
+use shared::repository_pattern;
+
+/// Of a subject with more rows than this the list of repositories is not made.
+const MAX_ROWS: i64 = 2_000;
 
 /// Whether the client wants to keep the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,12 +181,30 @@ impl TokenIssuer {
         if requested.is_empty() {
             return Ok(Decision::default());
         }
-        let anchors = pattern::anchors(requested.iter().map(|scope| &scope.resource));
+        let anchors = repository_pattern::anchors(requested.iter().map(|scope| &scope.resource));
         let rows = grants::list_applicable(&self.pool, subject.pid(), &anchors).await?;
-        let grants = rows.into_iter().map(Grant::read).collect::<Result<Vec<_>, _>>()?;
+        let near = rows.into_iter().map(Grant::read).collect::<Result<Vec<_>, _>>()?;
+        let all = if requested.iter().any(|scope| scope.resource == Resource::Catalog) {
+            self.all_rows(subject).await?
+        } else {
+            None
+        };
         let address = origin.address.as_deref().and_then(|address| address.parse().ok());
         let circumstances = Circumstances { now: self.clock.now(), address };
-        Ok(issue::decide(requested, &grants, Asker { user: subject.user_name(), circumstances, verifier }))
+        Ok(issue::decide(
+            requested,
+            &Rows { near, all },
+            Asker { user: subject.user_name(), circumstances, verifier },
+        ))
+    }
+
+    /// All rows of a subject, unless there are more than anything could be said of.
+    async fn all_rows(&self, subject: &Subject) -> Result<Option<Vec<Grant>>, TokenServerError> {
+        let rows = grants::list_all_applicable(&self.pool, subject.pid(), MAX_ROWS + 1).await?;
+        if i64::try_from(rows.len()).is_ok_and(|count| count > MAX_ROWS) {
+            return Ok(None);
+        }
+        Ok(Some(rows.into_iter().map(Grant::read).collect::<Result<_, _>>()?))
     }
 
     async fn record_refusals(

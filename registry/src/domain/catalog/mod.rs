@@ -2,7 +2,7 @@
 //!
 //! *Invariant:* names come in byte order of the whole name, strictly after the one asked for, and the walk looks only
 //! into folders that can still hold such a name; so a page costs what it shows, and the names of the folders on its
-//! way.
+//! way. Of a set, also what is passed over costs, but no folder that can hold nothing of it is looked into.
 //!
 //! Walking folder by folder does not give that order, because `-` and `.` sort before `/`: `a`, `a-b`, `a/c`. So each
 //! folder stands in the queue twice: as `a`, for itself, and as `a/`, for everything below it.
@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use shared::repository_name::RepositoryName;
+use shared::repository_set::RepositorySet;
 
 use super::Repositories;
 use super::error::RegistryError;
@@ -37,11 +38,12 @@ enum Visit {
 }
 
 impl Repositories {
-    /// Lists at most `limit` repositories strictly after `after`, which need not exist.
+    /// Lists at most `limit` repositories strictly after `after`, which need not exist; those of a set, or all.
     pub async fn list_repositories(
         &self,
         after: Option<&str>,
         limit: usize,
+        visible: Option<&RepositorySet>,
     ) -> Result<CatalogPage, RegistryError> {
         let after = after.unwrap_or_default();
         let mut page = CatalogPage { repositories: Vec::new(), more: false };
@@ -56,19 +58,24 @@ impl Repositories {
                 enqueue(&mut queue, &place, names, after);
                 continue;
             }
-            let (is_repository, names) = self.look_into(&layout::repository_folder(&place)).await?;
-            if is_repository && place.as_str() > after {
-                // A folder made by hand can have a name no client can ask for.
-                if let Ok(name) = RepositoryName::parse(&place) {
-                    if page.repositories.len() == limit {
-                        page.more = true;
-                        return Ok(page);
-                    }
-                    page.repositories.push(name);
-                }
+            let below = format!("{place}/");
+            // A folder made by hand can have a name no client can ask for.
+            let name = RepositoryName::parse(&place).ok();
+            let name = name.filter(|name| visible.is_none_or(|visible| visible.contains(name)));
+            let may_hold_more = visible.is_none_or(|visible| visible.may_hold_below(&below));
+            if name.is_none() && !may_hold_more {
+                continue;
             }
-            if !names.is_empty() {
-                queue.insert(place + "/", Visit::Below(names));
+            let (is_repository, names) = self.look_into(&layout::repository_folder(&place)).await?;
+            if let Some(name) = name.filter(|name| is_repository && name.as_str() > after) {
+                if page.repositories.len() == limit {
+                    page.more = true;
+                    return Ok(page);
+                }
+                page.repositories.push(name);
+            }
+            if !names.is_empty() && may_hold_more {
+                queue.insert(below, Visit::Below(names));
             }
         }
         Ok(page)

@@ -5,6 +5,7 @@
 use std::fs;
 
 use proptest::prelude::*;
+use shared::repository_pattern::RepositoryPattern;
 
 use super::*;
 use crate::domain::testing::{Tree, name};
@@ -22,7 +23,7 @@ fn make(tree: &Tree, repositories: &[&str]) {
 }
 
 async fn listed(repositories: &Repositories, after: Option<&str>, limit: usize) -> CatalogPage {
-    repositories.list_repositories(after, limit).await.expect("readable")
+    repositories.list_repositories(after, limit, None).await.expect("readable")
 }
 
 #[tokio::test]
@@ -92,8 +93,48 @@ async fn a_page_looks_only_into_folders_that_can_hold_its_names() {
     }
 }
 
+#[tokio::test]
+async fn of_a_set_no_folder_that_can_hold_nothing_of_it_is_looked_into() {
+    let tree = Tree::new();
+    let names: Vec<String> =
+        (0..20).flat_map(|team| (0..20).map(move |app| format!("team{team:02}/app{app:02}"))).collect();
+    make(&tree, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let (repositories, acts) = watched(&tree);
+    let patterns =
+        ["team07/**", "team11/app03"].map(|text| RepositoryPattern::parse(text).expect("a pattern"));
+    let set = RepositorySet::new(patterns.to_vec(), Vec::new());
+    let page = repositories.list_repositories(None, 100, Some(&set)).await.expect("readable");
+    assert_eq!((page.repositories.len(), page.more), (21, false));
+    let folders = acts.take();
+    // The root, two teams, and what is shown.
+    assert_eq!(folders.of("list").len(), 1 + 2 + 21, "{folders:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn a_page_of_a_set_is_a_cut_of_what_is_in_it(
+        names in proptest::collection::btree_set("[ab]{1,2}(/[ab]{1,2}){0,2}", 0..12),
+        within in proptest::collection::vec("([ab]|\\*)(/([ab]|[ab]\\*|\\*\\*))?", 0..3),
+        except in proptest::collection::vec("[ab](/([ab]|\\*\\*))?", 0..2),
+        after in "[ab./-]{0,4}",
+        limit in 1..6usize,
+    ) {
+        let tree = Tree::new();
+        make(&tree, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        let parsed = |texts: Vec<String>| {
+            texts.iter().map(|text| RepositoryPattern::parse(text).expect("a pattern")).collect()
+        };
+        let set = RepositorySet::new(parsed(within), parsed(except));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let page = tree.repositories.list_repositories(Some(&after), limit, Some(&set));
+        let page = runtime.block_on(page).expect("readable");
+        let seen = |text: &&str| **text > *after && set.contains(&name(text));
+        let rest: Vec<&str> = names.iter().map(String::as_str).filter(seen).collect();
+        prop_assert_eq!(texts(&page), &rest[..limit.min(rest.len())]);
+        prop_assert_eq!(page.more, rest.len() > limit);
+    }
+
     #[test]
     fn any_page_is_a_cut_of_the_sorted_list(
         names in proptest::collection::btree_set("[ab](-|\\.|_)?[ab](/[ab](-[ab])?){0,2}", 0..12),

@@ -16,7 +16,7 @@ use crate::oci::reference::Reference;
 use crate::storage::layout::{Key, SessionKeys};
 
 async fn listed(repositories: &Repositories) -> Vec<String> {
-    let page = repositories.list_repositories(None, 100).await.expect("listed");
+    let page = repositories.list_repositories(None, 100, None).await.expect("listed");
     page.repositories.iter().map(ToString::to_string).collect()
 }
 

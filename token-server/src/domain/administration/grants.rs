@@ -8,11 +8,11 @@ use super::super::audit::Event;
 use super::super::error::TokenServerError;
 use super::super::grant::{Conditions, Effect, What};
 use super::super::grant_subject::GrantSubject;
-use super::super::pattern::RepositoryPattern;
 use super::super::role::Role;
 use super::{Administration, hold_team, hold_user};
 use crate::db::grants::{self, GrantSummary, NewGrant};
 use crate::db::{self, Executor, principals};
+use shared::repository_pattern::RepositoryPattern;
 
 /// A row as people write it.
 #[derive(Clone, Debug, PartialEq, Eq)]

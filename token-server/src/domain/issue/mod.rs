@@ -9,16 +9,18 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use shared::access::Access;
 use shared::action::{Action, ActionSet};
 use shared::claims::{Audience, Claims, PortcullisClaim, Refusal, RefusalReason};
 use shared::limits::Limits;
+use shared::repository_set::RepositorySet;
 use shared::scope::{Resource, Scope, ScopeList};
 use uuid::Uuid;
 
 use super::audience::{AudienceRef, Verifier};
 use super::grant::{Circumstances, Grant};
-use super::policy::Held;
+use super::policy::{self, Held};
 use super::subject::Subject;
 
 /// How long a token lives from which something was withheld: a right given meanwhile must not take longer to
@@ -45,6 +47,9 @@ fn size(scope: &Scope) -> usize {
 /// More patterns of tags than this are not put into a token.
 const MAX_TAG_PATTERNS: usize = 32;
 
+/// Nor more patterns of repositories than this.
+const MAX_REPOSITORY_PATTERNS: usize = 64;
+
 /// What becomes of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decision {
@@ -52,6 +57,8 @@ pub struct Decision {
     pub granted: Vec<Scope>,
     /// What of it means less than it says.
     pub limits: Vec<Limits>,
+    /// What the list of repositories shows, where that is not everything.
+    pub catalogue: Option<RepositorySet>,
     /// What was asked for and is not held.
     pub refused: Vec<Scope>,
     /// What is held and cannot be put into the token, and why.
@@ -63,8 +70,8 @@ pub struct Decision {
 pub enum Withheld {
     /// It would not fit into a header.
     TokenTooLarge,
-    /// There are more patterns of tags than a token has room for.
-    TooManyTagPatterns,
+    /// There are more patterns of tags or of repositories than a token has room for.
+    TooManyPatterns,
     /// It is limited to tags, or to making them, and the registry could not enforce that.
     Unenforceable,
 }
@@ -74,10 +81,19 @@ impl Withheld {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TokenTooLarge => "token_too_large",
-            Self::TooManyTagPatterns => "too_many_tag_patterns",
+            Self::TooManyPatterns => "too_many_patterns",
             Self::Unenforceable => "unenforceable",
         }
     }
+}
+
+/// The rows that matter for a request.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// Those about the repositories that are asked for.
+    pub near: Vec<Grant>,
+    /// All that the subject has, if the list of repositories is asked for; nothing if there are too many to say.
+    pub all: Option<Vec<Grant>>,
 }
 
 /// Who asks, from where, and for which kind of registry.
@@ -92,10 +108,15 @@ pub struct Asker<'a> {
 }
 
 /// Intersects the request with the policy.
-pub fn decide(requested: &ScopeList, grants: &[Grant], asker: Asker<'_>) -> Decision {
+pub fn decide(requested: &ScopeList, rows: &Rows, asker: Asker<'_>) -> Decision {
     let mut decision = Decision::default();
     let mut room = MAX_SCOPE_JSON_BYTES;
+    let grants = &rows.near;
     for scope in requested.iter() {
+        if scope.resource == Resource::Catalog && scope.actions.contains(Action::All) {
+            room -= decision.show_catalogue(scope, rows.all.as_deref(), asker, room);
+            continue;
+        }
         let held = Held::of(grants, &scope.resource, asker.user, asker.circumstances);
         let wanted = expand(scope);
         let mut granted = wanted.intersection(held.actions());
@@ -131,6 +152,46 @@ pub fn decide(requested: &ScopeList, grants: &[Grant], asker: Asker<'_>) -> Deci
     decision
 }
 
+impl Decision {
+    /// Grants the list of repositories as far as the asker may pull, if that can be said; returns the room it takes.
+    fn show_catalogue(
+        &mut self,
+        scope: &Scope,
+        all: Option<&[Grant]>,
+        asker: Asker<'_>,
+        room: usize,
+    ) -> usize {
+        let catalogue = Scope { actions: ActionSet::of(&[Action::All]), ..scope.clone() };
+        let Some(all) = all else {
+            self.withheld.push((catalogue, Withheld::TooManyPatterns));
+            return 0;
+        };
+        let owned = Held::of(all, &Resource::Catalog, asker.user, asker.circumstances);
+        let seen = policy::visible(all, asker.user, asker.circumstances);
+        let is_whole = seen.is_everything() || owned.actions().contains(Action::All);
+        if seen.is_empty() && !is_whole {
+            self.refused.push(catalogue);
+            return 0;
+        }
+        let said = (!is_whole).then_some(seen);
+        let needed = size(&catalogue) + said.as_ref().map_or(0, json_bytes);
+        let too_many = |seen: &RepositorySet| seen.within.len() + seen.except.len() > MAX_REPOSITORY_PATTERNS;
+        let withheld = match (&said, asker.verifier) {
+            (Some(_), Verifier::Distribution2 | Verifier::Distribution3) => Some(Withheld::Unenforceable),
+            (Some(seen), Verifier::Portcullis) if too_many(seen) => Some(Withheld::TooManyPatterns),
+            _ if needed > room => Some(Withheld::TokenTooLarge),
+            _ => None,
+        };
+        if let Some(why) = withheld {
+            self.withheld.push((catalogue, why));
+            return 0;
+        }
+        self.granted.push(catalogue);
+        self.catalogue = said;
+        needed
+    }
+}
+
 fn limits(held: &Held, scope: &Scope, granted: ActionSet) -> Option<Limits> {
     match &scope.resource {
         Resource::Repository(name) => held.limits(name, granted),
@@ -138,9 +199,9 @@ fn limits(held: &Held, scope: &Scope, granted: ActionSet) -> Option<Limits> {
     }
 }
 
-fn json_bytes(limits: &Limits) -> usize {
+fn json_bytes(part: &impl Serialize) -> usize {
     // Plain texts and switches always become JSON; if they did not, there would be no room.
-    serde_json::to_string(limits).map_or(MAX_SCOPE_JSON_BYTES, |json| json.len() + 1)
+    serde_json::to_string(part).map_or(MAX_SCOPE_JSON_BYTES, |json| json.len() + 1)
 }
 
 /// The actions whose limits have too many patterns.
@@ -152,7 +213,7 @@ fn too_long(held: &Held, scope: &Scope, granted: ActionSet) -> (ActionSet, Withh
             sets.into_iter().any(|set| set.within.len() + set.except.len() > MAX_TAG_PATTERNS)
         })
     };
-    ([Action::Push, Action::Delete].into_iter().filter(long).collect(), Withheld::TooManyTagPatterns)
+    ([Action::Push, Action::Delete].into_iter().filter(long).collect(), Withheld::TooManyPatterns)
 }
 
 /// `*` on a repository asks for all there is. It is spelled out, because verifiers differ in what they take it for.
@@ -203,6 +264,7 @@ pub fn claims(decision: &Decision, subject: &Subject, frame: &TokenFrame<'_>) ->
         uid: subject.uid(),
         refused: refusals(decision, subject),
         limits: decision.limits.clone(),
+        catalogue: decision.catalogue.clone(),
     });
     let claims = Claims {
         iss: frame.issuer.to_owned(),
@@ -225,7 +287,8 @@ fn refusals(decision: &Decision, subject: &Subject) -> Vec<Refusal> {
         Subject::User(_) => RefusalReason::NoGrant,
     };
     let taken = decision.granted.iter().map(size).sum::<usize>()
-        + decision.limits.iter().map(json_bytes).sum::<usize>();
+        + decision.limits.iter().map(json_bytes).sum::<usize>()
+        + decision.catalogue.as_ref().map_or(0, json_bytes);
     let mut room = MAX_SCOPE_JSON_BYTES.saturating_sub(taken);
     let mut refusals = Vec::new();
     for scope in &decision.refused {

@@ -5,10 +5,10 @@ use shared::limits::TagPattern;
 use time::OffsetDateTime;
 
 use super::super::grant::{Conditions, Effect, What};
-use super::super::pattern::RepositoryPattern;
 use super::super::role::Role;
 use super::super::subject::User;
 use super::*;
+use shared::repository_pattern::RepositoryPattern;
 
 fn grant(pattern: &str, role: Role) -> Grant {
     Grant {
@@ -31,8 +31,12 @@ fn asker(verifier: Verifier) -> Asker<'static> {
     Asker { user: Some("alice"), circumstances: Circumstances { now, address: None }, verifier }
 }
 
+fn rows(grants: &[Grant]) -> Rows {
+    Rows { near: grants.to_vec(), all: Some(grants.to_vec()) }
+}
+
 fn decide_for_ours(requested: &ScopeList, grants: &[Grant]) -> Decision {
-    decide(requested, grants, asker(Verifier::Portcullis))
+    decide(requested, &rows(grants), asker(Verifier::Portcullis))
 }
 
 fn printed(scopes: &[Scope]) -> String {
@@ -80,7 +84,7 @@ fn the_token_carries_what_was_asked_and_is_held() {
             "repository:a:repository-delete,*",
         ),
         ("repository:b:pull", Role::Owner, "", "repository:b:pull"),
-        ("registry:catalog:*", Role::Owner, "", "registry:catalog:*"),
+        ("registry:catalog:*", Role::Owner, "registry:catalog:*", ""),
     ] {
         let outcome = decide_text(requested, &[grant("a/**", role)]);
         assert_eq!(outcome, (granted.to_owned(), refused.to_owned()), "{requested} {role}");
@@ -153,7 +157,7 @@ fn what_means_less_than_it_says_is_told_to_ours_and_withheld_from_others() {
     assert!(ours.limits[1].create.contains("v1") && ours.limits[1].update.is_empty());
     assert!(ours.withheld.is_empty());
     for verifier in [Verifier::Distribution2, Verifier::Distribution3] {
-        let theirs = decide(&requested, &grants, asker(verifier));
+        let theirs = decide(&requested, &rows(&grants), asker(verifier));
         assert_eq!(printed(&theirs.granted), "repository:a:pull repository:b:pull");
         assert!(theirs.limits.is_empty());
         let withheld: Vec<_> = theirs.withheld.iter().map(|(scope, why)| (scope.to_string(), *why)).collect();
@@ -164,12 +168,43 @@ fn what_means_less_than_it_says_is_told_to_ours_and_withheld_from_others() {
 
 #[test]
 fn too_many_patterns_of_tags_take_the_action_away() {
-    let rows = |count: usize| (0..count).map(|number| tagged("a", Role::Writer, &format!("v{number}.*")));
+    let many_rows =
+        |count: usize| (0..count).map(|number| tagged("a", Role::Writer, &format!("v{number}.*")));
     let requested = ScopeList::parse(["repository:a:pull,push"]);
-    let few: Vec<_> = rows(MAX_TAG_PATTERNS).collect();
+    let few: Vec<_> = many_rows(MAX_TAG_PATTERNS).collect();
     assert_eq!(printed(&decide_for_ours(&requested, &few).granted), "repository:a:pull,push");
-    let many: Vec<_> = rows(MAX_TAG_PATTERNS + 1).collect();
+    let many: Vec<_> = many_rows(MAX_TAG_PATTERNS + 1).collect();
     let decision = decide_for_ours(&requested, &many);
     assert_eq!(printed(&decision.granted), "repository:a:pull");
-    assert_eq!(decision.withheld[0].1, Withheld::TooManyTagPatterns);
+    assert_eq!(decision.withheld[0].1, Withheld::TooManyPatterns);
+}
+
+#[test]
+fn the_list_of_repositories_shows_what_may_be_pulled() {
+    let requested = ScopeList::parse(["registry:catalog:*"]);
+    let catalogue = |grants: &[Grant], verifier| {
+        let decision = decide(&requested, &rows(grants), asker(verifier));
+        let seen = decision.catalogue.map(|seen| serde_json::to_string(&seen).unwrap());
+        (printed(&decision.granted), seen, decision.withheld.first().map(|(_, why)| *why))
+    };
+    let whole = || ("registry:catalog:*".to_owned(), None, None);
+    for (grants, ours, theirs) in [
+        (vec![grant("**", Role::Owner)], whole(), whole()),
+        (vec![grant("**", Role::Viewer)], whole(), whole()),
+        (
+            vec![grant("a/**", Role::Viewer), grant("b", Role::Writer)],
+            ("registry:catalog:*".to_owned(), Some(r#"{"in":["b","a/**"]}"#.to_owned()), None),
+            (String::new(), None, Some(Withheld::Unenforceable)),
+        ),
+        (Vec::new(), (String::new(), None, None), (String::new(), None, None)),
+    ] {
+        assert_eq!(catalogue(&grants, Verifier::Portcullis), ours);
+        assert_eq!(catalogue(&grants, Verifier::Distribution3), theirs);
+    }
+    let many: Vec<_> = (0..=64).map(|number| grant(&format!("r{number}"), Role::Viewer)).collect();
+    let too_many = (String::new(), None, Some(Withheld::TooManyPatterns));
+    assert_eq!(catalogue(&many, Verifier::Portcullis), too_many);
+    let unsaid = Rows { near: Vec::new(), all: None };
+    let decision = decide(&requested, &unsaid, asker(Verifier::Portcullis));
+    assert_eq!(decision.withheld[0].1, Withheld::TooManyPatterns);
 }

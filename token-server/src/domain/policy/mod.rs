@@ -8,6 +8,7 @@
 use shared::action::{Action, ActionSet};
 use shared::limits::{Limits, TagPattern, TagSet};
 use shared::repository_name::RepositoryName;
+use shared::repository_set::RepositorySet;
 use shared::scope::Resource;
 
 use super::grant::{Circumstances, Effect, Grant};
@@ -136,8 +137,19 @@ impl Held {
     }
 }
 
-/// Whether a row says anything of a resource. The list of all repositories names every repository, so it is for those
-/// who have a row for everything everywhere.
+/// The repositories that can be pulled from, by these rows; all of them matter.
+pub fn visible(grants: &[Grant], user: Option<&str>, circumstances: Circumstances) -> RepositorySet {
+    let pulling = |effect| {
+        let rows = grants.iter().filter(move |row| {
+            row.effect == effect && row.rights().contains(Right::Pull) && row.counts(circumstances).is_ok()
+        });
+        rows.filter_map(|row| row.pattern.for_user(user)).collect()
+    };
+    RepositorySet::new(pulling(Effect::Allow), pulling(Effect::Deny))
+}
+
+/// Whether a row says anything of a resource. The list of all repositories as a whole is for those who have a row for
+/// everything everywhere; what others see of it is [`visible`].
 pub fn is_about(grant: &Grant, resource: &Resource, user: Option<&str>) -> bool {
     match resource {
         Resource::Repository(name) => grant.pattern.matches(name, user),

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use time::OffsetDateTime;
 
 use super::super::grant::{Conditions, What};
-use super::super::pattern::{RepositoryPattern, anchors};
 use super::super::role::Role;
 use super::*;
+use shared::repository_pattern::{RepositoryPattern, anchors};
 
 fn row(effect: Effect, what: What, pattern: &str, tags: Option<&str>) -> Grant {
     Grant {
@@ -114,6 +114,28 @@ fn the_catalogue_is_for_owners_of_everything() {
     assert!(!catalog(&[give(Role::Owner, "catalog"), give(Role::Owner, "*")]));
     assert!(!catalog(&[give(Role::Owner, "**"), deny("*", "**")]));
     assert!(catalog(&[give(Role::Owner, "**"), deny("*", "a/**")]));
+}
+
+#[test]
+fn one_sees_what_one_may_pull_and_nothing_else() {
+    let grants = [
+        give(Role::Viewer, "a/**"),
+        give(Role::Writer, "people/${user}/**"),
+        row(Effect::Allow, What::Rights(RightSet::of(&[Right::TagCreate])), "c", None),
+        deny("pull,push", "a/secret/**"),
+        deny("push", "a/b"),
+    ];
+    let seen = visible(&grants, Some("b"), now());
+    assert_eq!(
+        serde_json::to_string(&seen).unwrap(),
+        r#"{"in":["a/**","people/b/**"],"not":["a/secret/**"]}"#
+    );
+    for name in ["a", "a/b", "a/secret/x", "c", "people/b/x", "people/a/x"] {
+        let pulls = held(&grants, name).allows(Right::Pull, None);
+        assert_eq!(seen.contains(&name.parse().unwrap()), pulls, "{name}");
+    }
+    assert!(visible(&[], None, now()).is_empty());
+    assert!(visible(&[give(Role::Viewer, "**")], None, now()).is_everything());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Which repositories a grant is about.
+//! Patterns over repository names: which repositories a right is about.
 //!
 //! `${user}` stands for the name of whoever asks, which holds no wildcard.
 //!
@@ -7,17 +7,20 @@
 
 use std::fmt;
 
-use shared::glob;
-use shared::repository_name::RepositoryName;
-use shared::scope::Resource;
+use serde::{Deserialize, Serialize};
+
+use crate::glob;
+use crate::repository_name::RepositoryName;
+use crate::scope::Resource;
 
 /// A pattern over repository names: `a/b`, `a/b/**`, `**`, or a glob.
 ///
 /// It is another type than [`RepositoryName`] so that the one can never be used as the other.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RepositoryPattern(Form);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Form {
     Exact(RepositoryName),
     /// A repository and everything below it.
@@ -45,7 +48,7 @@ pub enum InvalidPattern {
     EmptyComponent,
     /// Without wildcards it must be a repository name.
     #[error(transparent)]
-    Name(#[from] shared::repository_name::InvalidRepositoryName),
+    Name(#[from] crate::repository_name::InvalidRepositoryName),
     /// The wildcards make no sense.
     #[error("{0}")]
     Glob(&'static str),
@@ -94,10 +97,33 @@ impl RepositoryPattern {
             },
             Form::All => true,
             Form::Glob(pattern) => glob::matches(pattern, name.as_str()),
-            Form::PerUser(text) => user.is_some_and(|user| {
-                let pattern = Self::parse(&text.replace(USER, user));
-                pattern.is_ok_and(|pattern| pattern.matches(name, None))
-            }),
+            Form::PerUser(_) => self.for_user(user).is_some_and(|pattern| pattern.matches(name, None)),
+        }
+    }
+
+    /// The same pattern with `${user}` replaced; nothing if that makes no pattern.
+    pub fn for_user(&self, user: Option<&str>) -> Option<Self> {
+        match &self.0 {
+            Form::PerUser(text) => Self::parse(&text.replace(USER, user?)).ok(),
+            _ => Some(self.clone()),
+        }
+    }
+
+    /// Every repository.
+    pub fn all() -> Self {
+        Self(Form::All)
+    }
+
+    /// Whether something below a folder, whose path ends with a slash, can be covered; yes if in doubt.
+    pub fn may_cover_below(&self, folder: &str) -> bool {
+        match &self.0 {
+            Form::Exact(name) => name.as_str().starts_with(folder),
+            Form::All => true,
+            Form::Subtree(_) | Form::Glob(_) | Form::PerUser(_) => {
+                let anchor = self.anchor();
+                let literal = anchor.strip_prefix(ROOT).unwrap_or_default();
+                literal.starts_with(folder) || folder.starts_with(literal)
+            }
         }
     }
 
@@ -113,6 +139,20 @@ impl RepositoryPattern {
                 format!("s:{literal}")
             }
         }
+    }
+}
+
+impl TryFrom<String> for RepositoryPattern {
+    type Error = InvalidPattern;
+
+    fn try_from(text: String) -> Result<Self, InvalidPattern> {
+        Self::parse(&text)
+    }
+}
+
+impl From<RepositoryPattern> for String {
+    fn from(pattern: RepositoryPattern) -> Self {
+        pattern.to_string()
     }
 }
 
@@ -238,6 +278,19 @@ mod tests {
             if pattern.matches(&parsed, Some("b")) {
                 let found = anchors([&Resource::Repository(parsed)]).contains(&pattern.anchor());
                 prop_assert!(found, "{} {}", pattern, name);
+            }
+        }
+
+        #[test]
+        fn what_is_covered_lies_in_folders_that_may_hold_it(
+            pattern in pattern(),
+            name in "[ab]{1,2}(/[ab]{1,2}){1,4}",
+        ) {
+            let parsed: RepositoryName = name.parse().unwrap();
+            if pattern.matches(&parsed, None) {
+                for (slash, _) in name.match_indices('/') {
+                    prop_assert!(pattern.may_cover_below(&name[..=slash]), "{} {}", pattern, name);
+                }
             }
         }
 
