@@ -381,3 +381,45 @@ async fn the_registry_answers_to_the_words_of_the_distribution_registry() -> any
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn programs_get_the_same_lists_and_answers_as_json() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let json = async |words: &[&str]| -> anyhow::Result<(serde_json::Value, Option<i32>)> {
+        let said = town.stack.operator(&[words, &["--output", "json"]].concat(), "").await?;
+        Ok((serde_json::from_str(&said.output)?, said.code))
+    };
+    town.stack
+        .operator(
+            &["grant", "add", "user:bob", "writer", "a", "--tags", "pr-*", "--network", "192.0.2.0/24"],
+            "",
+        )
+        .await?
+        .success()?;
+    let (users, _) = json(&["user", "list"]).await?;
+    assert_eq!(users[1]["name"], "alice");
+    assert_eq!(
+        (&users[1]["teams"], &users[1]["disabled_at"]),
+        (&serde_json::json!(["platform"]), &serde_json::Value::Null)
+    );
+    let (teams, _) = json(&["team", "list"]).await?;
+    assert_eq!(
+        (&teams[0]["name"], &teams[0]["members"]),
+        (&"platform".into(), &serde_json::json!(["alice"]))
+    );
+    let (grants, _) = json(&["grant", "list"]).await?;
+    let of_bob = grants.as_array().into_iter().flatten().find(|grant| grant["subject"] == "user:bob");
+    let of_bob = of_bob.ok_or_else(|| anyhow::anyhow!("no grant of bob in {grants}"))?;
+    assert_eq!((&of_bob["role"], &of_bob["tags"]), (&"writer".into(), &"pr-*".into()));
+    assert_eq!(of_bob["networks"], serde_json::json!(["192.0.2.0/24"]));
+    let (answer, code) = json(&["explain", "user:bob", "push", "a:pr-1"]).await?;
+    assert_eq!((code, &answer["allowed"]), (Some(1), &false.into()));
+    assert_eq!(answer["rows"][0]["why_not"], "elsewhere");
+    let (answer, code) = json(&["explain", "user:bob", "push", "a:pr-1", "--address", "192.0.2.9"]).await?;
+    assert_eq!((code, &answer["actions"]), (Some(0), &serde_json::json!(["tag-create", "tag-update"])));
+    let (answer, code) = json(&["who-can", "push", "platform/app"]).await?;
+    assert_eq!((code, &answer[1]["subject"]), (Some(0), &"user:alice".into()));
+    let said = town.stack.operator(&["completions", "bash"], "").await?.success()?;
+    assert!(said.output.contains("who-can"), "{}", said.output);
+    Ok(())
+}

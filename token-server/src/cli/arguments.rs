@@ -30,9 +30,22 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 
+    /// How lists and answers are printed
+    #[arg(long, value_enum, global = true, default_value_t = Output::Table)]
+    pub output: Output,
+
     #[command(subcommand)]
     #[expect(missing_docs, reason = "a doc comment here would become the text of --help")]
     pub command: Command,
+}
+
+/// How lists and answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Columns for people
+    Table,
+    /// JSON for programs
+    Json,
 }
 
 /// What to do.
@@ -70,6 +83,11 @@ pub enum Command {
     /// The key that signs tokens
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Print a script that completes commands in a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Where a new password comes from.

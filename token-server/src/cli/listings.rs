@@ -51,19 +51,23 @@ pub(super) fn teams(teams: &[TeamSummary]) -> String {
     printed(&table)
 }
 
+/// Whose a row is, as people write it.
+pub(super) fn holder(grant: &GrantSummary) -> String {
+    match grant.subject_kind.as_str() {
+        kind @ (principals::USER | principals::TEAM) => format!("{kind}:{}", grant.subject_name),
+        _ => grant.subject_name.clone(),
+    }
+}
+
 /// All rights.
 pub(super) fn grants(grants: &[GrantSummary]) -> String {
     let mut table = table(&["ID", "SUBJECT", "EFFECT", "WHAT", "PATTERN", "TAGS", "ONLY", "ADDED", "REASON"]);
     for grant in grants {
-        let subject = match grant.subject_kind.as_str() {
-            kind @ (principals::USER | principals::TEAM) => format!("{kind}:{}", grant.subject_name),
-            _ => grant.subject_name.clone(),
-        };
         let row = &grant.row;
         let what = row.role.as_deref().or(row.rights.as_deref()).unwrap_or("-");
         table.add_row([
             &row.id.to_string(),
-            &subject,
+            &holder(grant),
             &row.effect,
             what,
             &row.pattern,

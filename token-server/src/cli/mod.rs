@@ -9,6 +9,8 @@ pub mod error;
 
 pub mod terminal;
 
+mod json;
+
 mod keys;
 
 mod listings;
@@ -24,7 +26,7 @@ mod rights;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use ring::rand::SystemRandom;
 use shared::clock::SystemClock;
 use shared::server::settings::process_environment;
@@ -56,23 +58,30 @@ pub async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
+    if let Command::Completions { shell } = arguments.command {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Arguments::command(), "token-server", &mut script);
+        terminal::print(&String::from_utf8_lossy(&script))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let loaded = settings::load(arguments.config.as_deref(), process_environment());
     if let Command::CheckConfig = arguments.command {
         return server::check_config(loaded);
     }
     let loaded = loaded?;
     let settings = TokenServerSettings::validate(&loaded)?;
+    let output = arguments.output;
     match arguments.command {
         Command::Serve => server::serve(settings, &loaded).await?,
         Command::Migrate => server::migrate(&settings).await?,
-        Command::CheckConfig => {}
-        Command::User(command) => people::user(command, &administration(&settings).await?).await?,
-        Command::Team(command) => people::team(command, &administration(&settings).await?).await?,
-        Command::Grant(command) => rights::grant(command, &administration(&settings).await?).await?,
+        Command::CheckConfig | Command::Completions { .. } => {}
+        Command::User(command) => people::user(command, &administration(&settings).await?, output).await?,
+        Command::Team(command) => people::team(command, &administration(&settings).await?, output).await?,
+        Command::Grant(command) => rights::grant(command, &administration(&settings).await?, output).await?,
         Command::Explain { subject, question } => {
-            return questions::explain(&subject, &question, &settings).await;
+            return questions::explain(&subject, &question, &settings, output).await;
         }
-        Command::WhoCan { question } => return questions::who_can(&question, &settings).await,
+        Command::WhoCan { question } => return questions::who_can(&question, &settings, output).await,
         Command::Key(command) => keys::key(command, &settings).await?,
     }
     Ok(ExitCode::SUCCESS)

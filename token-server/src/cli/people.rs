@@ -2,10 +2,10 @@
 //!
 //! *Invariant:* a name is checked before a password is asked for or anything is confirmed.
 
-use super::arguments::{MemberCommand, TeamCommand, UserCommand};
+use super::arguments::{MemberCommand, Output, TeamCommand, UserCommand};
 use super::error::CliError;
-use super::listings;
-use super::terminal::{confirm, new_password, print, remark};
+use super::terminal::{confirm, new_password, remark, show};
+use super::{json, listings};
 use crate::domain::administration::Administration;
 use crate::domain::administration::teams::TeamMember;
 use crate::domain::error::TokenServerError;
@@ -20,14 +20,21 @@ fn team_member(text: &str) -> Result<TeamMember, TokenServerError> {
 }
 
 /// Runs a command about users.
-pub(super) async fn user(command: UserCommand, administration: &Administration) -> Result<(), CliError> {
+pub(super) async fn user(
+    command: UserCommand,
+    administration: &Administration,
+    output: Output,
+) -> Result<(), CliError> {
     match command {
         UserCommand::Add { name, password } => {
             let name = PrincipalName::parse_new(&name).map_err(TokenServerError::from)?;
             administration.add_user(&name, &new_password(password)?).await?;
             remark(&format!("user {name} added; `grant add user:{name} …` gives rights"));
         }
-        UserCommand::List => print(&listings::users(&administration.list_users().await?))?,
+        UserCommand::List => {
+            let found = administration.list_users().await?;
+            show(output, || listings::users(&found), || json::users(&found))?;
+        }
         UserCommand::Password { name: user, password } => {
             let user = name(&user)?;
             administration.set_password(&user, &new_password(password)?).await?;
@@ -49,14 +56,21 @@ pub(super) async fn user(command: UserCommand, administration: &Administration) 
 }
 
 /// Runs a command about teams.
-pub(super) async fn team(command: TeamCommand, administration: &Administration) -> Result<(), CliError> {
+pub(super) async fn team(
+    command: TeamCommand,
+    administration: &Administration,
+    output: Output,
+) -> Result<(), CliError> {
     match command {
         TeamCommand::Add { name } => {
             let name = PrincipalName::parse_new(&name).map_err(TokenServerError::from)?;
             administration.add_team(&name).await?;
             remark(&format!("team {name} added"));
         }
-        TeamCommand::List => print(&listings::teams(&administration.list_teams().await?))?,
+        TeamCommand::List => {
+            let found = administration.list_teams().await?;
+            show(output, || listings::teams(&found), || json::teams(&found))?;
+        }
         TeamCommand::Remove { name: team, confirmation } => {
             let team = name(&team)?;
             confirm(&format!("Remove team {team} with its memberships and rights?"), confirmation)?;

@@ -4,10 +4,10 @@
 
 use std::process::ExitCode;
 
-use super::arguments::QuestionArguments;
+use super::arguments::{Output, QuestionArguments};
 use super::error::CliError;
-use super::terminal::print;
-use super::{administration, listings};
+use super::terminal::show;
+use super::{administration, json, listings};
 use crate::domain::administration::Administration;
 use crate::domain::error::TokenServerError;
 use crate::domain::explanation::Question;
@@ -20,6 +20,7 @@ pub(super) async fn explain(
     subject: &str,
     arguments: &QuestionArguments,
     settings: &TokenServerSettings,
+    output: Output,
 ) -> Result<ExitCode, CliError> {
     let answer = async {
         let subject = GrantSubject::parse(subject).map_err(TokenServerError::from)?;
@@ -27,7 +28,11 @@ pub(super) async fn explain(
         let administration = administration(settings).await?;
         let found = administration.explain(&subject, &question, circumstances(arguments, &administration));
         let found = found.await?;
-        print(&listings::explanation(&subject, &question, &found))?;
+        show(
+            output,
+            || listings::explanation(&subject, &question, &found),
+            || json::explanation(&subject, &question, &found),
+        )?;
         Ok(verdict(!found.held.is_empty()))
     };
     answer.await.map_err(|error| CliError::Unanswered(Box::new(error)))
@@ -37,12 +42,13 @@ pub(super) async fn explain(
 pub(super) async fn who_can(
     arguments: &QuestionArguments,
     settings: &TokenServerSettings,
+    output: Output,
 ) -> Result<ExitCode, CliError> {
     let answer = async {
         let question = parse(arguments)?;
         let administration = administration(settings).await?;
         let found = administration.who_can(&question, circumstances(arguments, &administration)).await?;
-        print(&listings::capable(&found))?;
+        show(output, || listings::capable(&found), || json::capable(&found))?;
         Ok(verdict(!found.is_empty()))
     };
     answer.await.map_err(|error| CliError::Unanswered(Box::new(error)))

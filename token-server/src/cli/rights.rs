@@ -7,10 +7,10 @@ use shared::limits::TagPattern;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::arguments::{ConditionArguments, GrantArguments, GrantCommand};
+use super::arguments::{ConditionArguments, GrantArguments, GrantCommand, Output};
 use super::error::CliError;
-use super::listings;
-use super::terminal::{confirm, print, remark};
+use super::terminal::{confirm, remark, show};
+use super::{json, listings};
 use crate::domain::administration::Administration;
 use crate::domain::administration::grants::GrantSpec;
 use crate::domain::error::TokenServerError;
@@ -21,7 +21,11 @@ use crate::domain::role::Role;
 use shared::repository_pattern::RepositoryPattern;
 
 /// Runs a command about rights.
-pub(super) async fn grant(command: GrantCommand, administration: &Administration) -> Result<(), CliError> {
+pub(super) async fn grant(
+    command: GrantCommand,
+    administration: &Administration,
+    output: Output,
+) -> Result<(), CliError> {
     match command {
         GrantCommand::Add { grant, conditions } => {
             let grant = parse(&grant)?;
@@ -29,7 +33,10 @@ pub(super) async fn grant(command: GrantCommand, administration: &Administration
             administration.add_grant(&grant, &parsed, conditions.reason.as_deref()).await?;
             remark(&format!("grant {grant} added"));
         }
-        GrantCommand::List => print(&listings::grants(&administration.list_grants().await?))?,
+        GrantCommand::List => {
+            let found = administration.list_grants().await?;
+            show(output, || listings::grants(&found), || json::grants(&found))?;
+        }
         GrantCommand::Remove { grant, confirmation } => {
             let grant = parse(&grant)?;
             confirm(&format!("Remove grant {grant}?"), confirmation)?;

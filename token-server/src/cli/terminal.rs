@@ -4,9 +4,10 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
+use serde_json::Value;
 use shared::secret::Secret;
 
-use super::arguments::{Confirmation, PasswordSource};
+use super::arguments::{Confirmation, Output, PasswordSource};
 use super::error::CliError;
 use crate::domain::password::{MAX_PASSWORD_BYTES, NewPassword};
 
@@ -18,6 +19,14 @@ pub fn print(text: &str) -> io::Result<()> {
         out.write_all(b"\n")?;
     }
     out.flush()
+}
+
+/// Writes an answer as it was asked for.
+pub fn show(output: Output, table: impl FnOnce() -> String, json: impl FnOnce() -> Value) -> io::Result<()> {
+    match output {
+        Output::Table => print(&table()),
+        Output::Json => print(&format!("{:#}", json())),
+    }
 }
 
 /// Says what was done, or is about to be.

@@ -1,0 +1,107 @@
+//! Listings for programs.
+//!
+//! *Invariant:* a member that was printed once keeps its name and meaning, and is there in every element, `null` where
+//! there is nothing to say.
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::listings::holder;
+use crate::db::grants::GrantSummary;
+use crate::db::teams::TeamSummary;
+use crate::db::users::UserSummary;
+use crate::domain::explanation::{Capable, Explanation, Question};
+use crate::domain::grant::NotNow;
+use crate::domain::grant_subject::GrantSubject;
+use crate::domain::right::RightSet;
+
+fn time(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).expect("times of the database are within the years that RFC 3339 can write")
+}
+
+fn list<T>(items: &[T], one: impl Fn(&T) -> Value) -> Value {
+    Value::Array(items.iter().map(one).collect())
+}
+
+fn actions(rights: RightSet) -> Vec<&'static str> {
+    rights.iter().map(crate::domain::right::Right::as_str).collect()
+}
+
+/// All users.
+pub(super) fn users(users: &[UserSummary]) -> Value {
+    list(users, |user| {
+        json!({
+            "name": user.name,
+            "disabled_at": user.disabled_at.map(time),
+            "added_at": time(user.created_at),
+            "teams": user.teams,
+        })
+    })
+}
+
+/// All teams.
+pub(super) fn teams(teams: &[TeamSummary]) -> Value {
+    list(
+        teams,
+        |team| json!({ "name": team.name, "added_at": time(team.created_at), "members": team.members }),
+    )
+}
+
+/// All rights.
+pub(super) fn grants(grants: &[GrantSummary]) -> Value {
+    list(grants, |grant| {
+        let row = &grant.row;
+        json!({
+            "id": row.id,
+            "subject": holder(grant),
+            "effect": row.effect,
+            "role": row.role,
+            "actions": row.rights.as_ref().map(|rights| rights.split(',').collect::<Vec<_>>()),
+            "pattern": row.pattern,
+            "tags": row.tags,
+            "not_before": row.not_before.map(time),
+            "expires_at": row.expires_at.map(time),
+            "networks": row.networks.iter().flatten().map(ToString::to_string).collect::<Vec<_>>(),
+            "reason": grant.reason,
+            "added_at": time(grant.created_at),
+        })
+    })
+}
+
+/// A verdict and the rows that decide it.
+pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &Explanation) -> Value {
+    let rows = list(&found.rows, |row| {
+        json!({
+            "id": row.grant.id,
+            "holder": row.holder,
+            "effect": row.grant.effect.as_str(),
+            "what": row.grant.what.to_string(),
+            "about": actions(row.rights),
+            "pattern": row.grant.pattern.to_string(),
+            "tags": row.grant.tags.as_ref().map(ToString::to_string),
+            "counts": row.not_now.is_none(),
+            "why_not": row.not_now.map(|reason| match reason {
+                NotNow::TooEarly => "too_early",
+                NotNow::Expired => "expired",
+                NotNow::Elsewhere => "elsewhere",
+            }),
+        })
+    });
+    json!({
+        "subject": subject.to_string(),
+        "question": question.to_string(),
+        "allowed": !found.held.is_empty(),
+        "actions": actions(found.held),
+        "disabled": found.is_disabled,
+        "rows": rows,
+    })
+}
+
+/// Who may, and the rows that give it.
+pub(super) fn capable(found: &[Capable]) -> Value {
+    list(
+        found,
+        |capable| json!({ "subject": capable.subject, "actions": actions(capable.held), "rows": capable.rows }),
+    )
+}
