@@ -79,9 +79,9 @@ pub struct PortcullisClaim {
     /// What `push` and `delete` of the claim `access` mean less than everything for, each repository once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<Limits>,
-    /// What of the list of all repositories the token shows, where that is not everything.
+    /// What of the list of all repositories the token shows, where that is not everything: what is in any of the sets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub catalogue: Option<RepositorySet>,
+    pub catalogue: Option<Vec<RepositorySet>>,
 }
 
 impl PortcullisClaim {

@@ -114,6 +114,21 @@ impl RepositoryPattern {
         Self(Form::All)
     }
 
+    /// Whether it is a repository and everything below it, `a/b/**`.
+    pub fn is_subtree(&self) -> bool {
+        matches!(self.0, Form::Subtree(_))
+    }
+
+    /// Whether its literal part lies in a subtree, so that all it can cover does.
+    pub fn stands_below(&self, subtree: &Self) -> bool {
+        let anchor = subtree.anchor();
+        let Some(folder) = anchor.strip_prefix(ROOT).filter(|_| subtree.is_subtree()) else { return false };
+        match &self.0 {
+            Form::Exact(name) => format!("{name}/").starts_with(folder),
+            _ => self.anchor().strip_prefix(ROOT).is_some_and(|literal| literal.starts_with(folder)),
+        }
+    }
+
     /// Whether something below a folder, whose path ends with a slash, can be covered; yes if in doubt.
     pub fn may_cover_below(&self, folder: &str) -> bool {
         match &self.0 {
@@ -243,6 +258,26 @@ mod tests {
         let pattern = RepositoryPattern::parse("a/b/**").unwrap();
         for (name, expected) in [("a/b", true), ("a/b/c/d", true), ("a/bc", false), ("a", false)] {
             assert_eq!(pattern.matches(&name.parse().unwrap(), None), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_stands_below_a_subtree_covers_nothing_outside_of_it() {
+        let subtree = RepositoryPattern::parse("a/b/**").unwrap();
+        for (pattern, expected) in [
+            ("a/b", true),
+            ("a/b/c", true),
+            ("a/b/**", true),
+            ("a/b/c/*", true),
+            ("a/b/${user}", true),
+            ("a/bc", false),
+            ("a/*", false),
+            ("a/**", false),
+            ("a/b*/c", false),
+            ("**", false),
+        ] {
+            let parsed = RepositoryPattern::parse(pattern).unwrap();
+            assert_eq!(parsed.stands_below(&subtree), expected, "{pattern}");
         }
     }
 

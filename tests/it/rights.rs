@@ -321,6 +321,43 @@ async fn the_list_of_repositories_shows_what_may_be_pulled() -> anyhow::Result<(
 }
 
 #[tokio::test]
+async fn a_barrier_stops_what_comes_from_above() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let stack = &town.stack;
+    done(
+        stack,
+        &[
+            "grant add team:platform writer prod/app",
+            "barrier add prod/** --actions push,delete --reason releases-only",
+        ],
+    )
+    .await?;
+    assert_eq!(actions(stack, "admin", "prod/app").await?.0, "pull");
+    assert_eq!(actions(stack, "admin", "other").await?.0, "pull,push,delete");
+    assert_eq!(actions(stack, "alice", "prod/app").await?.0, "pull,push");
+    let said = run(stack, "explain user:admin push prod/app").await?;
+    assert_eq!(said.code, Some(1), "{}", said.text);
+    assert!(said.output.contains("not past a barrier"), "{}", said.output);
+    let said = run(stack, "who-can push prod/app").await?.success()?;
+    assert!(said.output.contains("user:alice") && !said.output.contains("admin"), "{}", said.output);
+    for (line, code) in [
+        ("barrier add prod/** --actions pull", 3),
+        ("barrier add prod/* --actions pull", 2),
+        ("barrier add prod/** --actions fly", 2),
+        ("barrier remove other/** --yes", 3),
+        ("barrier remove prod/**", 2),
+    ] {
+        let said = run(stack, line).await?;
+        assert_eq!(said.code, Some(code), "{line}: {}", said.text);
+    }
+    let listed = run(stack, "barrier list").await?.success()?.output;
+    assert!(listed.contains("push,delete") && listed.contains("releases-only"), "{listed}");
+    done(stack, &["barrier remove prod/** --yes"]).await?;
+    assert_eq!(actions(stack, "admin", "prod/app").await?.0, "pull,push,delete");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_signer_attaches_and_changes_nothing_else() -> anyhow::Result<()> {
     let town = Town::start().await?;
     done(&town.stack, &["grant add user:bob signer platform/app"]).await?;

@@ -181,9 +181,9 @@ pub(crate) struct AuthorizedCatalog(Caller);
 
 impl AuthorizedCatalog {
     /// What the caller may see, where that is not everything.
-    pub(super) fn visible(&self) -> Option<&RepositorySet> {
+    pub(super) fn visible(&self) -> Option<&[RepositorySet]> {
         match &self.0 {
-            Caller::Bearer(token) => token.portcullis.as_ref()?.catalogue.as_ref(),
+            Caller::Bearer(token) => token.portcullis.as_ref()?.catalogue.as_deref(),
             Caller::Anybody | Caller::User(_) => None,
         }
     }

@@ -66,6 +66,9 @@ pub enum Command {
     /// Rights on repositories: add, list, remove
     #[command(subcommand)]
     Grant(GrantCommand),
+    /// Where rights from above stop: add, list, remove
+    #[command(subcommand)]
+    Barrier(BarrierCommand),
     /// Say whether somebody may do something, and which rights decide it; exit with 0 if so and 1 if not
     Explain {
         /// user:NAME, team:NAME, everyone or authenticated
@@ -263,6 +266,32 @@ pub enum GrantCommand {
     },
 }
 
+/// About barriers.
+#[derive(Debug, Subcommand)]
+pub enum BarrierCommand {
+    /// Stop rights that stand above a subtree, whoever holds them; what is given below counts
+    Add {
+        /// 'a/b/**'
+        pattern: String,
+        /// What does not come in: pull, push, delete, repository-delete, *, or parts of push and delete
+        #[arg(long, value_name = "LIST")]
+        actions: String,
+        /// Why, for whoever reads the list later
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// List all barriers
+    List,
+    /// Let rights from above in again
+    Remove {
+        /// 'a/b/**'
+        pattern: String,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+}
+
 /// About the signing key.
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
@@ -307,6 +336,7 @@ mod tests {
             "token-server team member add platform team:core",
             "token-server explain user:ann push platform/app:v1 --address 192.0.2.1",
             "token-server who-can push platform/app",
+            "token-server barrier add prod/** --actions push,delete",
             "token-server key export --format pem",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_ok(), "{line}");

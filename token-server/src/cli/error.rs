@@ -67,7 +67,8 @@ fn domain_code(error: &TokenServerError) -> u8 {
         | E::InvalidName(_)
         | E::InvalidPattern(_)
         | E::InvalidSubject(_)
-        | E::InvalidQuestion(_) => USAGE,
+        | E::InvalidQuestion(_)
+        | E::NotASubtree(_) => USAGE,
         _ => 1,
     }
 }

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::listings::holder;
+use crate::db::barriers::BarrierRow;
 use crate::db::grants::GrantSummary;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
@@ -69,6 +70,18 @@ pub(super) fn grants(grants: &[GrantSummary]) -> Value {
     })
 }
 
+/// All barriers.
+pub(super) fn barriers(barriers: &[BarrierRow]) -> Value {
+    list(barriers, |barrier| {
+        json!({
+            "pattern": barrier.pattern,
+            "actions": barrier.rights.split(',').collect::<Vec<_>>(),
+            "reason": barrier.reason,
+            "added_at": time(barrier.created_at),
+        })
+    })
+}
+
 /// A verdict and the rows that decide it.
 pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &Explanation) -> Value {
     let rows = list(&found.rows, |row| {
@@ -81,6 +94,7 @@ pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &E
             "pattern": row.grant.pattern.to_string(),
             "tags": row.grant.tags.as_ref().map(ToString::to_string),
             "counts": row.not_now.is_none(),
+            "kept_out": actions(row.kept_out.intersection(row.rights)),
             "why_not": row.not_now.map(|reason| match reason {
                 NotNow::TooEarly => "too_early",
                 NotNow::Expired => "expired",

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+use crate::db::barriers::BarrierRow;
 use crate::db::grants::GrantSummary;
 use crate::db::principals;
 use crate::db::teams::TeamSummary;
@@ -84,6 +85,16 @@ pub(super) fn grants(grants: &[GrantSummary]) -> String {
     printed(&table)
 }
 
+/// All barriers.
+pub(super) fn barriers(barriers: &[BarrierRow]) -> String {
+    let mut table = table(&["PATTERN", "KEEPS OUT", "ADDED", "REASON"]);
+    for barrier in barriers {
+        let reason = barrier.reason.as_deref().unwrap_or("-");
+        table.add_row([&barrier.pattern, &barrier.rights, &time(barrier.created_at), reason]);
+    }
+    printed(&table)
+}
+
 /// When and from where a row counts.
 fn only(conditions: &Conditions) -> String {
     let mut words = Vec::new();
@@ -109,6 +120,7 @@ pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &E
     for row in &found.rows {
         let grant = &row.grant;
         let counts = match row.not_now {
+            None if row.rights.difference(row.kept_out).is_empty() => "not past a barrier",
             None => "yes",
             Some(NotNow::TooEarly) => "not yet",
             Some(NotNow::Expired) => "no longer",

@@ -9,6 +9,8 @@ pub mod error;
 
 pub mod terminal;
 
+mod barriers;
+
 mod json;
 
 mod keys;
@@ -78,6 +80,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::User(command) => people::user(command, &administration(&settings).await?, output).await?,
         Command::Team(command) => people::team(command, &administration(&settings).await?, output).await?,
         Command::Grant(command) => rights::grant(command, &administration(&settings).await?, output).await?,
+        Command::Barrier(command) => {
+            barriers::barrier(command, &administration(&settings).await?, output).await?;
+        }
         Command::Explain { subject, question } => {
             return questions::explain(&subject, &question, &settings, output).await;
         }

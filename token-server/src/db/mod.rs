@@ -17,6 +17,8 @@ pub mod teams;
 
 pub mod grants;
 
+pub mod barriers;
+
 pub mod signing_keys;
 
 pub mod refresh_tokens;

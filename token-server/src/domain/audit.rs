@@ -45,6 +45,10 @@ pub enum Event {
     GrantAdded,
     /// …
     GrantRemoved,
+    /// …
+    BarrierAdded,
+    /// …
+    BarrierRemoved,
 }
 
 impl Event {
@@ -65,6 +69,8 @@ impl Event {
             Self::TeamMemberRemoved => "team_member_removed",
             Self::GrantAdded => "grant_added",
             Self::GrantRemoved => "grant_removed",
+            Self::BarrierAdded => "barrier_added",
+            Self::BarrierRemoved => "barrier_removed",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! *Invariant:* messages name no secret and do not tell an unknown user from a wrong password; what a stranger may
 //! not learn is in the audit record only.
 
+use super::barrier::NotASubtree;
 use super::explanation::InvalidQuestion;
 use super::grant_subject::InvalidSubject;
 use super::password::{HashingError, InvalidPassword};
@@ -48,6 +49,9 @@ pub enum TokenServerError {
     /// A subject that cannot hold a right.
     #[error(transparent)]
     InvalidSubject(#[from] InvalidSubject),
+    /// A pattern that no barrier can stand around.
+    #[error(transparent)]
+    NotASubtree(#[from] NotASubtree),
     /// A question that cannot be asked.
     #[error(transparent)]
     InvalidQuestion(#[from] InvalidQuestion),

@@ -9,14 +9,15 @@ use std::fmt;
 use shared::repository_name::{InvalidRepositoryName, RepositoryName};
 use shared::scope::Resource;
 
+use super::barrier::Barrier;
 use super::error::TokenServerError;
 use super::grant::{Circumstances, Effect, Grant, NotNow};
 use super::grant_subject::GrantSubject;
-use super::policy::{Held, is_about};
+use super::policy::{Held, Rows, is_about};
 use super::right::{Right, RightSet, UnknownRight};
+use super::stored_rows;
 use crate::db::principals::{self, AUTHENTICATED, EVERYONE, PrincipalRow};
-use crate::db::{Pool, grants, teams};
-use shared::repository_pattern;
+use crate::db::{Pool, teams};
 
 /// What is asked about: some rights, a repository, and perhaps a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +105,8 @@ pub struct Considered {
     pub rights: RightSet,
     /// Why it does not count at the moment.
     pub not_now: Option<NotNow>,
+    /// Those of its rights that a barrier keeps out.
+    pub kept_out: RightSet,
 }
 
 /// Somebody who may do what was asked.
@@ -139,9 +142,9 @@ pub async fn explain(
         }
     };
     let resource = question.resource();
-    let rows = grants::list_applicable(pool, pid, &repository_pattern::anchors([&resource])).await?;
-    let rows = rows.into_iter().map(Grant::read).collect::<Result<Vec<_>, _>>()?;
+    let rows = stored_rows::near(pool, pid, [&resource]).await?;
     let held = question.answered_by(&Held::of(&rows, &resource, user, circumstances));
+    let Rows { grants: rows, barriers } = rows;
     let names = names(pool, rows.iter().map(|row| row.holder)).await?;
     let mut considered: Vec<Considered> = rows
         .into_iter()
@@ -150,6 +153,7 @@ pub async fn explain(
             holder: names.get(&grant.holder).cloned().unwrap_or_default(),
             rights: about(&grant, question),
             not_now: grant.counts(circumstances).err(),
+            kept_out: kept_out(&grant, &barriers, &question.repository),
             grant,
         })
         .filter(|row| !row.rights.is_empty())
@@ -168,8 +172,7 @@ pub async fn who_can(
     circumstances: Circumstances,
 ) -> Result<Vec<Capable>, TokenServerError> {
     let resource = question.resource();
-    let rows = grants::list_at(pool, &repository_pattern::anchors([&resource])).await?;
-    let rows = rows.into_iter().map(Grant::read).collect::<Result<Vec<_>, _>>()?;
+    let Rows { grants: rows, barriers } = stored_rows::of_everybody(pool, [&resource]).await?;
     let holders: BTreeSet<i64> = rows.iter().map(|row| row.holder).collect();
     let holders: Vec<i64> = holders.into_iter().collect();
     let mut groups: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
@@ -180,12 +183,16 @@ pub async fn who_can(
     }
     let answer = |subject: String, user: Option<&str>, of: &dyn Fn(i64) -> bool| {
         let own: Vec<Grant> = rows.iter().filter(|row| of(row.holder)).cloned().collect();
+        let own = Rows { grants: own, barriers: barriers.clone() };
         let held = question.answered_by(&Held::of(&own, &resource, user, circumstances));
-        let gives = own.iter().filter(|row| {
+        let gives = own.grants.iter().filter(|row| {
             row.effect == Effect::Allow
                 && is_about(row, &resource, user)
                 && row.counts(circumstances).is_ok()
-                && !about(row, question).intersection(held).is_empty()
+                && !about(row, question)
+                    .difference(kept_out(row, &barriers, &question.repository))
+                    .intersection(held)
+                    .is_empty()
         });
         (!held.is_empty()).then(|| Capable { subject, held, rows: gives.map(|row| row.id).collect() })
     };
@@ -210,6 +217,11 @@ fn about(grant: &Grant, question: &Question) -> RightSet {
         (Some(pattern), Some(tag)) if !pattern.matches(tag) => rights.difference(RightSet::OF_TAGS),
         _ => rights,
     }
+}
+
+fn kept_out(grant: &Grant, barriers: &[Barrier], repository: &RepositoryName) -> RightSet {
+    let kept = barriers.iter().map(|barrier| barrier.keeps_out(grant, repository));
+    kept.fold(RightSet::EMPTY, RightSet::union)
 }
 
 async fn names(

@@ -18,18 +18,14 @@ use super::audit::{Event, Origin, Outcome, Record};
 use super::audit_repeats::AuditRepeats;
 use super::authenticate::{Authenticator, Credentials};
 use super::error::TokenServerError;
-use super::grant::{Circumstances, Grant};
-use super::issue::{self, Asker, Decision, Rows, TokenFrame};
+use super::grant::Circumstances;
+use super::issue::{self, Asker, Decision, Relevant, TokenFrame};
 use super::random;
 use super::refresh::Login;
 use super::signing::{CertificateHeader, SigningKey};
+use super::stored_rows;
 use super::subject::Subject;
 use crate::db::Pool;
-use crate::db::grants;
-use shared::repository_pattern;
-
-/// Of a subject with more rows than this the list of repositories is not made.
-const MAX_ROWS: i64 = 2_000;
 
 /// Whether the client wants to keep the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,11 +177,11 @@ impl TokenIssuer {
         if requested.is_empty() {
             return Ok(Decision::default());
         }
-        let anchors = repository_pattern::anchors(requested.iter().map(|scope| &scope.resource));
-        let rows = grants::list_applicable(&self.pool, subject.pid(), &anchors).await?;
-        let near = rows.into_iter().map(Grant::read).collect::<Result<Vec<_>, _>>()?;
+        let near =
+            stored_rows::near(&self.pool, subject.pid(), requested.iter().map(|scope| &scope.resource));
+        let near = near.await?;
         let all = if requested.iter().any(|scope| scope.resource == Resource::Catalog) {
-            self.all_rows(subject).await?
+            stored_rows::all(&self.pool, subject.pid()).await?
         } else {
             None
         };
@@ -193,18 +189,9 @@ impl TokenIssuer {
         let circumstances = Circumstances { now: self.clock.now(), address };
         Ok(issue::decide(
             requested,
-            &Rows { near, all },
+            &Relevant { near, all },
             Asker { user: subject.user_name(), circumstances, verifier },
         ))
-    }
-
-    /// All rows of a subject, unless there are more than anything could be said of.
-    async fn all_rows(&self, subject: &Subject) -> Result<Option<Vec<Grant>>, TokenServerError> {
-        let rows = grants::list_all_applicable(&self.pool, subject.pid(), MAX_ROWS + 1).await?;
-        if i64::try_from(rows.len()).is_ok_and(|count| count > MAX_ROWS) {
-            return Ok(None);
-        }
-        Ok(Some(rows.into_iter().map(Grant::read).collect::<Result<_, _>>()?))
     }
 
     async fn record_refusals(

@@ -144,7 +144,8 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::InvalidName(_)
         | E::InvalidPattern(_)
         | E::InvalidSubject(_)
-        | E::InvalidQuestion(_) => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
+        | E::InvalidQuestion(_)
+        | E::NotASubtree(_) => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
         E::NotFound { .. } => bad_request(StatusCode::NOT_FOUND),
         E::AlreadyThere { .. } | E::TeamCycle { .. } | E::TeamsTooDeep { .. } => {
             bad_request(StatusCode::CONFLICT)

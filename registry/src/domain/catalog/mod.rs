@@ -38,12 +38,13 @@ enum Visit {
 }
 
 impl Repositories {
-    /// Lists at most `limit` repositories strictly after `after`, which need not exist; those of a set, or all.
+    /// Lists at most `limit` repositories strictly after `after`, which need not exist; those that are in
+    /// any of these sets, or all.
     pub async fn list_repositories(
         &self,
         after: Option<&str>,
         limit: usize,
-        visible: Option<&RepositorySet>,
+        visible: Option<&[RepositorySet]>,
     ) -> Result<CatalogPage, RegistryError> {
         let after = after.unwrap_or_default();
         let mut page = CatalogPage { repositories: Vec::new(), more: false };
@@ -61,8 +62,9 @@ impl Repositories {
             let below = format!("{place}/");
             // A folder made by hand can have a name no client can ask for.
             let name = RepositoryName::parse(&place).ok();
-            let name = name.filter(|name| visible.is_none_or(|visible| visible.contains(name)));
-            let may_hold_more = visible.is_none_or(|visible| visible.may_hold_below(&below));
+            let name =
+                name.filter(|name| visible.is_none_or(|sets| sets.iter().any(|set| set.contains(name))));
+            let may_hold_more = visible.is_none_or(|sets| sets.iter().any(|set| set.may_hold_below(&below)));
             if name.is_none() && !may_hold_more {
                 continue;
             }

@@ -103,7 +103,8 @@ async fn of_a_set_no_folder_that_can_hold_nothing_of_it_is_looked_into() {
     let patterns =
         ["team07/**", "team11/app03"].map(|text| RepositoryPattern::parse(text).expect("a pattern"));
     let set = RepositorySet::new(patterns.to_vec(), Vec::new());
-    let page = repositories.list_repositories(None, 100, Some(&set)).await.expect("readable");
+    let page =
+        repositories.list_repositories(None, 100, Some(std::slice::from_ref(&set))).await.expect("readable");
     assert_eq!((page.repositories.len(), page.more), (21, false));
     let folders = acts.take();
     // The root, two teams, and what is shown.
@@ -127,7 +128,7 @@ proptest! {
         };
         let set = RepositorySet::new(parsed(within), parsed(except));
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let page = tree.repositories.list_repositories(Some(&after), limit, Some(&set));
+        let page = tree.repositories.list_repositories(Some(&after), limit, Some(std::slice::from_ref(&set)));
         let page = runtime.block_on(page).expect("readable");
         let seen = |text: &&str| **text > *after && set.contains(&name(text));
         let rest: Vec<&str> = names.iter().map(String::as_str).filter(seen).collect();

@@ -9,6 +9,8 @@ pub mod teams;
 
 pub mod grants;
 
+pub mod barriers;
+
 use std::sync::Arc;
 
 use ring::rand::SystemRandom;

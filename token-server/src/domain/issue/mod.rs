@@ -19,8 +19,8 @@ use shared::scope::{Resource, Scope, ScopeList};
 use uuid::Uuid;
 
 use super::audience::{AudienceRef, Verifier};
-use super::grant::{Circumstances, Grant};
-use super::policy::{self, Held};
+use super::grant::Circumstances;
+use super::policy::{self, Held, Rows};
 use super::subject::Subject;
 
 /// How long a token lives from which something was withheld: a right given meanwhile must not take longer to
@@ -58,7 +58,7 @@ pub struct Decision {
     /// What of it means less than it says.
     pub limits: Vec<Limits>,
     /// What the list of repositories shows, where that is not everything.
-    pub catalogue: Option<RepositorySet>,
+    pub catalogue: Option<Vec<RepositorySet>>,
     /// What was asked for and is not held.
     pub refused: Vec<Scope>,
     /// What is held and cannot be put into the token, and why.
@@ -89,11 +89,11 @@ impl Withheld {
 
 /// The rows that matter for a request.
 #[derive(Clone, Debug, Default)]
-pub struct Rows {
+pub struct Relevant {
     /// Those about the repositories that are asked for.
-    pub near: Vec<Grant>,
-    /// All that the subject has, if the list of repositories is asked for; nothing if there are too many to say.
-    pub all: Option<Vec<Grant>>,
+    pub near: Rows,
+    /// All there are, if the list of repositories is asked for; nothing if there are too many to say.
+    pub all: Option<Rows>,
 }
 
 /// Who asks, from where, and for which kind of registry.
@@ -108,16 +108,15 @@ pub struct Asker<'a> {
 }
 
 /// Intersects the request with the policy.
-pub fn decide(requested: &ScopeList, rows: &Rows, asker: Asker<'_>) -> Decision {
+pub fn decide(requested: &ScopeList, rows: &Relevant, asker: Asker<'_>) -> Decision {
     let mut decision = Decision::default();
     let mut room = MAX_SCOPE_JSON_BYTES;
-    let grants = &rows.near;
     for scope in requested.iter() {
         if scope.resource == Resource::Catalog && scope.actions.contains(Action::All) {
-            room -= decision.show_catalogue(scope, rows.all.as_deref(), asker, room);
+            room -= decision.show_catalogue(scope, rows.all.as_ref(), asker, room);
             continue;
         }
-        let held = Held::of(grants, &scope.resource, asker.user, asker.circumstances);
+        let held = Held::of(&rows.near, &scope.resource, asker.user, asker.circumstances);
         let wanted = expand(scope);
         let mut granted = wanted.intersection(held.actions());
         let of = |actions| Scope { actions, resource: scope.resource.clone() };
@@ -154,13 +153,7 @@ pub fn decide(requested: &ScopeList, rows: &Rows, asker: Asker<'_>) -> Decision 
 
 impl Decision {
     /// Grants the list of repositories as far as the asker may pull, if that can be said; returns the room it takes.
-    fn show_catalogue(
-        &mut self,
-        scope: &Scope,
-        all: Option<&[Grant]>,
-        asker: Asker<'_>,
-        room: usize,
-    ) -> usize {
+    fn show_catalogue(&mut self, scope: &Scope, all: Option<&Rows>, asker: Asker<'_>, room: usize) -> usize {
         let catalogue = Scope { actions: ActionSet::of(&[Action::All]), ..scope.clone() };
         let Some(all) = all else {
             self.withheld.push((catalogue, Withheld::TooManyPatterns));
@@ -168,14 +161,17 @@ impl Decision {
         };
         let owned = Held::of(all, &Resource::Catalog, asker.user, asker.circumstances);
         let seen = policy::visible(all, asker.user, asker.circumstances);
-        let is_whole = seen.is_everything() || owned.actions().contains(Action::All);
+        let is_whole = seen.iter().any(RepositorySet::is_everything) || owned.actions().contains(Action::All);
         if seen.is_empty() && !is_whole {
             self.refused.push(catalogue);
             return 0;
         }
         let said = (!is_whole).then_some(seen);
         let needed = size(&catalogue) + said.as_ref().map_or(0, json_bytes);
-        let too_many = |seen: &RepositorySet| seen.within.len() + seen.except.len() > MAX_REPOSITORY_PATTERNS;
+        let too_many = |seen: &[RepositorySet]| {
+            let patterns = seen.iter().map(|set| set.within.len() + set.except.len());
+            patterns.sum::<usize>() > MAX_REPOSITORY_PATTERNS
+        };
         let withheld = match (&said, asker.verifier) {
             (Some(_), Verifier::Distribution2 | Verifier::Distribution3) => Some(Withheld::Unenforceable),
             (Some(seen), Verifier::Portcullis) if too_many(seen) => Some(Withheld::TooManyPatterns),

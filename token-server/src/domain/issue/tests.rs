@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use shared::limits::TagPattern;
 use time::OffsetDateTime;
 
-use super::super::grant::{Conditions, Effect, What};
+use super::super::grant::{Conditions, Effect, Grant, What};
 use super::super::role::Role;
 use super::super::subject::User;
 use super::*;
@@ -31,8 +31,9 @@ fn asker(verifier: Verifier) -> Asker<'static> {
     Asker { user: Some("alice"), circumstances: Circumstances { now, address: None }, verifier }
 }
 
-fn rows(grants: &[Grant]) -> Rows {
-    Rows { near: grants.to_vec(), all: Some(grants.to_vec()) }
+fn rows(grants: &[Grant]) -> Relevant {
+    let near = Rows { grants: grants.to_vec(), barriers: Vec::new() };
+    Relevant { all: Some(near.clone()), near }
 }
 
 fn decide_for_ours(requested: &ScopeList, grants: &[Grant]) -> Decision {
@@ -134,7 +135,7 @@ proptest! {
         let requested: ScopeList = [scope.clone()].into_iter().collect();
         let grants = [grant("a", Role::ALL[role])];
         let decision = decide_for_ours(&requested, &grants);
-        let held = Held::of(&grants, &scope.resource, None, asker(Verifier::Portcullis).circumstances).actions();
+        let held = Held::of(&rows(&grants).near, &scope.resource, None, asker(Verifier::Portcullis).circumstances).actions();
         for granted in &decision.granted {
             prop_assert!(granted.actions.difference(held).is_empty());
             prop_assert!(granted.actions.difference(expand(&scope)).is_empty());
@@ -193,7 +194,7 @@ fn the_list_of_repositories_shows_what_may_be_pulled() {
         (vec![grant("**", Role::Viewer)], whole(), whole()),
         (
             vec![grant("a/**", Role::Viewer), grant("b", Role::Writer)],
-            ("registry:catalog:*".to_owned(), Some(r#"{"in":["b","a/**"]}"#.to_owned()), None),
+            ("registry:catalog:*".to_owned(), Some(r#"[{"in":["b","a/**"]}]"#.to_owned()), None),
             (String::new(), None, Some(Withheld::Unenforceable)),
         ),
         (Vec::new(), (String::new(), None, None), (String::new(), None, None)),
@@ -204,7 +205,7 @@ fn the_list_of_repositories_shows_what_may_be_pulled() {
     let many: Vec<_> = (0..=64).map(|number| grant(&format!("r{number}"), Role::Viewer)).collect();
     let too_many = (String::new(), None, Some(Withheld::TooManyPatterns));
     assert_eq!(catalogue(&many, Verifier::Portcullis), too_many);
-    let unsaid = Rows { near: Vec::new(), all: None };
+    let unsaid = Relevant::default();
     let decision = decide(&requested, &unsaid, asker(Verifier::Portcullis));
     assert_eq!(decision.withheld[0].1, Withheld::TooManyPatterns);
 }

@@ -1,18 +1,41 @@
 //! Who may do what: the one place where a right is decided.
 //!
-//! Any denial beats every grant; otherwise everything that was given adds up. There is no order and no priority.
+//! Any denial beats every grant, a barrier cuts what comes from above, and otherwise everything that was given adds up.
+//! There is no order and no priority.
 //!
-//! *Invariant:* [`Held::of`] is pure; adding a grant never removes a right, adding a denial never adds one, and the
-//! order of rows does not matter.
+//! *Invariant:* [`Held::of`] is pure; adding a grant never removes a right, adding a denial or a barrier never adds
+//! one, and the order of rows does not matter.
+
+use std::collections::BTreeMap;
 
 use shared::action::{Action, ActionSet};
 use shared::limits::{Limits, TagPattern, TagSet};
 use shared::repository_name::RepositoryName;
+use shared::repository_pattern::RepositoryPattern;
 use shared::repository_set::RepositorySet;
 use shared::scope::Resource;
 
+use super::barrier::Barrier;
 use super::grant::{Circumstances, Effect, Grant};
 use super::right::{Right, RightSet};
+
+/// Everything that is known of somebody's rights.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// What the subject, and the groups it is in, was given and denied.
+    pub grants: Vec<Grant>,
+    /// Where that stops.
+    pub barriers: Vec<Barrier>,
+}
+
+impl Rows {
+    /// What a row comes to on a resource.
+    fn rights(&self, grant: &Grant, resource: &Resource) -> RightSet {
+        let Resource::Repository(name) = resource else { return grant.rights() };
+        let kept_out = self.barriers.iter().map(|barrier| barrier.keeps_out(grant, name));
+        grant.rights().difference(kept_out.fold(RightSet::EMPTY, RightSet::union))
+    }
+}
 
 /// What somebody holds on one resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,26 +49,25 @@ pub struct Held {
 
 impl Held {
     /// What these rows come to; `user` is the name that `${user}` in a pattern stands for.
-    pub fn of(
-        grants: &[Grant],
-        resource: &Resource,
-        user: Option<&str>,
-        circumstances: Circumstances,
-    ) -> Self {
-        let rows: Vec<&Grant> = grants
+    pub fn of(rows: &Rows, resource: &Resource, user: Option<&str>, circumstances: Circumstances) -> Self {
+        let counting: Vec<(&Grant, RightSet)> = rows
+            .grants
             .iter()
             .filter(|grant| is_about(grant, resource, user) && grant.counts(circumstances).is_ok())
+            .map(|grant| (grant, rows.rights(grant, resource)))
             .collect();
-        let with = |effect| rows.iter().copied().filter(move |row| row.effect == effect);
-        let untagged = with(Effect::Deny).filter(|row| row.tags.is_none());
-        let denied = untagged.fold(RightSet::EMPTY, |denied, row| denied.union(row.rights()));
-        let given = with(Effect::Allow).fold(RightSet::EMPTY, |given, row| given.union(row.rights()));
+        let with = |effect| counting.iter().filter(move |(row, _)| row.effect == effect);
+        let untagged = with(Effect::Deny).filter(|(row, _)| row.tags.is_none());
+        let denied = untagged.fold(RightSet::EMPTY, |denied, (_, rights)| denied.union(*rights));
+        let given = with(Effect::Allow).fold(RightSet::EMPTY, |given, (_, rights)| given.union(*rights));
         let tags = |right: Right| {
             if denied.contains(right) {
                 return TagSet::default();
             }
             let patterns = |effect| {
-                with(effect).filter(move |row| row.rights().contains(right)).map(|row| row.tags.as_ref())
+                with(effect)
+                    .filter(move |(_, rights)| rights.contains(right))
+                    .map(|(row, _)| row.tags.as_ref())
             };
             let except = patterns(Effect::Deny).flatten();
             set(patterns(Effect::Allow), except)
@@ -138,14 +160,24 @@ impl Held {
 }
 
 /// The repositories that can be pulled from, by these rows; all of them matter.
-pub fn visible(grants: &[Grant], user: Option<&str>, circumstances: Circumstances) -> RepositorySet {
+pub fn visible(rows: &Rows, user: Option<&str>, circumstances: Circumstances) -> Vec<RepositorySet> {
     let pulling = |effect| {
-        let rows = grants.iter().filter(move |row| {
+        rows.grants.iter().filter(move |row| {
             row.effect == effect && row.rights().contains(Right::Pull) && row.counts(circumstances).is_ok()
-        });
-        rows.filter_map(|row| row.pattern.for_user(user)).collect()
+        })
     };
-    RepositorySet::new(pulling(Effect::Allow), pulling(Effect::Deny))
+    let denied: Vec<_> = pulling(Effect::Deny).filter_map(|row| row.pattern.for_user(user)).collect();
+    // Rows that the same barriers stop make one set.
+    let mut sets: BTreeMap<Vec<RepositoryPattern>, Vec<RepositoryPattern>> = BTreeMap::new();
+    for row in pulling(Effect::Allow) {
+        let barriers = rows.barriers.iter().filter(|barrier| barrier.rights.contains(Right::Pull));
+        let stops = barriers.filter(|barrier| barrier.is_above(row)).map(|barrier| barrier.pattern.clone());
+        let pattern = row.pattern.for_user(user);
+        sets.entry(stops.collect()).or_default().extend(pattern);
+    }
+    let sets =
+        sets.into_iter().map(|(stops, within)| RepositorySet::new(within, [denied.clone(), stops].concat()));
+    sets.filter(|set| !set.is_empty()).collect()
 }
 
 /// Whether a row says anything of a resource. The list of all repositories as a whole is for those who have a row for

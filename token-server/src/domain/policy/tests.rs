@@ -36,8 +36,16 @@ fn repository(name: &str) -> Resource {
     Resource::Repository(name.parse().unwrap())
 }
 
+fn rows(grants: &[Grant]) -> Rows {
+    Rows { grants: grants.to_vec(), barriers: Vec::new() }
+}
+
+fn barrier(pattern: &str, rights: &str) -> Barrier {
+    Barrier::new(RepositoryPattern::parse(pattern).unwrap(), RightSet::parse(rights).unwrap()).unwrap()
+}
+
 fn held(grants: &[Grant], name: &str) -> Held {
-    Held::of(grants, &repository(name), Some("b"), now())
+    Held::of(&rows(grants), &repository(name), Some("b"), now())
 }
 
 #[test]
@@ -107,8 +115,9 @@ fn tags_of_rows_add_up_and_denied_ones_are_taken_out() {
 
 #[test]
 fn the_catalogue_is_for_owners_of_everything() {
-    let catalog =
-        |grants: &[Grant]| Held::of(grants, &Resource::Catalog, None, now()).actions().contains(Action::All);
+    let catalog = |grants: &[Grant]| {
+        Held::of(&rows(grants), &Resource::Catalog, None, now()).actions().contains(Action::All)
+    };
     assert!(catalog(&[give(Role::Owner, "**")]));
     assert!(!catalog(&[give(Role::Maintainer, "**"), give(Role::Owner, "a/**")]));
     assert!(!catalog(&[give(Role::Owner, "catalog"), give(Role::Owner, "*")]));
@@ -125,17 +134,42 @@ fn one_sees_what_one_may_pull_and_nothing_else() {
         deny("pull,push", "a/secret/**"),
         deny("push", "a/b"),
     ];
-    let seen = visible(&grants, Some("b"), now());
+    let seen = visible(&rows(&grants), Some("b"), now());
     assert_eq!(
         serde_json::to_string(&seen).unwrap(),
-        r#"{"in":["a/**","people/b/**"],"not":["a/secret/**"]}"#
+        r#"[{"in":["a/**","people/b/**"],"not":["a/secret/**"]}]"#
     );
     for name in ["a", "a/b", "a/secret/x", "c", "people/b/x", "people/a/x"] {
         let pulls = held(&grants, name).allows(Right::Pull, None);
-        assert_eq!(seen.contains(&name.parse().unwrap()), pulls, "{name}");
+        assert_eq!(seen[0].contains(&name.parse().unwrap()), pulls, "{name}");
     }
-    assert!(visible(&[], None, now()).is_empty());
-    assert!(visible(&[give(Role::Viewer, "**")], None, now()).is_everything());
+    assert!(visible(&rows(&[]), None, now()).is_empty());
+    assert!(visible(&rows(&[give(Role::Viewer, "**")]), None, now())[0].is_everything());
+}
+
+#[test]
+fn a_barrier_stops_what_comes_from_above() {
+    let grants = [give(Role::Owner, "**"), give(Role::Writer, "prod/app"), give(Role::Viewer, "*/app")];
+    let mut guarded = rows(&grants);
+    guarded.barriers = vec![barrier("prod/**", "push,delete"), barrier("prod/secret/**", "pull")];
+    let actions = |name: &str| Held::of(&guarded, &repository(name), None, now()).actions().to_string();
+    assert_eq!(actions("other"), "pull,push,delete,repository-delete,*");
+    assert_eq!(actions("prod"), "pull,repository-delete");
+    assert_eq!(actions("prod/app"), "pull,push,repository-delete");
+    assert_eq!(actions("prod/secret/x"), "repository-delete", "barriers add up");
+    let seen = visible(&guarded, None, now());
+    for (name, expected) in [("prod/app", true), ("other", true), ("prod/secret", false)] {
+        let name = name.parse().unwrap();
+        assert_eq!(seen.iter().any(|set| set.contains(&name)), expected, "{name}");
+    }
+    // What stands below it shows again what it hides.
+    guarded.grants.push(give(Role::Viewer, "prod/secret/x"));
+    let seen = visible(&guarded, None, now());
+    for (name, expected) in [("prod/secret/x", true), ("prod/secret/y", false), ("other", true)] {
+        let name = name.parse().unwrap();
+        assert_eq!(seen.iter().any(|set| set.contains(&name)), expected, "{name}");
+    }
+    assert!(Barrier::new(RepositoryPattern::parse("a/*").unwrap(), RightSet::PUSH).is_err());
 }
 
 #[test]
@@ -146,7 +180,7 @@ fn a_row_that_does_not_count_now_changes_nothing() {
 }
 
 /// The question asked of each row by itself, in the words of the manual.
-fn naive(grants: &[Grant], name: &str, right: Right, tag: &str) -> bool {
+fn naive(grants: &[Grant], barriers: &[Barrier], name: &str, right: Right, tag: &str) -> bool {
     let about = |grant: &&Grant| {
         let pattern = grant.pattern.to_string().replace("${user}", "b");
         covers(&pattern.split('/').collect::<Vec<_>>(), &name.split('/').collect::<Vec<_>>())
@@ -163,8 +197,22 @@ fn naive(grants: &[Grant], name: &str, right: Right, tag: &str) -> bool {
         }
         (Some(_), _) => false,
     };
+    let parts = |text: &str| text.split('/').map(str::to_owned).collect::<Vec<_>>();
+    let around = |barrier: &&Barrier| {
+        let folder = barrier.pattern.to_string().trim_end_matches("/**").to_owned();
+        barrier.rights.contains(right) && parts(name).starts_with(&parts(&folder))
+    };
+    let comes_in = |row: &&&Grant| {
+        let written = row.pattern.to_string();
+        let literal: Vec<_> =
+            parts(&written).into_iter().take_while(|part| !part.contains(['*', '$'])).collect();
+        barriers
+            .iter()
+            .filter(around)
+            .all(|barrier| literal.starts_with(&parts(barrier.pattern.to_string().trim_end_matches("/**"))))
+    };
     let rows: Vec<&Grant> = grants.iter().filter(about).collect();
-    rows.iter().any(|row| row.effect == Effect::Allow && says(row))
+    rows.iter().filter(comes_in).any(|row| row.effect == Effect::Allow && says(row))
         && !rows.iter().any(|row| row.effect == Effect::Deny && says(row))
 }
 
@@ -226,10 +274,18 @@ fn another_way_of_deciding_agrees_on_a_million_cases() {
             })
             .collect();
         let place = dice.roll(names.len());
-        let held = Held::of(&rows, &resources[place], Some("b"), now());
+        let fences = ["a/**", "a/b/**", "b/**"];
+        let barriers = (0..dice.roll(3)).map(|_| {
+            let rights = rights.iter().copied().filter(|_| dice.roll(3) == 0);
+            let rights = rights.fold(RightSet::EMPTY, |set, right| set.union(RightSet::of(&[right])));
+            Barrier::new(RepositoryPattern::parse(dice.pick(&fences)).unwrap(), rights).unwrap()
+        });
+        let barriers: Vec<Barrier> = barriers.collect();
+        let decided = Rows { grants: rows.clone(), barriers: barriers.clone() };
+        let held = Held::of(&decided, &resources[place], Some("b"), now());
         for right in &rights {
             for tag in ["v1", "v2", "pr-1", "x"] {
-                let expected = naive(&rows, names[place], *right, tag);
+                let expected = naive(&rows, &barriers, names[place], *right, tag);
                 assert_eq!(
                     held.allows(*right, Some(tag)),
                     expected,
@@ -273,7 +329,7 @@ fn answers(held: &Held) -> Vec<bool> {
 proptest! {
     #[test]
     fn more_grants_never_remove_and_more_denials_never_add(grants in grants(), more in grants(), resource in resource()) {
-        let decide = |rows: &[Grant]| Held::of(rows, &resource, None, now());
+        let decide = |grants: &[Grant]| Held::of(&rows(grants), &resource, None, now());
         let with = |effect| {
             let more = more.iter().filter(|row| row.effect == effect).cloned().collect();
             decide(&[grants.clone(), more].concat())
@@ -289,12 +345,12 @@ proptest! {
 
     #[test]
     fn order_and_repetition_do_not_matter(grants in grants(), resource in resource(), turn in 0usize..6) {
-        let expected = Held::of(&grants, &resource, None, now());
+        let expected = Held::of(&rows(&grants), &resource, None, now());
         let mut turned = [grants.clone(), grants].concat();
         turned.reverse();
         let turn = turn.min(turned.len());
         turned.rotate_left(turn);
-        prop_assert_eq!(Held::of(&turned, &resource, None, now()), expected);
+        prop_assert_eq!(Held::of(&rows(&turned), &resource, None, now()), expected);
     }
 
     #[test]
@@ -302,12 +358,12 @@ proptest! {
         let anchors = anchors([&resource]);
         let near: Vec<Grant> =
             grants.iter().filter(|grant| anchors.contains(&grant.pattern.anchor())).cloned().collect();
-        prop_assert_eq!(Held::of(&near, &resource, None, now()), Held::of(&grants, &resource, None, now()));
+        prop_assert_eq!(Held::of(&rows(&near), &resource, None, now()), Held::of(&rows(&grants), &resource, None, now()));
     }
 
     #[test]
     fn everything_is_said_by_actions_and_limits_together(grants in grants(), tag in "(v|p|x)[12]") {
-        let held = Held::of(&grants, &repository("a"), None, now());
+        let held = Held::of(&rows(&grants), &repository("a"), None, now());
         let name = "a".parse().unwrap();
         let limits = held.limits(&name, held.actions());
         let may = |set: fn(&Limits) -> &TagSet, action: Action| {

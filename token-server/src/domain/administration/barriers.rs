@@ -1,0 +1,59 @@
+//! Barriers: put up, list, take away.
+//!
+//! *Invariant:* what is stored was parsed first, so that every stored barrier means something.
+
+use super::super::audit::Event;
+use super::super::barrier::Barrier;
+use super::super::error::TokenServerError;
+use super::super::right::RightSet;
+use super::Administration;
+use crate::db;
+use crate::db::barriers::{self, BarrierRow};
+use shared::repository_pattern::RepositoryPattern;
+
+/// The most barriers that a listing shows.
+const MAX_LISTED: i64 = 10_000;
+
+impl Administration {
+    /// Puts a barrier up. Tokens from before live on for at most their lifetime.
+    pub async fn add_barrier(
+        &self,
+        pattern: &RepositoryPattern,
+        rights: RightSet,
+        reason: Option<&str>,
+    ) -> Result<(), TokenServerError> {
+        Barrier::new(pattern.clone(), rights)?;
+        let row = BarrierRow {
+            pattern: pattern.to_string(),
+            rights: rights.to_string(),
+            reason: reason.map(str::to_owned),
+            created_at: self.clock.now(),
+        };
+        let mut tx = db::begin(&self.pool).await?;
+        barriers::insert_barrier(&mut *tx, &pattern.anchor(), &row).await.map_err(|error| {
+            if error.is_conflict_with(barriers::BARRIER_KEY) {
+                TokenServerError::AlreadyThere { kind: "barrier around", name: row.pattern.clone() }
+            } else {
+                error.into()
+            }
+        })?;
+        self.record(&mut tx, Event::BarrierAdded, &format!("{pattern} {rights}"), reason).await?;
+        Ok(db::commit(tx).await?)
+    }
+
+    /// All barriers, by pattern.
+    pub async fn list_barriers(&self) -> Result<Vec<BarrierRow>, TokenServerError> {
+        Ok(barriers::list_barriers(&self.pool, MAX_LISTED).await?)
+    }
+
+    /// Takes a barrier away.
+    pub async fn remove_barrier(&self, pattern: &RepositoryPattern) -> Result<(), TokenServerError> {
+        let mut tx = db::begin(&self.pool).await?;
+        let name = pattern.to_string();
+        let Some(rights) = barriers::delete_barrier(&mut *tx, &pattern.anchor(), &name).await? else {
+            return Err(TokenServerError::NotFound { kind: "barrier around", name });
+        };
+        self.record(&mut tx, Event::BarrierRemoved, &format!("{pattern} {rights}"), None).await?;
+        Ok(db::commit(tx).await?)
+    }
+}
