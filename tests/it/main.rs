@@ -25,6 +25,7 @@ mod account;
 mod rights;
 
 mod audit;
+mod audit_chain;
 
 mod commands;
 

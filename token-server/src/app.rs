@@ -6,6 +6,8 @@
 use std::io;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use ring::rand::SystemRandom;
 use shared::clock::Clock;
 use shared::server::health::Health;
@@ -18,6 +20,7 @@ use crate::db::error::DbError;
 use crate::db::{self, Pool};
 use crate::domain::account::Accounts;
 use crate::domain::audit_repeats::AuditRepeats;
+use crate::domain::audit_retention::keep_pruning;
 use crate::domain::authenticate::Authenticator;
 use crate::domain::error::TokenServerError;
 use crate::domain::key_store;
@@ -73,6 +76,7 @@ pub struct TokenServer {
     token_paths: Vec<String>,
     pool: Pool,
     hasher: Arc<PasswordHasher>,
+    pruning: Option<BoxFuture<'static, ()>>,
 }
 
 impl TokenServer {
@@ -99,6 +103,9 @@ impl TokenServer {
         ));
         let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
         let key_set = PublishedKeySet::new(&key.key_set());
+        let pruning = settings
+            .audit_retention
+            .map(|retention| keep_pruning(pool.clone(), clock.clone(), retention).boxed());
         let issuer = TokenIssuer::new(
             settings.issuer,
             pool.clone(),
@@ -114,7 +121,7 @@ impl TokenServer {
             key_set,
             body_timeout: settings.listener.stall_timeout,
         };
-        Ok(Self { listener, services, token_paths: settings.token_paths, pool, hasher })
+        Ok(Self { listener, services, token_paths: settings.token_paths, pool, hasher, pruning })
     }
 
     /// Where it is bound, with the real port.
@@ -136,7 +143,11 @@ impl TokenServer {
             async move { db::ping(&pool).await.map_err(|error| error.to_string()) }
         });
         let routes = routes::configure(self.services, self.token_paths);
+        let pruning = self.pruning.map(tokio::spawn);
         let outcome = self.listener.run(health, shutdown, routes).await;
+        if let Some(pruning) = pruning {
+            pruning.abort();
+        }
         self.pool.close().await;
         outcome
     }

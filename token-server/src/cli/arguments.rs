@@ -20,7 +20,7 @@ Exit codes:
   1  it failed, or check-config found a problem; the sentence says what
   2  wrong usage, or it would have to ask and there is no terminal to ask on
   3  nothing was done, because what was named does not exist or exists already
-  4  a question of `explain` or `who-can`, where 0 and 1 are answers, could not be answered";
+  4  `explain`, `who-can` or `audit verify`, where 0 and 1 are answers, could not answer";
 
 /// Holds users, teams and rights, and issues tokens for container registries.
 #[derive(Debug, Parser)]
@@ -83,6 +83,9 @@ pub enum Command {
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         question: QuestionArguments,
     },
+    /// The audit record: list, export, verify, prune
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// The key that signs tokens
     #[command(subcommand)]
     Key(KeyCommand),
@@ -292,6 +295,76 @@ pub enum BarrierCommand {
     },
 }
 
+/// From when to when.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PeriodArguments {
+    /// From this moment on: a time such as 2027-01-31T12:00:00Z, or how long ago, such as 7d
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Before this moment: a time, or how long ago
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+}
+
+/// How something ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutcomeWord {
+    /// As wanted
+    Allowed,
+    /// Not
+    Refused,
+}
+
+/// About the audit record.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// List rows, the newest last
+    List {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        period: PeriodArguments,
+        /// Only one kind of event, such as login
+        #[arg(long, value_name = "WORD")]
+        event: Option<String>,
+        /// Only what this user did, or cli, or system
+        #[arg(long, value_name = "NAME")]
+        actor: Option<String>,
+        /// Only rows whose target has this in it
+        #[arg(long, value_name = "TEXT")]
+        target: Option<String>,
+        /// Only what ended so
+        #[arg(long, value_enum)]
+        outcome: Option<OutcomeWord>,
+        /// How many of the newest
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        limit: u32,
+    },
+    /// Print rows, the newest last, as JSON with one object a line
+    Export {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        period: PeriodArguments,
+    },
+    /// Check that no row was changed, removed or moved; exit with 0 if so and 1 if not
+    Verify {
+        /// Check only what comes after the row with this hash
+        #[arg(long, value_name = "HEX")]
+        from_hash: Option<String>,
+        /// A hash that was printed earlier and must still be there, so that nothing was removed at the end
+        #[arg(long, value_name = "HEX")]
+        head: Option<String>,
+    },
+    /// Remove the oldest rows
+    Prune {
+        /// All rows before this moment: a time, or how long ago, such as 365d
+        #[arg(long, value_name = "TIME")]
+        before: String,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+}
+
 /// About the signing key.
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
@@ -337,6 +410,10 @@ mod tests {
             "token-server explain user:ann push platform/app:v1 --address 192.0.2.1",
             "token-server who-can push platform/app",
             "token-server barrier add prod/** --actions push,delete",
+            "token-server audit list --since 7d --event login --outcome refused --limit 20",
+            "token-server audit export --since 2027-01-01T00:00:00Z --until 1h",
+            "token-server audit verify --head 00",
+            "token-server audit prune --before 365d --yes",
             "token-server key export --format pem",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_ok(), "{line}");

@@ -8,10 +8,12 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::listings::holder;
+use crate::db::audit::EventRow;
 use crate::db::barriers::BarrierRow;
 use crate::db::grants::GrantSummary;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
+use crate::domain::audit_chain::{EventHash, Verdict};
 use crate::domain::explanation::{Capable, Explanation, Question};
 use crate::domain::grant::NotNow;
 use crate::domain::grant_subject::GrantSubject;
@@ -79,6 +81,48 @@ pub(super) fn barriers(barriers: &[BarrierRow]) -> Value {
             "reason": barrier.reason,
             "added_at": time(barrier.created_at),
         })
+    })
+}
+
+/// One row of the audit record, with every column.
+pub(super) fn event(row: &EventRow) -> Value {
+    json!({
+        "id": row.id,
+        "at": time(row.at),
+        "event": row.event,
+        "actor": row.actor,
+        "actor_uid": row.actor_uid.map(|uid| uid.to_string()),
+        "target": row.target,
+        "outcome": row.outcome,
+        "reason": row.reason,
+        "address": row.address,
+        "agent": row.agent,
+        "before": row.before,
+        "after": row.after,
+        "hash": EventHash::from_row(row).to_string(),
+    })
+}
+
+/// Rows of the audit record.
+pub(super) fn events(rows: &[EventRow]) -> Value {
+    list(rows, event)
+}
+
+/// Whether the audit record is whole.
+pub(super) fn verdict(verdict: &Verdict) -> Value {
+    let (whole, misfit, missing) = match verdict {
+        Verdict::Whole(chain) => (Some(chain), None, None),
+        Verdict::Broken(misfit) => (None, Some(misfit), None),
+        Verdict::Missing(hash) => (None, None, Some(hash)),
+    };
+    json!({
+        "whole": whole.is_some(),
+        "rows": whole.map(|chain| chain.rows),
+        "last_id": whole.map(|chain| chain.last_id),
+        "last_hash": whole.map(|chain| chain.last.to_string()),
+        "misfit_id": misfit.map(|misfit| misfit.id),
+        "missing_hash": missing.map(ToString::to_string),
+        "sentence": verdict.to_string(),
     })
 }
 

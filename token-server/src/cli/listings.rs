@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+use crate::db::audit::EventRow;
 use crate::db::barriers::BarrierRow;
 use crate::db::grants::GrantSummary;
 use crate::db::principals;
@@ -18,6 +19,10 @@ use crate::domain::grant::{Conditions, Effect, NotNow};
 use crate::domain::grant_subject::GrantSubject;
 
 const TIME: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]Z");
+
+/// For what happens often.
+const MOMENT: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -81,6 +86,24 @@ pub(super) fn grants(grants: &[GrantSummary]) -> String {
             &time(grant.created_at),
             grant.reason.as_deref().unwrap_or("-"),
         ]);
+    }
+    printed(&table)
+}
+
+/// Rows of the audit record.
+pub(super) fn events(rows: &[EventRow]) -> String {
+    let header =
+        ["ID", "AT", "EVENT", "ACTOR", "TARGET", "OUTCOME", "REASON", "BEFORE", "AFTER", "ADDRESS", "AGENT"];
+    let mut table = table(&header);
+    let shown = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+    for row in rows {
+        let at = row.at.format(MOMENT).expect("the format has only parts that every time has");
+        let optional = [&row.reason, &row.before, &row.after, &row.address, &row.agent];
+        let [reason, before, after, address, agent] =
+            optional.map(|text| shown(text.as_deref().unwrap_or_default()));
+        let (id, outcome) = (row.id.to_string(), row.outcome.clone());
+        let (event, actor, target) = (shown(&row.event), shown(&row.actor), shown(&row.target));
+        table.add_row([id, at, event, actor, target, outcome, reason, before, after, address, agent]);
     }
     printed(&table)
 }

@@ -9,6 +9,8 @@ pub mod error;
 
 pub mod terminal;
 
+mod audit;
+
 mod barriers;
 
 mod json;
@@ -24,6 +26,8 @@ mod questions;
 mod server;
 
 mod rights;
+
+mod times;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -87,6 +91,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
             return questions::explain(&subject, &question, &settings, output).await;
         }
         Command::WhoCan { question } => return questions::who_can(&question, &settings, output).await,
+        Command::Audit(command) => return audit::audit(command, &settings, output).await,
         Command::Key(command) => keys::key(command, &settings).await?,
     }
     Ok(ExitCode::SUCCESS)

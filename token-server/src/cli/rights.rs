@@ -5,11 +5,11 @@
 use ipnet::IpNet;
 use shared::limits::TagPattern;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::arguments::{ConditionArguments, GrantArguments, GrantCommand, Output};
 use super::error::CliError;
 use super::terminal::{confirm, remark, show};
+use super::times::{parse_ahead, parse_time};
 use super::{json, listings};
 use crate::domain::administration::Administration;
 use crate::domain::administration::grants::GrantSpec;
@@ -79,15 +79,7 @@ fn parse(arguments: &GrantArguments) -> Result<GrantSpec, CliError> {
 
 fn parse_conditions(arguments: &ConditionArguments, now: OffsetDateTime) -> Result<Conditions, CliError> {
     let not_before = arguments.from.as_deref().map(parse_time).transpose()?;
-    let expires_at = match arguments.expires.as_deref() {
-        None => None,
-        Some(text) => Some(match humantime::parse_duration(text) {
-            Ok(length) => {
-                now.checked_add(length.try_into().map_err(usage)?).ok_or_else(|| usage("that is too long"))?
-            }
-            Err(_) => parse_time(text)?,
-        }),
-    };
+    let expires_at = arguments.expires.as_deref().map(|text| parse_ahead(text, now)).transpose()?;
     if expires_at.is_some_and(|end| end <= not_before.unwrap_or(now).max(now)) {
         return Err(usage("it would end before it begins to count"));
     }
@@ -99,11 +91,6 @@ fn parse_conditions(arguments: &ConditionArguments, now: OffsetDateTime) -> Resu
     };
     let networks = arguments.network.iter().map(network).collect::<Result<_, _>>()?;
     Ok(Conditions { not_before, expires_at, networks })
-}
-
-fn parse_time(text: &str) -> Result<OffsetDateTime, CliError> {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| usage(format!("`{text}` is not a time; write it like 2027-01-31T12:00:00Z")))
 }
 
 #[cfg(test)]
@@ -145,7 +132,7 @@ mod tests {
 
     #[test]
     fn conditions_are_times_and_networks() {
-        let now = OffsetDateTime::parse("2026-12-01T00:00:00Z", &Rfc3339).unwrap();
+        let now = parse_time("2026-12-01T00:00:00Z").unwrap();
         let arguments = |from: Option<&str>, expires: Option<&str>, network: &[&str]| ConditionArguments {
             from: from.map(str::to_owned),
             expires: expires.map(str::to_owned),

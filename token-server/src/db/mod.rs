@@ -4,8 +4,9 @@
 //! are plain rows; what they mean is decided above. Queries are checked against the schema at compile time, by the
 //! metadata recorded in `.sqlx`.
 //!
-//! *Invariant:* every query is bounded in time by the server (`statement_timeout`), and waiting for a connection is
-//! bounded by [`ACQUIRE_TIMEOUT`], so that a database that is away means a quick 503 and not a pile of requests.
+//! *Invariant:* every query that a request can wait for is bounded in time by the server (`statement_timeout`), and
+//! waiting for a connection is bounded by [`ACQUIRE_TIMEOUT`], so that a database that is away means a quick 503 and
+//! not a pile of requests.
 
 pub mod error;
 
@@ -57,9 +58,12 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 /// Prepares a pool; connections are made when they are needed.
 pub fn connect(url: &Secret, max_connections: u32) -> Result<Pool, DbError> {
     let options = PgConnectOptions::from_str(url.expose()).map_err(|_| DbError::Address)?;
-    let options = options
-        .application_name("portcullis-token-server")
-        .options([("statement_timeout", STATEMENT_TIMEOUT), ("lock_timeout", STATEMENT_TIMEOUT)]);
+    let options = options.application_name("portcullis-token-server").options([
+        ("statement_timeout", STATEMENT_TIMEOUT),
+        ("lock_timeout", STATEMENT_TIMEOUT),
+        // The audit record can be written in no other, whatever the database prefers.
+        ("default_transaction_isolation", "read committed"),
+    ]);
     Ok(PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -99,6 +103,15 @@ pub async fn pending_migrations(pool: &Pool) -> Result<usize, DbError> {
 /// Begins a transaction.
 pub async fn begin(pool: &Pool) -> Result<Transaction, DbError> {
     Ok(pool.begin().await?)
+}
+
+/// Begins a transaction that sees the database as it is now until it ends, and changes nothing. It is for commands that
+/// look through whole tables, so its queries may take their time.
+pub async fn begin_snapshot(pool: &Pool) -> Result<Transaction, DbError> {
+    let begin = "begin transaction isolation level repeatable read, read only";
+    let mut transaction = pool.begin_with(begin).await?;
+    sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
+    Ok(transaction)
 }
 
 /// Ends a transaction and keeps what it did; dropping one undoes it.

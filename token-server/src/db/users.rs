@@ -37,6 +37,13 @@ pub struct UserSummary {
     pub teams: Vec<String>,
 }
 
+/// What a change of a user's state replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateBefore {
+    /// Since when logins were refused.
+    pub disabled_at: Option<OffsetDateTime>,
+}
+
 /// The living user of that name.
 pub async fn find_user(db: impl PgExecutor<'_>, name: &str) -> Result<Option<UserRow>, DbError> {
     let query = sqlx::query_as!(
@@ -80,21 +87,22 @@ pub async fn insert_account(
     Ok(())
 }
 
-/// Sets another password.
+/// Sets another password; returns when the one before was set.
 pub async fn update_password(
     db: impl PgExecutor<'_>,
     pid: i64,
     password_hash: &str,
     now: OffsetDateTime,
-) -> Result<(), DbError> {
-    let query = sqlx::query!(
-        "update user_account set password_hash = $2, password_changed_at = $3 where pid = $1",
+) -> Result<OffsetDateTime, DbError> {
+    let query = sqlx::query_scalar!(
+        "update user_account a set password_hash = $2, password_changed_at = $3
+           from (select pid, password_changed_at from user_account where pid = $1 for no key update) before
+          where a.pid = before.pid returning before.password_changed_at",
         pid,
         password_hash,
         now
     );
-    query.execute(db).await?;
-    Ok(())
+    Ok(query.fetch_one(db).await?)
 }
 
 /// Sets another password if the stored hash is still the one the current password was checked against; says whether
@@ -134,17 +142,20 @@ pub async fn update_rehashed(
     Ok(())
 }
 
-/// Refuses (`Some`) or allows (`None`) logins; says whether that was a change.
+/// Refuses (`Some`) or allows (`None`) logins; if that was a change, returns how it was before.
 pub async fn update_disabled(
     db: impl PgExecutor<'_>,
     pid: i64,
     disabled_at: Option<OffsetDateTime>,
-) -> Result<bool, DbError> {
-    let query = sqlx::query!(
-        "update principal set disabled_at = $2
-          where pid = $1 and (disabled_at is null) <> ($2::timestamptz is null)",
+) -> Result<Option<StateBefore>, DbError> {
+    let query = sqlx::query_as!(
+        StateBefore,
+        "update principal p set disabled_at = $2
+           from (select pid, disabled_at from principal where pid = $1 for no key update) before
+          where p.pid = before.pid and (before.disabled_at is null) <> ($2::timestamptz is null)
+      returning before.disabled_at",
         pid,
         disabled_at
     );
-    Ok(query.execute(db).await?.rows_affected() == 1)
+    Ok(query.fetch_optional(db).await?)
 }

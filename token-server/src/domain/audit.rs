@@ -2,9 +2,13 @@
 //!
 //! What clients can repeat at will, such as logins and refusals, goes through [`super::audit_repeats`].
 //!
-//! *Invariant:* a record never holds a secret, and texts from strangers are cut to a fixed length and printable.
+//! *Invariant:* a record never holds a secret, and texts from strangers are cut to a fixed length and printable. In a
+//! transaction, recording is the last statement that takes a lock: records wait for one another until the end of the
+//! transaction, and whoever took another lock behind that one could wait in a circle.
 
 use shared::clock::Clock;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::db::Executor;
@@ -49,6 +53,8 @@ pub enum Event {
     BarrierAdded,
     /// …
     BarrierRemoved,
+    /// Old records were removed, by an administrator or by the server.
+    AuditPruned,
 }
 
 impl Event {
@@ -71,6 +77,7 @@ impl Event {
             Self::GrantRemoved => "grant_removed",
             Self::BarrierAdded => "barrier_added",
             Self::BarrierRemoved => "barrier_removed",
+            Self::AuditPruned => "audit_pruned",
         }
     }
 }
@@ -98,7 +105,7 @@ pub struct Origin {
 pub struct Record<'a> {
     /// What happened.
     pub event: Event,
-    /// A user name, `cli`, or empty.
+    /// A user name, `cli`, `system`, or empty.
     pub actor: &'a str,
     /// Stable id of the actor.
     pub actor_uid: Option<Uuid>,
@@ -108,8 +115,20 @@ pub struct Record<'a> {
     pub outcome: Outcome<'a>,
 }
 
+/// What was in effect before something was changed, and what is since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change<'a> {
+    /// Before.
+    pub before: &'a str,
+    /// Since.
+    pub after: &'a str,
+}
+
 /// The actor of commands on the server itself.
 pub const COMMAND_LINE: &str = "cli";
+
+/// The actor of what the server does by itself.
+pub const SYSTEM: &str = "system";
 
 /// Writes a record.
 pub async fn record(
@@ -117,6 +136,17 @@ pub async fn record(
     clock: &dyn Clock,
     origin: &Origin,
     record: Record<'_>,
+) -> Result<(), DbError> {
+    record_change(db, clock, origin, record, None).await
+}
+
+/// Writes a record that says what was changed into what, where that is known.
+pub async fn record_change(
+    db: impl Executor<'_>,
+    clock: &dyn Clock,
+    origin: &Origin,
+    record: Record<'_>,
+    change: Option<Change<'_>>,
 ) -> Result<(), DbError> {
     let (outcome, reason) = match record.outcome {
         Outcome::Allowed(remark) => ("allowed", remark),
@@ -134,8 +164,16 @@ pub async fn record(
         reason: reason.as_deref(),
         address: origin.address.as_deref(),
         agent: agent.as_deref(),
+        before: change.map(|change| change.before),
+        after: change.map(|change| change.after),
     };
     audit::insert_event(db, &row, clock.now()).await
+}
+
+/// A time as records have it.
+pub(super) fn moment(at: OffsetDateTime) -> String {
+    let whole = at.replace_nanosecond(0).unwrap_or(at);
+    whole.format(&Rfc3339).expect("times of the database are within the years that RFC 3339 can write")
 }
 
 pub(super) fn printable(text: &str) -> String {

@@ -5,7 +5,8 @@
 //! [`audience`]); how somebody proves who they are ([`password`], [`opaque_token`],
 //! [`refresh`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`],
 //! [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
-//! is remembered ([`audit`], [`audit_repeats`]).
+//! is remembered ([`audit`], [`audit_repeats`]), for how long ([`audit_retention`]), and how that is read and believed
+//! ([`audit_pages`], [`audit_chain`]).
 //!
 //! *Invariant:* nothing here knows HTTP, reads the clock or makes randomness by itself, and no connection to the
 //! database is held while a password is hashed.
@@ -63,3 +64,9 @@ pub mod administration;
 pub mod audit;
 
 pub mod audit_repeats;
+
+pub mod audit_pages;
+
+pub mod audit_chain;
+
+pub mod audit_retention;

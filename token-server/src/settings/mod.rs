@@ -89,6 +89,11 @@ pub const KEYS: &[Key] = &[
     ),
     scalar("refresh.idle", "720h", "A login that is kept ends when it was not used for this long."),
     scalar("refresh.lifetime", "2160h", "A login that is kept ends after this long in any case."),
+    scalar(
+        "audit.retention",
+        "",
+        "How long rows of the audit record are kept; without it, until `audit prune`.",
+    ),
 ];
 
 /// The table with its rules.
@@ -112,6 +117,8 @@ struct Raw {
     audiences: BTreeMap<String, RawAudience>,
     passwords: RawPasswords,
     refresh: RawRefresh,
+    #[serde(default)]
+    audit: RawAudit,
 }
 
 #[derive(Debug, Deserialize)]
@@ -163,6 +170,11 @@ struct RawPasswords {
     concurrency: usize,
     queue: usize,
     cache: DurationText,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RawAudit {
+    retention: Option<DurationText>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -221,6 +233,8 @@ pub struct TokenServerSettings {
     pub passwords: PasswordSettings,
     /// How long refresh tokens are good for.
     pub refresh: RefreshLifetimes,
+    /// How long records are kept, if not for ever.
+    pub audit_retention: Option<Duration>,
 }
 
 /// Reads the file (if any) and the environment.
@@ -257,6 +271,9 @@ impl TokenServerSettings {
         problems.range("passwords.cache", raw.passwords.cache, Duration::ZERO, MAX_LIFETIME);
         problems.range("refresh.idle", raw.refresh.idle, Duration::from_mins(1), TEN_YEARS);
         problems.range("refresh.lifetime", raw.refresh.lifetime, Duration::from_mins(1), TEN_YEARS);
+        if let Some(retention) = raw.audit.retention {
+            problems.range("audit.retention", retention, Duration::from_hours(1), TEN_YEARS);
+        }
         let (Some(listener), Some(log), Some(secret), Some(audiences), Some(token_paths), true) =
             (listener, log, secret, audiences, token_paths, problems.0.is_empty())
         else {
@@ -280,6 +297,7 @@ impl TokenServerSettings {
                 cache: raw.passwords.cache.0,
             },
             refresh: RefreshLifetimes { idle: raw.refresh.idle.0, absolute: raw.refresh.lifetime.0 },
+            audit_retention: raw.audit.retention.map(|retention| retention.0),
         })
     }
 }

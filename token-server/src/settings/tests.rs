@@ -84,6 +84,17 @@ fn lists_and_numbers_come_from_the_environment_too() {
 }
 
 #[test]
+fn records_are_kept_for_ever_unless_a_time_is_given() {
+    assert_eq!(read("", required()).unwrap().audit_retention, None);
+    let settings = read("audit: {retention: 8760h}", required()).unwrap();
+    assert_eq!(settings.audit_retention, Some(Duration::from_hours(8760)));
+    for short in ["59m", "0"] {
+        let told = problems(&format!("audit: {{retention: {short}}}"), required());
+        assert!(told.contains("`audit.retention`"), "{told}");
+    }
+}
+
+#[test]
 fn the_example_file_is_the_table() {
     let example = include_str!("../../config.example.yml");
     assert_eq!(example, SCHEMA.example(), "regenerate it from the table");

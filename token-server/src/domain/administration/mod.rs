@@ -1,7 +1,7 @@
-//! What administrators do: users, teams, grants.
+//! What administrators do: users, teams, grants, barriers, and reading what was done.
 //!
-//! *Invariant:* each change and its record are one transaction; a change that changes nothing is an answer
-//! ("already there", "not there") and leaves no record.
+//! *Invariant:* each change and its record are one transaction, which the record ends; a change that changes nothing is
+//! an answer ("already there", "not there") and leaves no record.
 
 pub mod users;
 
@@ -11,13 +11,15 @@ pub mod grants;
 
 pub mod barriers;
 
+pub mod records;
+
 use std::sync::Arc;
 
 use ring::rand::SystemRandom;
 use shared::clock::Clock;
 use time::OffsetDateTime;
 
-use super::audit::{self, COMMAND_LINE, Event, Origin, Outcome, Record};
+use super::audit::{self, COMMAND_LINE, Change, Event, Origin, Outcome, Record};
 use super::error::TokenServerError;
 use super::explanation::{self, Capable, Explanation, Question};
 use super::grant::Circumstances;
@@ -77,6 +79,20 @@ impl Administration {
         let record =
             Record { event, actor: COMMAND_LINE, actor_uid: None, target, outcome: Outcome::Allowed(remark) };
         Ok(audit::record(&mut **tx, &*self.clock, &Origin::default(), record).await?)
+    }
+
+    /// The same, with what was in effect before and what is since.
+    async fn record_change(
+        &self,
+        tx: &mut Transaction,
+        event: Event,
+        target: &str,
+        change: Change<'_>,
+    ) -> Result<(), TokenServerError> {
+        let record =
+            Record { event, actor: COMMAND_LINE, actor_uid: None, target, outcome: Outcome::Allowed(None) };
+        let origin = Origin::default();
+        Ok(audit::record_change(&mut **tx, &*self.clock, &origin, record, Some(change)).await?)
     }
 }
 

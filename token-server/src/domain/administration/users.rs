@@ -2,7 +2,7 @@
 //!
 //! *Invariant:* a user whose password was set or who was disabled has no login left that was made before.
 
-use super::super::audit::Event;
+use super::super::audit::{self, Change, Event};
 use super::super::error::TokenServerError;
 use super::super::password::NewPassword;
 use super::super::principal_name::PrincipalName;
@@ -10,6 +10,9 @@ use super::super::random;
 use super::{Administration, find_user, name_taken};
 use crate::db::users::UserSummary;
 use crate::db::{self, principals, refresh_tokens, users};
+
+/// The state of a user who can log in, as records have it.
+const ACTIVE: &str = "active";
 
 impl Administration {
     /// Adds a user without any right.
@@ -45,9 +48,12 @@ impl Administration {
         let pid = find_user(&self.pool, name).await?;
         let hash = self.hasher.hash(password).await?;
         let mut tx = db::begin(&self.pool).await?;
-        users::update_password(&mut *tx, pid, &hash, self.clock.now()).await?;
+        let now = self.clock.now();
+        let before = users::update_password(&mut *tx, pid, &hash, now).await?;
         refresh_tokens::delete_refresh_tokens_of(&mut *tx, pid).await?;
-        self.record(&mut tx, Event::UserPasswordSet, name.as_str(), None).await?;
+        let of = |at| format!("set {}", audit::moment(at));
+        let change = Change { before: &of(before), after: &of(now) };
+        self.record_change(&mut tx, Event::UserPasswordSet, name.as_str(), change).await?;
         Ok(db::commit(tx).await?)
     }
 
@@ -55,24 +61,28 @@ impl Administration {
     pub async fn disable_user(&self, name: &PrincipalName) -> Result<bool, TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
         let pid = find_user(&mut *tx, name).await?;
-        let changed = users::update_disabled(&mut *tx, pid, Some(self.clock.now())).await?;
-        if changed {
+        let before = users::update_disabled(&mut *tx, pid, Some(self.clock.now())).await?;
+        if before.is_some() {
             refresh_tokens::delete_refresh_tokens_of(&mut *tx, pid).await?;
-            self.record(&mut tx, Event::UserDisabled, name.as_str(), None).await?;
+            let change = Change { before: ACTIVE, after: "disabled" };
+            self.record_change(&mut tx, Event::UserDisabled, name.as_str(), change).await?;
         }
         db::commit(tx).await?;
-        Ok(changed)
+        Ok(before.is_some())
     }
 
     /// Allows logins again; says whether that was a change.
     pub async fn enable_user(&self, name: &PrincipalName) -> Result<bool, TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
         let pid = find_user(&mut *tx, name).await?;
-        let changed = users::update_disabled(&mut *tx, pid, None).await?;
-        if changed {
-            self.record(&mut tx, Event::UserEnabled, name.as_str(), None).await?;
+        let before = users::update_disabled(&mut *tx, pid, None).await?;
+        if let Some(before) = &before {
+            let since = before.disabled_at.map(|at| format!(" since {}", audit::moment(at)));
+            let before = format!("disabled{}", since.unwrap_or_default());
+            let change = Change { before: &before, after: ACTIVE };
+            self.record_change(&mut tx, Event::UserEnabled, name.as_str(), change).await?;
         }
         db::commit(tx).await?;
-        Ok(changed)
+        Ok(before.is_some())
     }
 }
