@@ -14,9 +14,10 @@ use crate::db::grants::GrantSummary;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
 use crate::domain::audit_chain::{EventHash, Verdict};
-use crate::domain::explanation::{Capable, Explanation, Question};
+use crate::domain::explanation::{Capable, Explanation};
 use crate::domain::grant::NotNow;
 use crate::domain::grant_subject::GrantSubject;
+use crate::domain::question::Question;
 use crate::domain::right::RightSet;
 
 fn time(at: OffsetDateTime) -> String {

@@ -14,9 +14,10 @@ use crate::db::grants::GrantSummary;
 use crate::db::principals;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
-use crate::domain::explanation::{Capable, Explanation, Question};
+use crate::domain::explanation::{Capable, Explanation};
 use crate::domain::grant::{Conditions, Effect, NotNow};
 use crate::domain::grant_subject::GrantSubject;
+use crate::domain::question::Question;
 
 const TIME: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]Z");
 

@@ -10,9 +10,9 @@ use super::terminal::show;
 use super::{administration, json, listings};
 use crate::domain::administration::Administration;
 use crate::domain::error::TokenServerError;
-use crate::domain::explanation::Question;
 use crate::domain::grant::Circumstances;
 use crate::domain::grant_subject::GrantSubject;
+use crate::domain::question::Question;
 use crate::settings::TokenServerSettings;
 
 /// Says whether somebody may, and why.

@@ -4,10 +4,10 @@
 //! not learn is in the audit record only.
 
 use super::barrier::NotASubtree;
-use super::explanation::InvalidQuestion;
 use super::grant_subject::InvalidSubject;
 use super::password::{HashingError, InvalidPassword};
 use super::principal_name::InvalidName;
+use super::question::InvalidQuestion;
 use super::random::NoRandomness;
 use super::signing::SigningError;
 use crate::db::error::DbError;

@@ -4,84 +4,19 @@
 //! said about each by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
-use shared::repository_name::{InvalidRepositoryName, RepositoryName};
-use shared::scope::Resource;
+use shared::repository_name::RepositoryName;
 
 use super::barrier::Barrier;
 use super::error::TokenServerError;
 use super::grant::{Circumstances, Effect, Grant, NotNow};
 use super::grant_subject::GrantSubject;
 use super::policy::{Held, Rows, is_about};
-use super::right::{Right, RightSet, UnknownRight};
+use super::question::Question;
+use super::right::RightSet;
 use super::stored_rows;
 use crate::db::principals::{self, AUTHENTICATED, EVERYONE, PrincipalRow};
 use crate::db::{Pool, teams};
-
-/// What is asked about: some rights, a repository, and perhaps a tag.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
-    rights: RightSet,
-    repository: RepositoryName,
-    tag: Option<String>,
-}
-
-/// Why nothing can be asked like this.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidQuestion {
-    /// Not an action.
-    #[error(transparent)]
-    Right(#[from] UnknownRight),
-    /// Not a repository.
-    #[error(transparent)]
-    Repository(#[from] InvalidRepositoryName),
-    /// Nothing a tag makes a difference for.
-    #[error("{0} does not depend on a tag; ask about the repository alone")]
-    NotOfTags(RightSet),
-}
-
-impl Question {
-    /// Parses an action and `REPOSITORY` or `REPOSITORY:TAG`.
-    pub fn parse(action: &str, place: &str) -> Result<Self, InvalidQuestion> {
-        let mut rights = RightSet::parse(action)?;
-        let (repository, tag) = match place.split_once(':') {
-            Some((repository, tag)) => (repository, Some(tag.to_owned())),
-            None => (place, None),
-        };
-        // Reading is the same for all tags, and people ask about what they see.
-        if tag.is_some() && rights != RightSet::of(&[Right::Pull]) {
-            let of_tags = rights.intersection(RightSet::OF_TAGS);
-            if of_tags.is_empty() {
-                return Err(InvalidQuestion::NotOfTags(rights));
-            }
-            rights = of_tags;
-        }
-        Ok(Self { rights, repository: RepositoryName::parse(repository)?, tag })
-    }
-
-    fn resource(&self) -> Resource {
-        Resource::Repository(self.repository.clone())
-    }
-
-    /// The rights that are asked about.
-    pub fn rights(&self) -> impl Iterator<Item = Right> {
-        self.rights.iter()
-    }
-
-    /// Those of them that are held.
-    fn answered_by(&self, held: &Held) -> RightSet {
-        let held = self.rights.iter().filter(|right| held.allows(*right, self.tag.as_deref()));
-        held.fold(RightSet::EMPTY, |set, right| set.union(RightSet::of(&[right])))
-    }
-}
-
-impl fmt::Display for Question {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.rights, self.repository)?;
-        self.tag.as_ref().map_or(Ok(()), |tag| write!(f, ":{tag}"))
-    }
-}
 
 /// The answer for one subject.
 #[derive(Clone, Debug)]
@@ -153,7 +88,7 @@ pub async fn explain(
             holder: names.get(&grant.holder).cloned().unwrap_or_default(),
             rights: about(&grant, question),
             not_now: grant.counts(circumstances).err(),
-            kept_out: kept_out(&grant, &barriers, &question.repository),
+            kept_out: kept_out(&grant, &barriers, question.repository()),
             grant,
         })
         .filter(|row| !row.rights.is_empty())
@@ -190,7 +125,7 @@ pub async fn who_can(
                 && is_about(row, &resource, user)
                 && row.counts(circumstances).is_ok()
                 && !about(row, question)
-                    .difference(kept_out(row, &barriers, &question.repository))
+                    .difference(kept_out(row, &barriers, question.repository()))
                     .intersection(held)
                     .is_empty()
         });
@@ -212,8 +147,8 @@ pub async fn who_can(
 
 /// Those of the rights that a row is about, given the tag.
 fn about(grant: &Grant, question: &Question) -> RightSet {
-    let rights = grant.rights().intersection(question.rights);
-    match (&grant.tags, &question.tag) {
+    let rights = grant.rights().intersection(question.rights());
+    match (&grant.tags, question.tag()) {
         (Some(pattern), Some(tag)) if !pattern.matches(tag) => rights.difference(RightSet::OF_TAGS),
         _ => rights,
     }
@@ -240,26 +175,4 @@ fn spelled(kind: &str, name: String) -> String {
 
 fn missing(kind: &'static str, name: &str) -> TokenServerError {
     TokenServerError::NotFound { kind, name: name.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_question_is_an_action_and_a_place() {
-        for (action, place, expected) in [
-            ("push", "a/b", "push a/b"),
-            ("push", "a/b:v1", "tag-create,tag-update a/b:v1"),
-            ("pull", "a/b:v1", "pull a/b:v1"),
-            ("delete", "a:v1", "tag-delete a:v1"),
-            ("*", "a", "* a"),
-            ("tag-update", "a:latest", "tag-update a:latest"),
-        ] {
-            assert_eq!(Question::parse(action, place).unwrap().to_string(), expected);
-        }
-        for (action, place) in [("write", "a"), ("push", "A"), ("attach", "a:v1"), ("push", "")] {
-            assert!(Question::parse(action, place).is_err(), "{action} {place}");
-        }
-    }
 }

@@ -162,6 +162,12 @@ impl Grant {
         if is_near { Ok(()) } else { Err(NotNow::Elsewhere) }
     }
 
+    /// The next moment from which it counts otherwise than now.
+    pub fn changes_after(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        let moments = [self.conditions.not_before, self.conditions.expires_at];
+        moments.into_iter().flatten().filter(|moment| *moment > now).min()
+    }
+
     /// Its rights. With a pattern of tags it gives what can be confined to tags, and what is needed to push under one.
     pub fn rights(&self) -> RightSet {
         use super::right::Right::{Pull, PushDigest};

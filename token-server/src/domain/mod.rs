@@ -1,7 +1,7 @@
 //! What the token server does, without HTTP.
 //!
 //! Reading order: who can hold rights ([`principal_name`], [`grant_subject`], [`subject`]), which rights there are
-//! ([`right`], [`role`], [`grant`], [`barrier`]), how one is decided ([`policy`] on [`stored_rows`]), explained ([`explanation`]) and becomes claims ([`issue`],
+//! ([`right`], [`role`], [`grant`], [`barrier`]), how one is decided ([`policy`] on [`stored_rows`]), explained ([`question`], [`explanation`]) and becomes claims ([`issue`],
 //! [`audience`]); how somebody proves who they are ([`password`], [`opaque_token`],
 //! [`refresh`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`],
 //! [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
@@ -32,6 +32,8 @@ pub mod barrier;
 pub mod policy;
 
 pub mod stored_rows;
+
+pub mod question;
 
 pub mod explanation;
 

@@ -60,7 +60,7 @@ pub struct TokenRequest {
 pub struct IssuedToken {
     /// The signed token.
     pub token: String,
-    /// Its lifetime in whole seconds; at least 60, because clients assume that.
+    /// Its lifetime in whole seconds. Clients take less than 60 for 60, and ask again when the token is refused.
     pub expires_in: u64,
     /// What it allows.
     pub granted: ScopeList,

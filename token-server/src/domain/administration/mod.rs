@@ -21,11 +21,12 @@ use time::OffsetDateTime;
 
 use super::audit::{self, COMMAND_LINE, Change, Event, Origin, Outcome, Record};
 use super::error::TokenServerError;
-use super::explanation::{self, Capable, Explanation, Question};
+use super::explanation::{self, Capable, Explanation};
 use super::grant::Circumstances;
 use super::grant_subject::GrantSubject;
 use super::password::PasswordHasher;
 use super::principal_name::PrincipalName;
+use super::question::Question;
 use crate::db::principals::{self, TEAM, USER};
 use crate::db::{Executor, Pool, Transaction};
 

@@ -16,6 +16,7 @@ use shared::claims::{Audience, Claims, PortcullisClaim, Refusal, RefusalReason};
 use shared::limits::Limits;
 use shared::repository_set::RepositorySet;
 use shared::scope::{Resource, Scope, ScopeList};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::audience::{AudienceRef, Verifier};
@@ -63,6 +64,8 @@ pub struct Decision {
     pub refused: Vec<Scope>,
     /// What is held and cannot be put into the token, and why.
     pub withheld: Vec<(Scope, Withheld)>,
+    /// When a row that matters begins or ends, so that the answer may be another.
+    pub changes_at: Option<OffsetDateTime>,
 }
 
 /// Why something that is held is not in the token.
@@ -112,6 +115,7 @@ pub fn decide(requested: &ScopeList, rows: &Relevant, asker: Asker<'_>) -> Decis
     let mut decision = Decision::default();
     let mut room = MAX_SCOPE_JSON_BYTES;
     for scope in requested.iter() {
+        decision.note_changes(rows, &scope.resource, asker);
         if scope.resource == Resource::Catalog && scope.actions.contains(Action::All) {
             room -= decision.show_catalogue(scope, rows.all.as_ref(), asker, room);
             continue;
@@ -152,6 +156,19 @@ pub fn decide(requested: &ScopeList, rows: &Relevant, asker: Asker<'_>) -> Decis
 }
 
 impl Decision {
+    /// Remembers the first moment at which a row about this resource begins or ends.
+    fn note_changes(&mut self, rows: &Relevant, resource: &Resource, asker: Asker<'_>) {
+        let grants = match (resource, &rows.all) {
+            (Resource::Catalog, Some(all)) => &all.grants,
+            _ => &rows.near.grants,
+        };
+        let about = grants
+            .iter()
+            .filter(|grant| *resource == Resource::Catalog || policy::is_about(grant, resource, asker.user));
+        let moments = about.filter_map(|grant| grant.changes_after(asker.circumstances.now));
+        self.changes_at = moments.chain(self.changes_at).min();
+    }
+
     /// Grants the list of repositories as far as the asker may pull, if that can be said; returns the room it takes.
     fn show_catalogue(&mut self, scope: &Scope, all: Option<&Rows>, asker: Asker<'_>, room: usize) -> usize {
         let catalogue = Scope { actions: ActionSet::of(&[Action::All]), ..scope.clone() };
@@ -256,6 +273,11 @@ pub struct TokenFrame<'a> {
 pub fn claims(decision: &Decision, subject: &Subject, frame: &TokenFrame<'_>) -> (Claims, Duration) {
     let lifetime =
         if decision.refused.is_empty() { frame.lifetime } else { frame.lifetime.min(REFUSED_LIFETIME) };
+    // No token outlives what it rests on.
+    let until_change = decision.changes_at.map(|moment| moment.unix_timestamp().saturating_sub(frame.now));
+    let until_change =
+        until_change.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0).max(1)));
+    let lifetime = until_change.map_or(lifetime, |until_change| lifetime.min(until_change));
     let portcullis = (frame.audience.verifier == Verifier::Portcullis).then(|| PortcullisClaim {
         uid: subject.uid(),
         refused: refusals(decision, subject),

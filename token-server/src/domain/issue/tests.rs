@@ -209,3 +209,31 @@ fn the_list_of_repositories_shows_what_may_be_pulled() {
     let decision = decide(&requested, &unsaid, asker(Verifier::Portcullis));
     assert_eq!(decision.withheld[0].1, Withheld::TooManyPatterns);
 }
+
+#[test]
+fn a_token_does_not_outlive_what_it_rests_on() {
+    let at = |second| Some(OffsetDateTime::from_unix_timestamp(second).unwrap());
+    let with = |not_before, expires_at| Grant {
+        conditions: Conditions { not_before, expires_at, networks: Vec::new() },
+        ..grant("a", Role::Writer)
+    };
+    let requested = ScopeList::parse(["repository:a:pull"]);
+    for (grants, seconds) in [
+        (vec![with(None, at(1_000_040))], 40),
+        (vec![with(None, at(1_009_999))], 300),
+        (vec![with(None, at(999_999)), grant("a", Role::Viewer)], 300),
+        // What is denied from then on must not be allowed for longer.
+        (vec![grant("a", Role::Viewer), Grant { effect: Effect::Deny, ..with(at(1_000_007), None) }], 7),
+        (
+            vec![
+                grant("a", Role::Viewer),
+                Grant { pattern: "b".to_owned().try_into().unwrap(), ..with(None, at(1_000_005)) },
+            ],
+            300,
+        ),
+    ] {
+        let decision = decide_for_ours(&requested, &grants);
+        let (claims, lifetime) = super::claims(&decision, &alice(), &frame(Verifier::Portcullis));
+        assert_eq!((lifetime.as_secs(), claims.exp), (seconds, 1_000_000 + i64::try_from(seconds).unwrap()));
+    }
+}
