@@ -1,5 +1,6 @@
 -- A row may also take away, list rights instead of naming a role, and be limited to tags, a time and networks.
--- Servers of the release before keep reading rows of the old kind; they refuse to decide where there are new ones.
+-- Servers of the release before refuse to decide where there are denials, lists of rights or new roles, but do not know
+-- limits: use those when all servers have been replaced.
 alter table acl_grant
     drop constraint acl_grant_role_check,
     drop constraint acl_grant_key,

@@ -1,4 +1,5 @@
 -- Where inheritance stops: rights listed here are not given by rows that stand above the pattern, whoever holds them.
+-- Servers of the release before do not know barriers: use them when all servers have been replaced.
 create table acl_barrier (
     -- The indexable part of the pattern, as in acl_grant.
     anchor     text collate "C" not null,

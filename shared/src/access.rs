@@ -48,6 +48,13 @@ impl Access {
         Self(scopes)
     }
 
+    /// These rights and more.
+    #[must_use]
+    pub fn with(mut self, more: impl IntoIterator<Item = Scope>) -> Self {
+        self.0.extend(more);
+        self
+    }
+
     /// Whether the token allows `action` on `resource`.
     pub fn allows(&self, resource: &Resource, action: Action) -> bool {
         self.0.iter().any(|scope| scope.resource == *resource && scope.actions.allows(action))

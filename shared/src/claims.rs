@@ -85,6 +85,16 @@ pub struct PortcullisClaim {
 }
 
 impl PortcullisClaim {
+    /// What it allows beside the claim `access`: everything that a registry must not allow without reading this one.
+    pub fn more_access(&self) -> impl Iterator<Item = Scope> {
+        let limited = self.limits.iter().filter(|limits| !limits.actions.is_empty());
+        let limited = limited.map(|limits| Scope {
+            resource: Resource::Repository(limits.repository.clone()),
+            actions: limits.actions,
+        });
+        limited.chain(self.catalogue.as_ref().map(|_| Scope::catalog()))
+    }
+
     /// How the rights on a repository are limited, if they are.
     pub fn limits_of(&self, repository: &RepositoryName) -> Option<&Limits> {
         self.limits.iter().find(|limits| limits.repository == *repository)

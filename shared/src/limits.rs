@@ -10,6 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::action::ActionSet;
 use crate::glob;
 use crate::repository_name::RepositoryName;
 
@@ -96,13 +97,22 @@ impl TagSet {
 
     /// Whether a tag is in the set.
     pub fn contains(&self, tag: &str) -> bool {
-        self.within.iter().any(|pattern| pattern.matches(tag))
-            && !self.except.iter().any(|pattern| pattern.matches(tag))
+        self.within.iter().any(|pattern| pattern.matches(tag)) && !self.is_excepted(tag)
+    }
+
+    /// No tag, whatever else allows it.
+    pub fn denied() -> Self {
+        Self { within: Vec::new(), except: vec![TagPattern::any()] }
     }
 
     /// Whether no pattern puts anything into it.
     pub fn is_empty(&self) -> bool {
         self.within.is_empty()
+    }
+
+    /// Whether a tag is kept out, also of what is allowed without being in a set.
+    pub fn is_excepted(&self, tag: &str) -> bool {
+        self.except.iter().any(|pattern| pattern.matches(tag))
     }
 
     /// Whether it is every tag by its patterns alone.
@@ -133,23 +143,27 @@ pub struct Limits {
     /// Which repository.
     #[serde(rename = "name")]
     pub repository: RepositoryName,
+    /// What is allowed within these limits and stands nowhere else in the token, so that a registry that does not read
+    /// them allows less and not more.
+    #[serde(default, skip_serializing_if = "says_nothing")]
+    pub actions: ActionSet,
     /// Tags that may be made.
-    #[serde(default, skip_serializing_if = "TagSet::is_empty")]
+    #[serde(default, skip_serializing_if = "says_nothing")]
     pub create: TagSet,
     /// Tags that may be moved to another manifest.
-    #[serde(default, skip_serializing_if = "TagSet::is_empty")]
+    #[serde(default, skip_serializing_if = "says_nothing")]
     pub update: TagSet,
     /// Tags that may be taken away.
-    #[serde(default, skip_serializing_if = "TagSet::is_empty")]
+    #[serde(default, skip_serializing_if = "says_nothing")]
     pub delete: TagSet,
     /// Whether manifests may be pushed by digest.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "says_nothing")]
     pub digests: bool,
     /// Whether what refers to another manifest may be attached to it, see [`is_attachment`].
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "says_nothing")]
     pub attach: bool,
     /// Whether manifests and blobs may be deleted by digest.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "says_nothing")]
     pub manifests: bool,
 }
 
@@ -161,9 +175,8 @@ pub fn is_attachment(tag: &str) -> bool {
     is_hex && matches!(suffix, "" | ".sig" | ".att" | ".sbom")
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(switch: &bool) -> bool {
-    !switch
+fn says_nothing<T: Default + PartialEq>(member: &T) -> bool {
+    *member == T::default()
 }
 
 #[cfg(test)]

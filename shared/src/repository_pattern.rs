@@ -69,7 +69,10 @@ impl RepositoryPattern {
             return Ok(Self(Form::All));
         }
         if text.contains(USER) {
-            Self::parse(&text.replace(USER, LONGEST_USER))?;
+            // The second would be a range that runs backwards, so no name ever stands in brackets.
+            for user in [LONGEST_USER, "z-a"] {
+                Self::parse(&text.replace(USER, user))?;
+            }
             return Ok(Self(Form::PerUser(text.into())));
         }
         if !text.contains(WILDCARDS) {
@@ -114,6 +117,11 @@ impl RepositoryPattern {
         Self(Form::All)
     }
 
+    /// Whether it stands for another pattern for each user.
+    pub fn is_per_user(&self) -> bool {
+        matches!(self.0, Form::PerUser(_))
+    }
+
     /// Whether it is a repository and everything below it, `a/b/**`.
     pub fn is_subtree(&self) -> bool {
         matches!(self.0, Form::Subtree(_))
@@ -127,6 +135,16 @@ impl RepositoryPattern {
             Form::Exact(name) => format!("{name}/").starts_with(folder),
             _ => self.anchor().strip_prefix(ROOT).is_some_and(|literal| literal.starts_with(folder)),
         }
+    }
+
+    /// Whether something can be covered by both; yes if in doubt.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let literal = |pattern: &Self| match &pattern.0 {
+            Form::Exact(name) => format!("{name}/"),
+            _ => pattern.anchor().strip_prefix(ROOT).unwrap_or_default().to_owned(),
+        };
+        let (one, two) = (literal(self), literal(other));
+        one.starts_with(&two) || two.starts_with(&one)
     }
 
     /// Whether something below a folder, whose path ends with a slash, can be covered; yes if in doubt.
@@ -294,7 +312,7 @@ mod tests {
         ] {
             assert_eq!(pattern.matches(&name.parse().unwrap(), user), expected, "{name} {user:?}");
         }
-        for text in ["${users}/**", "$user/a", "a/${user", "A/${user}"] {
+        for text in ["a/[${user}]", "${users}/**", "$user/a", "a/${user", "A/${user}"] {
             assert!(RepositoryPattern::parse(text).is_err(), "{text}");
         }
     }
@@ -313,6 +331,18 @@ mod tests {
             if pattern.matches(&parsed, Some("b")) {
                 let found = anchors([&Resource::Repository(parsed)]).contains(&pattern.anchor());
                 prop_assert!(found, "{} {}", pattern, name);
+            }
+        }
+
+        #[test]
+        fn what_two_patterns_cover_they_overlap_in(
+            one in pattern(),
+            two in pattern(),
+            name in "[ab]{1,2}(/[ab]{1,2}){0,3}",
+        ) {
+            let name: RepositoryName = name.parse().unwrap();
+            if one.matches(&name, Some("b")) && two.matches(&name, Some("b")) {
+                prop_assert!(one.overlaps(&two), "{} {} {}", one, two, name);
             }
         }
 

@@ -32,6 +32,8 @@ impl RepositorySet {
         if within.is_empty() {
             return Self::default();
         }
+        // What has nothing to do with what is shown would only tell what there is.
+        except.retain(|pattern| within.iter().any(|shown| shown.overlaps(pattern)));
         for patterns in [&mut within, &mut except] {
             patterns.sort_unstable();
             patterns.dedup();
@@ -97,7 +99,8 @@ mod tests {
         assert!(set(&["a", "**"], &[]).is_everything());
         assert!(set(&["**"], &["**"]).is_empty());
         assert!(set(&[], &["a"]).is_empty() && set(&["a"], &["a"]).is_empty());
-        assert_eq!(set(&["b", "a", "b"], &["c"]), set(&["a", "b"], &["c", "c"]));
+        assert_eq!(set(&["b", "a", "b"], &["c"]), set(&["a", "b"], &[]));
+        assert_eq!(set(&["a/**"], &["a/b", "a/b", "c/**"]), set(&["a/**"], &["a/b"]));
         let json = r#"{"in":["a/**"],"not":["a/b"]}"#;
         let read: RepositorySet = serde_json::from_str(json).expect("a set");
         assert_eq!(serde_json::to_string(&read).expect("plain data"), json);

@@ -276,7 +276,7 @@ impl Verifier {
             issuer: claims.iss,
             subject: claims.sub,
             uid: portcullis.as_ref().and_then(|claim| claim.uid),
-            access: claims.access,
+            access: claims.access.with(portcullis.iter().flat_map(PortcullisClaim::more_access)),
             portcullis,
             expires: claims.exp,
             issued: claims.iat.or(claims.nbf),

@@ -57,9 +57,10 @@ pub(super) fn check_tagging(
     current: Option<&Digest>,
     manifest: &Digest,
 ) -> Result<(), BeyondLimits> {
-    let attaches = limits.attach && is_attachment(tag.as_str());
-    let may_create = attaches || limits.create.contains(tag.as_str());
-    let may_move = attaches || limits.update.contains(tag.as_str());
+    let attaches =
+        |set: &TagSet| limits.attach && is_attachment(tag.as_str()) && !set.is_excepted(tag.as_str());
+    let may_create = attaches(&limits.create) || limits.create.contains(tag.as_str());
+    let may_move = attaches(&limits.update) || limits.update.contains(tag.as_str());
     let (is_allowed, act) = match current {
         None => (may_create, Act::CreateTag(tag.clone())),
         // A client that did not hear the answer pushes again; that changes nothing.
@@ -157,7 +158,7 @@ mod tests {
     #[test]
     fn a_tag_is_made_moved_or_left_as_it_is() {
         let (old, new) = (Digest::sha256_of(b"old"), Digest::sha256_of(b"new"));
-        let rows: [(Value, &str, [bool; 3]); 12] = [
+        let rows: [(Value, &str, [bool; 3]); 13] = [
             // Whether it may be made, moved, and given again to what it names.
             (json!({}), "v1", [false, false, false]),
             (json!({"create": {"in": ["v*"]}}), "v1", [true, false, true]),
@@ -182,7 +183,12 @@ mod tests {
             (json!({"attach": true}), "v1", [false, false, false]),
             (json!({"create": {"in": ["v*"]}}), SIGNATURE, [false, false, false]),
             (json!({"create": {"in": ["sha256-*"]}}), SIGNATURE, [true, false, true]),
-            (json!({"attach": true, "create": {"in": ["*"], "not": ["sha256-*"]}}), SIGNATURE, [true; 3]),
+            (
+                json!({"attach": true, "create": {"in": ["*"], "not": ["sha256-*"]}}),
+                SIGNATURE,
+                [false, true, true],
+            ),
+            (json!({"attach": true, "update": {"not": ["*"]}}), SIGNATURE, [true, false, true]),
         ];
         for (row, name, expected) in rows {
             let (limits, tag) = (limits("a/b", row.clone()), tag(name));

@@ -222,7 +222,7 @@ pub struct QuestionArguments {
     pub action: String,
     /// A repository, or one of its tags: platform/app:v1
     pub place: String,
-    /// As for a client with this address; without it, as for one whose address is in no network that is named
+    /// As for a client with this address; without it rights in a network do not count, and denials in one do
     #[arg(long)]
     pub address: Option<IpAddr>,
 }

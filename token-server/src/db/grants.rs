@@ -3,15 +3,12 @@
 //! *Invariant:* [`list_applicable`] costs one index probe per anchor and subject, whatever else is in the table.
 
 use ipnet::IpNet;
-use sqlx::PgExecutor;
+use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 
 use super::error::DbError;
 use super::principals::{AUTHENTICATED, EVERYONE};
 use super::teams::MAX_DEPTH;
-
-/// The unique index on what a row says.
-pub const GRANT_KEY: &str = "acl_grant_key";
 
 /// A row as a decision needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,17 +186,55 @@ pub async fn list_grants(db: impl PgExecutor<'_>) -> Result<Vec<GrantSummary>, D
     Ok(rows.collect())
 }
 
-/// Stores a row and returns its number; a row that says the same is a conflict with [`GRANT_KEY`].
+/// What becomes of a row that was to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It has this number.
+    New(i64),
+    /// It is there already.
+    Same,
+    /// A row that says the same is there, and counts at other times or from other networks.
+    OtherConditions,
+}
+
+/// Stores a row, in the place of one that says the same and has ended.
 pub async fn insert_grant(
-    db: impl PgExecutor<'_>,
+    db: &mut PgConnection,
     grant: &NewGrant<'_>,
     now: OffsetDateTime,
-) -> Result<i64, DbError> {
+) -> Result<Inserted, DbError> {
     let networks = (!grant.networks.is_empty()).then_some(grant.networks);
+    let twin = sqlx::query!(
+        r#"select id, expires_at <= $7 as has_ended,
+                  (not_before is not distinct from $8 and expires_at is not distinct from $9
+                   and networks is not distinct from ($10::inet[])::cidr[]) as "is_same!"
+             from acl_grant
+            where subject_pid = $1 and pattern = $2 and effect = $3 and coalesce(role, rights) = coalesce($4, $5)
+              and coalesce(tags, '') = coalesce($6, '') for update"#,
+        grant.subject_pid,
+        grant.pattern,
+        grant.effect,
+        grant.role,
+        grant.rights,
+        grant.tags,
+        now,
+        grant.not_before,
+        grant.expires_at,
+        networks as Option<&[IpNet]>
+    );
+    if let Some(twin) = twin.fetch_optional(&mut *db).await? {
+        match (twin.has_ended, twin.is_same) {
+            (Some(true), _) => {
+                sqlx::query!("delete from acl_grant where id = $1", twin.id).execute(&mut *db).await?;
+            }
+            (_, true) => return Ok(Inserted::Same),
+            (_, false) => return Ok(Inserted::OtherConditions),
+        }
+    }
     let query = sqlx::query_scalar!(
         "insert into acl_grant (subject_pid, anchor, pattern, effect, role, rights, tags, not_before, expires_at,
                                 networks, reason, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) returning id",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing returning id",
         grant.subject_pid,
         grant.anchor,
         grant.pattern,
@@ -213,7 +248,8 @@ pub async fn insert_grant(
         grant.reason,
         now
     );
-    Ok(query.fetch_one(db).await?)
+    // Somebody else may have added it at the same time.
+    Ok(query.fetch_optional(&mut *db).await?.map_or(Inserted::Same, Inserted::New))
 }
 
 /// Removes the row that says the same, whenever and from wherever it counts; returns its number.

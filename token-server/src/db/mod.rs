@@ -53,6 +53,9 @@ const STATEMENT_TIMEOUT: &str = "5s";
 /// Creating the signing key excludes other servers by this number. ("ptok" in ASCII.)
 const SIGNING_KEY_LOCK: i64 = 0x7074_6f6b;
 
+/// How long a transaction may wait for its own server.
+const IDLE_TIMEOUT: &str = "10s";
+
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// Prepares a pool; connections are made when they are needed.
@@ -61,6 +64,8 @@ pub fn connect(url: &Secret, max_connections: u32) -> Result<Pool, DbError> {
     let options = options.application_name("portcullis-token-server").options([
         ("statement_timeout", STATEMENT_TIMEOUT),
         ("lock_timeout", STATEMENT_TIMEOUT),
+        // A server that stops in the middle of a transaction must not keep the others from what it has locked.
+        ("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
         // The audit record can be written in no other, whatever the database prefers.
         ("default_transaction_isolation", "read committed"),
     ]);
@@ -111,6 +116,8 @@ pub async fn begin_snapshot(pool: &Pool) -> Result<Transaction, DbError> {
     let begin = "begin transaction isolation level repeatable read, read only";
     let mut transaction = pool.begin_with(begin).await?;
     sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
+    // Whoever reads what is printed may take a break.
+    sqlx::query("set local idle_in_transaction_session_timeout = 0").execute(&mut *transaction).await?;
     Ok(transaction)
 }
 

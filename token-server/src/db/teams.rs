@@ -137,3 +137,15 @@ pub async fn list_users_behind(db: impl PgExecutor<'_>, holders: &[i64]) -> Resu
     );
     Ok(query.fetch_all(db).await?)
 }
+
+/// The users who can log in and whose name stands in a text.
+pub async fn list_users_named_in(db: impl PgExecutor<'_>, text: &str) -> Result<Vec<UserBehind>, DbError> {
+    let query = sqlx::query_as!(
+        UserBehind,
+        r#"select pid as holder_pid, pid as user_pid, name as user_name
+             from principal
+            where kind = 'user' and deleted_at is null and disabled_at is null and strpos($1, name) > 0"#,
+        text
+    );
+    Ok(query.fetch_all(db).await?)
+}

@@ -29,7 +29,7 @@ impl Barrier {
     /// Checks that the pattern is a subtree.
     pub fn new(pattern: RepositoryPattern, rights: RightSet) -> Result<Self, NotASubtree> {
         // `*` in a token stands for everything, so whoever lacks a part of it must not have it.
-        let rights = rights.union(RightSet::of(&[Right::All]));
+        let rights = rights.union(rights.takes_along()).union(RightSet::of(&[Right::All]));
         if pattern.is_subtree() {
             Ok(Self { pattern, rights })
         } else {

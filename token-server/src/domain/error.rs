@@ -90,6 +90,9 @@ pub enum TokenServerError {
         /// The inner one.
         member: String,
     },
+    /// The same row with other times or networks is there.
+    #[error("there is a grant {0} that counts at other times or from other networks; remove it first")]
+    OtherConditions(String),
     /// The stored signing key does not open.
     #[error(
         "the signing key {kid} in the database cannot be opened: it was sealed with another `secret`, or is damaged"

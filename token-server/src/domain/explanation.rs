@@ -11,7 +11,7 @@ use super::barrier::Barrier;
 use super::error::TokenServerError;
 use super::grant::{Circumstances, Effect, Grant, NotNow};
 use super::grant_subject::GrantSubject;
-use super::policy::{Held, Rows, is_about};
+use super::policy::{Held, Rows};
 use super::question::Question;
 use super::right::RightSet;
 use super::stored_rows;
@@ -78,12 +78,12 @@ pub async fn explain(
     };
     let resource = question.resource();
     let rows = stored_rows::near(pool, pid, [&resource]).await?;
-    let held = question.answered_by(&Held::of(&rows, &resource, user, circumstances));
+    let held = question.answered_by(&Held::of(&rows, question.repository(), user, circumstances));
     let Rows { grants: rows, barriers } = rows;
     let names = names(pool, rows.iter().map(|row| row.holder)).await?;
     let mut considered: Vec<Considered> = rows
         .into_iter()
-        .filter(|row| is_about(row, &resource, user))
+        .filter(|row| row.pattern.matches(question.repository(), user))
         .map(|grant| Considered {
             holder: names.get(&grant.holder).cloned().unwrap_or_default(),
             rights: about(&grant, question),
@@ -112,17 +112,27 @@ pub async fn who_can(
     let holders: Vec<i64> = holders.into_iter().collect();
     let mut groups: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
     let mut users: BTreeMap<String, i64> = BTreeMap::new();
-    for found in teams::list_users_behind(pool, &holders).await? {
+    let mut behind = teams::list_users_behind(pool, &holders).await?;
+    if rows.iter().any(|row| row.pattern.is_per_user()) {
+        // Such a row of everybody is about those whose name stands there.
+        behind.extend(teams::list_users_named_in(pool, question.repository().as_str()).await?);
+    }
+    for found in behind {
         users.insert(found.user_name, found.user_pid);
         groups.entry(found.user_pid).or_default().insert(found.holder_pid);
     }
-    let answer = |subject: String, user: Option<&str>, of: &dyn Fn(i64) -> bool| {
-        let own: Vec<Grant> = rows.iter().filter(|row| of(row.holder)).cloned().collect();
+    let mut by_holder: BTreeMap<i64, Vec<&Grant>> = BTreeMap::new();
+    for row in &rows {
+        by_holder.entry(row.holder).or_default().push(row);
+    }
+    let answer = |subject: String, user: Option<&str>, of: &[i64]| {
+        let own = of.iter().filter_map(|holder| by_holder.get(holder)).flatten();
+        let own: Vec<Grant> = own.copied().cloned().collect();
         let own = Rows { grants: own, barriers: barriers.clone() };
-        let held = question.answered_by(&Held::of(&own, &resource, user, circumstances));
+        let held = question.answered_by(&Held::of(&own, question.repository(), user, circumstances));
         let gives = own.grants.iter().filter(|row| {
             row.effect == Effect::Allow
-                && is_about(row, &resource, user)
+                && row.pattern.matches(question.repository(), user)
                 && row.counts(circumstances).is_ok()
                 && !about(row, question)
                     .difference(kept_out(row, &barriers, question.repository()))
@@ -132,15 +142,13 @@ pub async fn who_can(
         (!held.is_empty()).then(|| Capable { subject, held, rows: gives.map(|row| row.id).collect() })
     };
     let mut capable = Vec::new();
-    capable.extend(answer("everyone".into(), None, &|holder| holder == EVERYONE));
-    let everybody = |holder| holder == EVERYONE || holder == AUTHENTICATED;
-    capable.extend(answer("authenticated".into(), None, &everybody));
+    capable.extend(answer("everyone".into(), None, &[EVERYONE]));
+    capable.extend(answer("authenticated".into(), None, &[EVERYONE, AUTHENTICATED]));
     for (name, pid) in &users {
-        let groups = groups.get(pid);
-        let is_own = |holder: i64| {
-            everybody(holder) || holder == *pid || groups.is_some_and(|groups| groups.contains(&holder))
-        };
-        capable.extend(answer(format!("{}:{name}", principals::USER), Some(name), &is_own));
+        let mut of: BTreeSet<i64> = groups.get(pid).cloned().unwrap_or_default();
+        of.extend([EVERYONE, AUTHENTICATED, *pid]);
+        let of: Vec<i64> = of.into_iter().collect();
+        capable.extend(answer(format!("{}:{name}", principals::USER), Some(name), &of));
     }
     Ok(capable)
 }

@@ -97,6 +97,17 @@ pub struct Conditions {
     pub networks: Vec<IpNet>,
 }
 
+/// `from …, until …, in …`; nothing for a row that always counts.
+impl fmt::Display for Conditions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = Vec::new();
+        words.extend(self.not_before.map(|start| format!("from {start}")));
+        words.extend(self.expires_at.map(|end| format!("until {end}")));
+        words.extend(self.networks.iter().map(|network| format!("in {network}")));
+        f.write_str(&words.join(", "))
+    }
+}
+
 /// What is known of a request besides who makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Circumstances {

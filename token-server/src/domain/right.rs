@@ -152,6 +152,19 @@ impl RightSet {
         Self(self.0 & !other.0)
     }
 
+    /// What must not be held by whoever is denied these, because it would take along what they protect: deleting a
+    /// manifest takes its tags and what an index needs, deleting a repository takes everything.
+    #[must_use]
+    pub const fn takes_along(self) -> Self {
+        if self.contains(Right::TagDelete) {
+            Self::of(&[Right::ManifestDelete, Right::RepositoryDelete])
+        } else if self.contains(Right::ManifestDelete) {
+            Self::of(&[Right::RepositoryDelete])
+        } else {
+            Self::EMPTY
+        }
+    }
+
     /// The members in printing order.
     pub fn iter(self) -> impl Iterator<Item = Right> {
         Right::ALL.into_iter().filter(move |right| self.contains(*right))

@@ -16,7 +16,7 @@ use crate::db::error::DbError;
 use crate::db::grants::{self, GrantRow};
 
 /// Of a subject with more rows than this, or with more barriers about, the list of repositories is not made.
-const MAX_ROWS: i64 = 2_000;
+const MAX_ROWS: i64 = 1_000;
 
 /// What a subject, or without one everybody, has on these resources.
 pub async fn near(

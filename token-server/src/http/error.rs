@@ -147,7 +147,7 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::InvalidQuestion(_)
         | E::NotASubtree(_) => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
         E::NotFound { .. } => bad_request(StatusCode::NOT_FOUND),
-        E::AlreadyThere { .. } | E::TeamCycle { .. } | E::TeamsTooDeep { .. } => {
+        E::AlreadyThere { .. } | E::OtherConditions(_) | E::TeamCycle { .. } | E::TeamsTooDeep { .. } => {
             bad_request(StatusCode::CONFLICT)
         }
         E::Hashing(HashingError::Busy) => Verdict::retry(2),

@@ -10,7 +10,7 @@ use super::super::grant::{Conditions, Effect, What};
 use super::super::grant_subject::GrantSubject;
 use super::super::role::Role;
 use super::{Administration, hold_team, hold_user};
-use crate::db::grants::{self, GrantSummary, NewGrant};
+use crate::db::grants::{self, GrantSummary, Inserted, NewGrant};
 use crate::db::{self, Executor, principals};
 use shared::repository_pattern::RepositoryPattern;
 
@@ -48,16 +48,20 @@ impl Administration {
         let mut tx = db::begin(&self.pool).await?;
         let subject_pid = hold_subject(&mut *tx, &grant.subject).await?;
         let row = StoredSpec::new(grant);
-        let inserted =
-            grants::insert_grant(&mut *tx, &row.of(subject_pid, conditions, reason), self.clock.now()).await;
-        let id = inserted.map_err(|error| {
-            if error.is_conflict_with(grants::GRANT_KEY) {
-                TokenServerError::AlreadyThere { kind: "grant", name: grant.to_string() }
-            } else {
-                error.into()
+        let row = row.of(subject_pid, conditions, reason);
+        let id = match grants::insert_grant(&mut tx, &row, self.clock.now()).await? {
+            Inserted::New(id) => id,
+            Inserted::Same => {
+                return Err(TokenServerError::AlreadyThere { kind: "grant", name: grant.to_string() });
             }
-        })?;
-        self.record(&mut tx, Event::GrantAdded, &grant.to_string(), reason).await?;
+            Inserted::OtherConditions => return Err(TokenServerError::OtherConditions(grant.to_string())),
+        };
+        let said: Vec<String> = [conditions.to_string(), reason.unwrap_or_default().to_owned()]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect();
+        let remark = (!said.is_empty()).then(|| said.join("; "));
+        self.record(&mut tx, Event::GrantAdded, &grant.to_string(), remark.as_deref()).await?;
         db::commit(tx).await?;
         Ok(id)
     }

@@ -14,6 +14,7 @@ use shared::access::Access;
 use shared::action::{Action, ActionSet};
 use shared::claims::{Audience, Claims, PortcullisClaim, Refusal, RefusalReason};
 use shared::limits::Limits;
+use shared::repository_name::RepositoryName;
 use shared::repository_set::RepositorySet;
 use shared::scope::{Resource, Scope, ScopeList};
 use time::OffsetDateTime;
@@ -24,7 +25,7 @@ use super::grant::Circumstances;
 use super::policy::{self, Held, Rows};
 use super::subject::Subject;
 
-/// How long a token lives from which something was withheld: a right given meanwhile must not take longer to
+/// How long a token lives from which something was refused: a right given meanwhile must not take longer to
 /// arrive, also for clients that keep tokens by what they asked for. Less than a minute is not used by clients.
 pub const REFUSED_LIFETIME: Duration = Duration::from_mins(1);
 
@@ -47,9 +48,6 @@ fn size(scope: &Scope) -> usize {
 
 /// More patterns of tags than this are not put into a token.
 const MAX_TAG_PATTERNS: usize = 32;
-
-/// Nor more patterns of repositories than this.
-const MAX_REPOSITORY_PATTERNS: usize = 64;
 
 /// What becomes of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,11 +114,11 @@ pub fn decide(requested: &ScopeList, rows: &Relevant, asker: Asker<'_>) -> Decis
     let mut room = MAX_SCOPE_JSON_BYTES;
     for scope in requested.iter() {
         decision.note_changes(rows, &scope.resource, asker);
-        if scope.resource == Resource::Catalog && scope.actions.contains(Action::All) {
+        let Resource::Repository(name) = &scope.resource else {
             room -= decision.show_catalogue(scope, rows.all.as_ref(), asker, room);
             continue;
-        }
-        let held = Held::of(&rows.near, &scope.resource, asker.user, asker.circumstances);
+        };
+        let held = Held::of(&rows.near, name, asker.user, asker.circumstances);
         let wanted = expand(scope);
         let mut granted = wanted.intersection(held.actions());
         let of = |actions| Scope { actions, resource: scope.resource.clone() };
@@ -129,7 +127,7 @@ pub fn decide(requested: &ScopeList, rows: &Relevant, asker: Asker<'_>) -> Decis
             decision.refused.push(refused);
         }
         let unsayable = match asker.verifier {
-            Verifier::Portcullis => too_long(&held, scope, granted),
+            Verifier::Portcullis => too_long(&held, name, granted),
             Verifier::Distribution2 | Verifier::Distribution3 => {
                 (held.limited_actions().intersection(granted), Withheld::Unenforceable)
             }
@@ -141,7 +139,7 @@ pub fn decide(requested: &ScopeList, rows: &Relevant, asker: Asker<'_>) -> Decis
         if granted.is_empty() {
             continue;
         }
-        let limits = limits(&held, scope, granted);
+        let limits = held.limits(name, granted);
         let needed = size(&of(granted)) + limits.as_ref().map_or(0, json_bytes);
         match room.checked_sub(needed) {
             Some(left) => {
@@ -156,42 +154,61 @@ pub fn decide(requested: &ScopeList, rows: &Relevant, asker: Asker<'_>) -> Decis
 }
 
 impl Decision {
+    /// What any registry may allow; the rest stands in our own claim, for those that can limit it.
+    fn unlimited(&self) -> Vec<Scope> {
+        let limited = |resource: &Resource| match resource {
+            Resource::Catalog if self.catalogue.is_some() => ActionSet::of(&[Action::All]),
+            Resource::Catalog => ActionSet::EMPTY,
+            Resource::Repository(name) => {
+                let limits = self.limits.iter().filter(|limits| limits.repository == *name);
+                limits.fold(ActionSet::EMPTY, |set, limits| set.union(limits.actions))
+            }
+        };
+        let rest = self.granted.iter().map(|scope| Scope {
+            actions: scope.actions.difference(limited(&scope.resource)),
+            resource: scope.resource.clone(),
+        });
+        rest.filter(|scope| !scope.actions.is_empty()).collect()
+    }
+
     /// Remembers the first moment at which a row about this resource begins or ends.
     fn note_changes(&mut self, rows: &Relevant, resource: &Resource, asker: Asker<'_>) {
         let grants = match (resource, &rows.all) {
             (Resource::Catalog, Some(all)) => &all.grants,
             _ => &rows.near.grants,
         };
-        let about = grants
-            .iter()
-            .filter(|grant| *resource == Resource::Catalog || policy::is_about(grant, resource, asker.user));
+        let about = grants.iter().filter(|grant| match resource {
+            Resource::Repository(name) => grant.pattern.matches(name, asker.user),
+            Resource::Catalog => true,
+        });
         let moments = about.filter_map(|grant| grant.changes_after(asker.circumstances.now));
         self.changes_at = moments.chain(self.changes_at).min();
     }
 
     /// Grants the list of repositories as far as the asker may pull, if that can be said; returns the room it takes.
     fn show_catalogue(&mut self, scope: &Scope, all: Option<&Rows>, asker: Asker<'_>, room: usize) -> usize {
+        let other = scope.actions.difference(ActionSet::of(&[Action::All]));
+        if !other.is_empty() {
+            self.refused.push(Scope { actions: other, ..scope.clone() });
+        }
+        if !scope.actions.contains(Action::All) {
+            return 0;
+        }
         let catalogue = Scope { actions: ActionSet::of(&[Action::All]), ..scope.clone() };
-        let Some(all) = all else {
+        let seen = all.and_then(|all| policy::visible(all, asker.user, asker.circumstances));
+        let Some(seen) = seen else {
             self.withheld.push((catalogue, Withheld::TooManyPatterns));
             return 0;
         };
-        let owned = Held::of(all, &Resource::Catalog, asker.user, asker.circumstances);
-        let seen = policy::visible(all, asker.user, asker.circumstances);
-        let is_whole = seen.iter().any(RepositorySet::is_everything) || owned.actions().contains(Action::All);
-        if seen.is_empty() && !is_whole {
+        if seen.is_empty() {
             self.refused.push(catalogue);
             return 0;
         }
+        let is_whole = seen.iter().any(RepositorySet::is_everything);
         let said = (!is_whole).then_some(seen);
         let needed = size(&catalogue) + said.as_ref().map_or(0, json_bytes);
-        let too_many = |seen: &[RepositorySet]| {
-            let patterns = seen.iter().map(|set| set.within.len() + set.except.len());
-            patterns.sum::<usize>() > MAX_REPOSITORY_PATTERNS
-        };
         let withheld = match (&said, asker.verifier) {
             (Some(_), Verifier::Distribution2 | Verifier::Distribution3) => Some(Withheld::Unenforceable),
-            (Some(seen), Verifier::Portcullis) if too_many(seen) => Some(Withheld::TooManyPatterns),
             _ if needed > room => Some(Withheld::TokenTooLarge),
             _ => None,
         };
@@ -205,22 +222,15 @@ impl Decision {
     }
 }
 
-fn limits(held: &Held, scope: &Scope, granted: ActionSet) -> Option<Limits> {
-    match &scope.resource {
-        Resource::Repository(name) => held.limits(name, granted),
-        Resource::Catalog => None,
-    }
-}
-
 fn json_bytes(part: &impl Serialize) -> usize {
     // Plain texts and switches always become JSON; if they did not, there would be no room.
     serde_json::to_string(part).map_or(MAX_SCOPE_JSON_BYTES, |json| json.len() + 1)
 }
 
 /// The actions whose limits have too many patterns.
-fn too_long(held: &Held, scope: &Scope, granted: ActionSet) -> (ActionSet, Withheld) {
+fn too_long(held: &Held, name: &RepositoryName, granted: ActionSet) -> (ActionSet, Withheld) {
     let long = |action: &Action| {
-        let limits = limits(held, scope, granted.intersection(ActionSet::of(&[*action])));
+        let limits = held.limits(name, granted.intersection(ActionSet::of(&[*action])));
         limits.is_some_and(|limits| {
             let sets = [limits.create, limits.update, limits.delete];
             sets.into_iter().any(|set| set.within.len() + set.except.len() > MAX_TAG_PATTERNS)
@@ -292,7 +302,7 @@ pub fn claims(decision: &Decision, subject: &Subject, frame: &TokenFrame<'_>) ->
         nbf: Some(frame.now - NOT_BEFORE_LEEWAY_SECONDS),
         iat: Some(frame.now),
         jti: Some(frame.id.to_string()),
-        access: Access::new(decision.granted.clone()),
+        access: Access::new(decision.unlimited()),
         portcullis,
     };
     (claims, lifetime)
@@ -309,7 +319,9 @@ fn refusals(decision: &Decision, subject: &Subject) -> Vec<Refusal> {
         + decision.catalogue.as_ref().map_or(0, json_bytes);
     let mut room = MAX_SCOPE_JSON_BYTES.saturating_sub(taken);
     let mut refusals = Vec::new();
-    for scope in &decision.refused {
+    let refused = decision.refused.iter().map(|scope| (scope, reason));
+    let withheld = decision.withheld.iter().map(|(scope, _)| (scope, RefusalReason::Other));
+    for (scope, reason) in refused.chain(withheld) {
         let Some(left) = room.checked_sub(size(scope)) else { break };
         room = left;
         refusals.push(Refusal { scope: scope.clone(), reason });

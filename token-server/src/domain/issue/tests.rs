@@ -135,7 +135,7 @@ proptest! {
         let requested: ScopeList = [scope.clone()].into_iter().collect();
         let grants = [grant("a", Role::ALL[role])];
         let decision = decide_for_ours(&requested, &grants);
-        let held = Held::of(&rows(&grants).near, &scope.resource, None, asker(Verifier::Portcullis).circumstances).actions();
+        let held = Held::of(&rows(&grants).near, &name.parse().unwrap(), None, asker(Verifier::Portcullis).circumstances).actions();
         for granted in &decision.granted {
             prop_assert!(granted.actions.difference(held).is_empty());
             prop_assert!(granted.actions.difference(expand(&scope)).is_empty());
@@ -157,6 +157,17 @@ fn what_means_less_than_it_says_is_told_to_ours_and_withheld_from_others() {
     assert!(ours.limits[0].create.contains("pr-1") && !ours.limits[0].create.contains("v1"));
     assert!(ours.limits[1].create.contains("v1") && ours.limits[1].update.is_empty());
     assert!(ours.withheld.is_empty());
+    // Outside of our own claim there is only what any registry may allow.
+    let (claims, _) = super::claims(&ours, &alice(), &frame(Verifier::Portcullis));
+    let plain: Vec<String> = claims.access.iter().map(Scope::to_string).collect();
+    assert_eq!(plain, ["repository:a:pull", "repository:b:pull"]);
+    let more: Vec<String> = claims
+        .portcullis
+        .iter()
+        .flat_map(PortcullisClaim::more_access)
+        .map(|scope| scope.to_string())
+        .collect();
+    assert_eq!(more, ["repository:a:push", "repository:b:push"]);
     for verifier in [Verifier::Distribution2, Verifier::Distribution3] {
         let theirs = decide(&requested, &rows(&grants), asker(verifier));
         assert_eq!(printed(&theirs.granted), "repository:a:pull repository:b:pull");
@@ -202,6 +213,11 @@ fn the_list_of_repositories_shows_what_may_be_pulled() {
         assert_eq!(catalogue(&grants, Verifier::Portcullis), ours);
         assert_eq!(catalogue(&grants, Verifier::Distribution3), theirs);
     }
+    // What is owned and denied is not shown, also to those who own everything else.
+    let denied = Grant { effect: Effect::Deny, ..grant("hr/**", Role::Viewer) };
+    let (granted, seen, _) = catalogue(&[grant("**", Role::Owner), denied], Verifier::Portcullis);
+    assert_eq!(granted, "registry:catalog:*");
+    assert_eq!(seen.as_deref(), Some(r#"[{"in":["**"],"not":["hr/**"]}]"#));
     let many: Vec<_> = (0..=64).map(|number| grant(&format!("r{number}"), Role::Viewer)).collect();
     let too_many = (String::new(), None, Some(Withheld::TooManyPatterns));
     assert_eq!(catalogue(&many, Verifier::Portcullis), too_many);

@@ -9,11 +9,10 @@
 use std::collections::BTreeMap;
 
 use shared::action::{Action, ActionSet};
-use shared::limits::{Limits, TagPattern, TagSet};
+use shared::limits::{Limits, TagPattern, TagSet, is_attachment};
 use shared::repository_name::RepositoryName;
 use shared::repository_pattern::RepositoryPattern;
 use shared::repository_set::RepositorySet;
-use shared::scope::Resource;
 
 use super::barrier::Barrier;
 use super::grant::{Circumstances, Effect, Grant};
@@ -29,15 +28,14 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// What a row comes to on a resource.
-    fn rights(&self, grant: &Grant, resource: &Resource) -> RightSet {
-        let Resource::Repository(name) = resource else { return grant.rights() };
+    /// What a row comes to on a repository.
+    fn rights(&self, grant: &Grant, name: &RepositoryName) -> RightSet {
         let kept_out = self.barriers.iter().map(|barrier| barrier.keeps_out(grant, name));
         grant.rights().difference(kept_out.fold(RightSet::EMPTY, RightSet::union))
     }
 }
 
-/// What somebody holds on one resource.
+/// What somebody holds on one repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// Rights that are held for something at least.
@@ -49,20 +47,22 @@ pub struct Held {
 
 impl Held {
     /// What these rows come to; `user` is the name that `${user}` in a pattern stands for.
-    pub fn of(rows: &Rows, resource: &Resource, user: Option<&str>, circumstances: Circumstances) -> Self {
+    pub fn of(rows: &Rows, name: &RepositoryName, user: Option<&str>, circumstances: Circumstances) -> Self {
         let counting: Vec<(&Grant, RightSet)> = rows
             .grants
             .iter()
-            .filter(|grant| is_about(grant, resource, user) && grant.counts(circumstances).is_ok())
-            .map(|grant| (grant, rows.rights(grant, resource)))
+            .filter(|grant| grant.pattern.matches(name, user) && grant.counts(circumstances).is_ok())
+            .map(|grant| (grant, rows.rights(grant, name)))
             .collect();
         let with = |effect| counting.iter().filter(move |(row, _)| row.effect == effect);
-        let untagged = with(Effect::Deny).filter(|(row, _)| row.tags.is_none());
-        let denied = untagged.fold(RightSet::EMPTY, |denied, (_, rights)| denied.union(*rights));
+        let denied = with(Effect::Deny).fold(RightSet::EMPTY, |denied, (row, rights)| {
+            let whole = if row.tags.is_none() { *rights } else { RightSet::EMPTY };
+            denied.union(whole).union(rights.takes_along())
+        });
         let given = with(Effect::Allow).fold(RightSet::EMPTY, |given, (_, rights)| given.union(*rights));
         let tags = |right: Right| {
             if denied.contains(right) {
-                return TagSet::default();
+                return TagSet::denied();
             }
             let patterns = |effect| {
                 with(effect)
@@ -106,9 +106,17 @@ impl Held {
     /// Whether a right is held: for this tag, or without one, for anything.
     pub fn allows(&self, right: Right, tag: Option<&str>) -> bool {
         match (self.tags(right), tag) {
-            (Some(set), Some(tag)) => set.contains(tag),
+            (Some(set), Some(tag)) => set.contains(tag) || self.attaches(right, set, tag),
             _ => self.rights.contains(right),
         }
+    }
+
+    /// Whether a tag may be made or moved because it is that of an attachment.
+    fn attaches(&self, right: Right, set: &TagSet, tag: &str) -> bool {
+        right != Right::TagDelete
+            && self.rights.contains(Right::Attach)
+            && is_attachment(tag)
+            && !set.is_excepted(tag)
     }
 
     /// What clients can ask for.
@@ -140,7 +148,8 @@ impl Held {
 
     /// What a registry has to be told of these actions, if they mean less than they say.
     pub fn limits(&self, repository: &RepositoryName, actions: ActionSet) -> Option<Limits> {
-        if self.limited_actions().intersection(actions).is_empty() {
+        let limited = self.limited_actions().intersection(actions);
+        if limited.is_empty() {
             return None;
         }
         let only = |action: Action, set: &TagSet| {
@@ -149,6 +158,7 @@ impl Held {
         let has = |action: Action, right: Right| actions.contains(action) && self.rights.contains(right);
         Some(Limits {
             repository: repository.clone(),
+            actions: limited,
             create: only(Action::Push, &self.create),
             update: only(Action::Push, &self.update),
             delete: only(Action::Delete, &self.delete),
@@ -159,34 +169,44 @@ impl Held {
     }
 }
 
-/// The repositories that can be pulled from, by these rows; all of them matter.
-pub fn visible(rows: &Rows, user: Option<&str>, circumstances: Circumstances) -> Vec<RepositorySet> {
-    let pulling = |effect| {
-        rows.grants.iter().filter(move |row| {
-            row.effect == effect && row.rights().contains(Right::Pull) && row.counts(circumstances).is_ok()
-        })
-    };
-    let denied: Vec<_> = pulling(Effect::Deny).filter_map(|row| row.pattern.for_user(user)).collect();
-    // Rows that the same barriers stop make one set.
-    let mut sets: BTreeMap<Vec<RepositoryPattern>, Vec<RepositoryPattern>> = BTreeMap::new();
-    for row in pulling(Effect::Allow) {
-        let barriers = rows.barriers.iter().filter(|barrier| barrier.rights.contains(Right::Pull));
-        let stops = barriers.filter(|barrier| barrier.is_above(row)).map(|barrier| barrier.pattern.clone());
-        let pattern = row.pattern.for_user(user);
-        sets.entry(stops.collect()).or_default().extend(pattern);
-    }
-    let sets =
-        sets.into_iter().map(|(stops, within)| RepositorySet::new(within, [denied.clone(), stops].concat()));
-    sets.filter(|set| !set.is_empty()).collect()
-}
+/// More patterns than this are not said of the list of repositories.
+const MAX_VISIBLE_PATTERNS: usize = 64;
 
-/// Whether a row says anything of a resource. The list of all repositories as a whole is for those who have a row for
-/// everything everywhere; what others see of it is [`visible`].
-pub fn is_about(grant: &Grant, resource: &Resource, user: Option<&str>) -> bool {
-    match resource {
-        Resource::Repository(name) => grant.pattern.matches(name, user),
-        Resource::Catalog => grant.pattern.covers_everything(),
+/// The repositories that can be pulled from, by these rows; all of them matter. Nothing if that takes too many words.
+pub fn visible(rows: &Rows, user: Option<&str>, circumstances: Circumstances) -> Option<Vec<RepositorySet>> {
+    let pulling = |effect| {
+        let counting = rows.grants.iter().filter(move |row| {
+            row.effect == effect && row.rights().contains(Right::Pull) && row.counts(circumstances).is_ok()
+        });
+        counting.filter_map(|row| Some((row, row.pattern.for_user(user)?)))
+    };
+    let denied: Vec<_> = pulling(Effect::Deny).map(|(_, pattern)| pattern).collect();
+    let barriers: Vec<_> =
+        rows.barriers.iter().filter(|barrier| barrier.rights.contains(Right::Pull)).collect();
+    // Rows that the same barriers stop make one set.
+    let mut sets: BTreeMap<Vec<&RepositoryPattern>, Vec<RepositoryPattern>> = BTreeMap::new();
+    for (row, pattern) in pulling(Effect::Allow) {
+        let stops =
+            barriers.iter().filter(|barrier| barrier.is_above(row) && barrier.pattern.overlaps(&pattern));
+        let stops: Vec<_> = stops.map(|barrier| &barrier.pattern).collect();
+        if stops.len() > MAX_VISIBLE_PATTERNS {
+            return None;
+        }
+        sets.entry(stops).or_default().push(pattern);
     }
+    let (mut said, mut patterns) = (Vec::new(), 0);
+    for (stops, within) in sets {
+        let except = denied.iter().chain(stops).cloned().collect();
+        let set = RepositorySet::new(within, except);
+        patterns += set.within.len() + set.except.len();
+        if patterns > MAX_VISIBLE_PATTERNS {
+            return None;
+        }
+        if !set.is_empty() {
+            said.push(set);
+        }
+    }
+    Some(said)
 }
 
 /// The least that says the same, in one order.
@@ -196,15 +216,12 @@ fn set<'a>(
 ) -> TagSet {
     let mut except: Vec<TagPattern> = except.cloned().collect();
     if except.contains(&TagPattern::any()) {
-        return TagSet::default();
+        return TagSet::denied();
     }
     let mut within: Vec<TagPattern> =
         within.map(|pattern| pattern.cloned().unwrap_or_else(TagPattern::any)).collect();
     if within.contains(&TagPattern::any()) {
         within = vec![TagPattern::any()];
-    }
-    if within.is_empty() {
-        return TagSet::default();
     }
     for patterns in [&mut within, &mut except] {
         patterns.sort_unstable();
