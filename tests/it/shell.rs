@@ -27,8 +27,13 @@ fn the_registry_container_cannot_reach_the_database() -> anyhow::Result<()> {
     let text = std::fs::read_to_string(root().join("compose/compose.yaml"))?;
     let registry = text.split_once("\n  registry:\n").map(|(_, after)| after).unwrap_or_default();
     let registry = registry.split_once("\nvolumes:").map(|(before, _)| before).unwrap_or_default();
-    assert!(registry.contains("networks: [front]"), "{registry}");
+    assert!(registry.contains("networks:\n      front:\n"), "{registry}");
     assert!(!registry.contains("database"), "{registry}");
+    // The one address that the token server believes is that of the registry.
+    let settings = std::fs::read_to_string(root().join("compose/token-server.yml"))?;
+    let believed = settings.split_once("trustedproxies: [").and_then(|(_, after)| after.split_once(']'));
+    let believed = believed.map(|(address, _)| address).unwrap_or_default();
+    assert!(registry.contains(&format!("ipv4_address: {believed}\n")), "{believed}");
     Ok(())
 }
 
