@@ -320,7 +320,9 @@ fn refusals(decision: &Decision, subject: &Subject) -> Vec<Refusal> {
     let mut room = MAX_SCOPE_JSON_BYTES.saturating_sub(taken);
     let mut refusals = Vec::new();
     let refused = decision.refused.iter().map(|scope| (scope, reason));
-    let withheld = decision.withheld.iter().map(|(scope, _)| (scope, RefusalReason::Other));
+    // What only found no room is given to who asks for it alone.
+    let withheld = decision.withheld.iter().filter(|(_, why)| *why != Withheld::TokenTooLarge);
+    let withheld = withheld.map(|(scope, _)| (scope, RefusalReason::Other));
     for (scope, reason) in refused.chain(withheld) {
         let Some(left) = room.checked_sub(size(scope)) else { break };
         room = left;

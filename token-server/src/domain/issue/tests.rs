@@ -2,13 +2,13 @@
 
 use proptest::prelude::*;
 use shared::limits::TagPattern;
+use shared::repository_pattern::RepositoryPattern;
 use time::OffsetDateTime;
 
 use super::super::grant::{Conditions, Effect, Grant, What};
 use super::super::role::Role;
 use super::super::subject::User;
 use super::*;
-use shared::repository_pattern::RepositoryPattern;
 
 fn grant(pattern: &str, role: Role) -> Grant {
     Grant {
@@ -123,6 +123,9 @@ fn a_request_that_would_not_fit_a_header_gets_less() {
         let (claims, _) = super::claims(&decision, &alice(), &frame(Verifier::Portcullis));
         let json = serde_json::to_string(&claims).unwrap();
         assert!(json.len() < 3_900, "{}", json.len());
+        // Whoever asks again for what found no room must not be told that it is refused.
+        let said = claims.portcullis.unwrap().refused;
+        assert!(said.iter().all(|refusal| refusal.reason == RefusalReason::NoGrant), "{said:?}");
     }
 }
 
@@ -189,6 +192,8 @@ fn too_many_patterns_of_tags_take_the_action_away() {
     let decision = decide_for_ours(&requested, &many);
     assert_eq!(printed(&decision.granted), "repository:a:pull");
     assert_eq!(decision.withheld[0].1, Withheld::TooManyPatterns);
+    let (claims, _) = super::claims(&decision, &alice(), &frame(Verifier::Portcullis));
+    assert_eq!(claims.portcullis.unwrap().refused[0].reason, RefusalReason::Other);
 }
 
 #[test]
