@@ -241,9 +241,13 @@ async fn explain_names_the_rows_and_answers_with_its_exit_code() -> anyhow::Resu
             "grant add team:platform publisher shop/**",
             "grant add user:alice --deny --actions tag-create shop/app --tags v*",
             "grant add user:alice writer shop/app --expires 30d",
+            "grant add user:bob signer shop/signed",
+            "grant add user:bob maintainer shop/kept",
+            "grant add user:bob --deny --actions tag-delete shop/kept --tags v*",
         ],
     )
     .await?;
+    let signature = format!("explain user:bob push shop/signed:sha256-{}.sig", "0".repeat(64));
     for (line, code, parts) in [
         (
             "explain user:alice push shop/app:v1",
@@ -255,6 +259,9 @@ async fn explain_names_the_rows_and_answers_with_its_exit_code() -> anyhow::Resu
         ("explain user:alice delete shop/app", 1, &["no row is about it"]),
         ("explain team:platform push shop/app", 0, &["yes: attach,push-digest,tag-create"]),
         ("explain user:bob pull shop/app", 1, &["no"]),
+        (&signature, 0, &["yes: tag-create,tag-update", "signer"]),
+        ("explain user:bob push shop/signed:v1", 1, &["no row is about it"]),
+        ("explain user:bob manifest-delete shop/kept", 1, &["no", "maintainer", "deny tag-delete"]),
         ("explain everyone pull public/tool", 0, &["yes: pull", "everyone", "viewer"]),
         ("explain authenticated pull public/tool", 0, &["yes: pull"]),
         ("explain user:admin * shop/app", 0, &["owner"]),

@@ -139,7 +139,7 @@ pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &E
             "pattern": row.grant.pattern.to_string(),
             "tags": row.grant.tags.as_ref().map(ToString::to_string),
             "counts": row.not_now.is_none(),
-            "kept_out": actions(row.kept_out.intersection(row.rights)),
+            "kept_out": actions(row.kept_out),
             "why_not": row.not_now.map(|reason| match reason {
                 NotNow::TooEarly => "too_early",
                 NotNow::Expired => "expired",

@@ -4,6 +4,7 @@
 
 use ipnet::IpNet;
 use shared::limits::TagPattern;
+use shared::repository_pattern::RepositoryPattern;
 use time::OffsetDateTime;
 
 use super::arguments::{ConditionArguments, GrantArguments, GrantCommand, Output};
@@ -18,7 +19,6 @@ use crate::domain::grant::{Conditions, Effect, What};
 use crate::domain::grant_subject::GrantSubject;
 use crate::domain::right::RightSet;
 use crate::domain::role::Role;
-use shared::repository_pattern::RepositoryPattern;
 
 /// Runs a command about rights.
 pub(super) async fn grant(

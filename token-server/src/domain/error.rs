@@ -3,6 +3,8 @@
 //! *Invariant:* messages name no secret and do not tell an unknown user from a wrong password; what a stranger may
 //! not learn is in the audit record only.
 
+use shared::repository_pattern::InvalidPattern;
+
 use super::barrier::NotASubtree;
 use super::grant_subject::InvalidSubject;
 use super::password::{HashingError, InvalidPassword};
@@ -11,7 +13,6 @@ use super::question::InvalidQuestion;
 use super::random::NoRandomness;
 use super::signing::SigningError;
 use crate::db::error::DbError;
-use shared::repository_pattern::InvalidPattern;
 
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]

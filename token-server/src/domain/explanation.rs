@@ -5,9 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shared::repository_name::RepositoryName;
-
-use super::barrier::Barrier;
 use super::error::TokenServerError;
 use super::grant::{Circumstances, Effect, Grant, NotNow};
 use super::grant_subject::GrantSubject;
@@ -79,20 +76,20 @@ pub async fn explain(
     let resource = question.resource();
     let rows = stored_rows::near(pool, pid, [&resource]).await?;
     let held = question.answered_by(&Held::of(&rows, question.repository(), user, circumstances));
-    let Rows { grants: rows, barriers } = rows;
-    let names = names(pool, rows.iter().map(|row| row.holder)).await?;
-    let mut considered: Vec<Considered> = rows
-        .into_iter()
-        .filter(|row| row.pattern.matches(question.repository(), user))
-        .map(|grant| Considered {
+    let names = names(pool, rows.grants.iter().map(|row| row.holder)).await?;
+    let matching = rows.grants.iter().filter(|row| row.pattern.matches(question.repository(), user));
+    let considered = matching.map(|grant| {
+        let rights = about(grant, grant.rights(), question);
+        let left = about(grant, rows.rights(grant, question.repository()), question);
+        Considered {
             holder: names.get(&grant.holder).cloned().unwrap_or_default(),
-            rights: about(&grant, question),
+            rights,
             not_now: grant.counts(circumstances).err(),
-            kept_out: kept_out(&grant, &barriers, question.repository()),
-            grant,
-        })
-        .filter(|row| !row.rights.is_empty())
-        .collect();
+            kept_out: rights.difference(left),
+            grant: grant.clone(),
+        }
+    });
+    let mut considered: Vec<Considered> = considered.filter(|row| !row.rights.is_empty()).collect();
     // A subject can be reached in two ways, such as `authenticated` asked about itself.
     considered.sort_by_key(|row| (row.grant.effect, row.grant.id));
     considered.dedup_by_key(|row| row.grant.id);
@@ -134,10 +131,7 @@ pub async fn who_can(
             row.effect == Effect::Allow
                 && row.pattern.matches(question.repository(), user)
                 && row.counts(circumstances).is_ok()
-                && !about(row, question)
-                    .difference(kept_out(row, &barriers, question.repository()))
-                    .intersection(held)
-                    .is_empty()
+                && !about(row, own.rights(row, question.repository()), question).intersection(held).is_empty()
         });
         (!held.is_empty()).then(|| Capable { subject, held, rows: gives.map(|row| row.id).collect() })
     };
@@ -153,18 +147,18 @@ pub async fn who_can(
     Ok(capable)
 }
 
-/// Those of the rights that a row is about, given the tag.
-fn about(grant: &Grant, question: &Question) -> RightSet {
-    let rights = grant.rights().intersection(question.rights());
-    match (&grant.tags, question.tag()) {
+/// Those of the asked rights that a row with these rights decides, by itself or by what goes along with them.
+fn about(grant: &Grant, rights: RightSet, question: &Question) -> RightSet {
+    let named = match (&grant.tags, question.tag()) {
         (Some(pattern), Some(tag)) if !pattern.matches(tag) => rights.difference(RightSet::OF_TAGS),
         _ => rights,
-    }
-}
-
-fn kept_out(grant: &Grant, barriers: &[Barrier], repository: &RepositoryName) -> RightSet {
-    let kept = barriers.iter().map(|barrier| barrier.keeps_out(grant, repository));
-    kept.fold(RightSet::EMPTY, RightSet::union)
+    };
+    let along = match grant.effect {
+        Effect::Deny => rights.takes_along(),
+        Effect::Allow if question.tag().is_some_and(|tag| rights.attaches(tag)) => RightSet::OF_ATTACHMENTS,
+        Effect::Allow => RightSet::EMPTY,
+    };
+    named.union(along).intersection(question.rights())
 }
 
 async fn names(

@@ -7,13 +7,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use shared::limits::TagPattern;
+use shared::repository_pattern::RepositoryPattern;
 use time::OffsetDateTime;
 
 use super::right::RightSet;
 use super::role::Role;
 use crate::db::error::DbError;
 use crate::db::grants::GrantRow;
-use shared::repository_pattern::RepositoryPattern;
 
 /// Whether a row gives or takes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,7 +67,7 @@ impl fmt::Display for What {
     }
 }
 
-/// A row without its holder.
+/// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// Its number in the database.

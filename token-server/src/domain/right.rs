@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use shared::limits::is_attachment;
+
 /// One right on a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Right {
@@ -92,6 +94,9 @@ impl RightSet {
     /// The rights that are about one tag at a time.
     pub const OF_TAGS: Self = Self::of(&[Right::TagCreate, Right::TagUpdate, Right::TagDelete]);
 
+    /// What `attach` gives for the tags of attachments.
+    pub const OF_ATTACHMENTS: Self = Self::of(&[Right::TagCreate, Right::TagUpdate]);
+
     /// Every right.
     pub const EVERYTHING: Self = Self::of(&Right::ALL);
 
@@ -163,6 +168,11 @@ impl RightSet {
         } else {
             Self::EMPTY
         }
+    }
+
+    /// Whether they give [`Self::OF_ATTACHMENTS`] for this tag.
+    pub fn attaches(self, tag: &str) -> bool {
+        self.contains(Right::Attach) && is_attachment(tag)
     }
 
     /// The members in printing order.

@@ -2,6 +2,8 @@
 //!
 //! *Invariant:* what is stored was parsed first, so that every stored barrier means something.
 
+use shared::repository_pattern::RepositoryPattern;
+
 use super::super::audit::Event;
 use super::super::barrier::Barrier;
 use super::super::error::TokenServerError;
@@ -9,7 +11,6 @@ use super::super::right::RightSet;
 use super::Administration;
 use crate::db;
 use crate::db::barriers::{self, BarrierRow};
-use shared::repository_pattern::RepositoryPattern;
 
 /// The most barriers that a listing shows.
 const MAX_LISTED: i64 = 10_000;

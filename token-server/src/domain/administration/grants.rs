@@ -3,6 +3,7 @@
 //! *Invariant:* what is stored was parsed first, so that every stored pattern means something.
 
 use shared::limits::TagPattern;
+use shared::repository_pattern::RepositoryPattern;
 
 use super::super::audit::Event;
 use super::super::error::TokenServerError;
@@ -12,7 +13,6 @@ use super::super::role::Role;
 use super::{Administration, hold_team, hold_user};
 use crate::db::grants::{self, GrantSummary, Inserted, NewGrant};
 use crate::db::{self, Executor, principals};
-use shared::repository_pattern::RepositoryPattern;
 
 /// A row as people write it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use shared::action::{Action, ActionSet};
-use shared::limits::{Limits, TagPattern, TagSet, is_attachment};
+use shared::limits::{Limits, TagPattern, TagSet};
 use shared::repository_name::RepositoryName;
 use shared::repository_pattern::RepositoryPattern;
 use shared::repository_set::RepositorySet;
@@ -28,8 +28,8 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// What a row comes to on a repository.
-    fn rights(&self, grant: &Grant, name: &RepositoryName) -> RightSet {
+    /// What a row comes to on a repository: its rights without what a barrier keeps out.
+    pub fn rights(&self, grant: &Grant, name: &RepositoryName) -> RightSet {
         let kept_out = self.barriers.iter().map(|barrier| barrier.keeps_out(grant, name));
         grant.rights().difference(kept_out.fold(RightSet::EMPTY, RightSet::union))
     }
@@ -113,10 +113,7 @@ impl Held {
 
     /// Whether a tag may be made or moved because it is that of an attachment.
     fn attaches(&self, right: Right, set: &TagSet, tag: &str) -> bool {
-        right != Right::TagDelete
-            && self.rights.contains(Right::Attach)
-            && is_attachment(tag)
-            && !set.is_excepted(tag)
+        RightSet::OF_ATTACHMENTS.contains(right) && self.rights.attaches(tag) && !set.is_excepted(tag)
     }
 
     /// What clients can ask for.

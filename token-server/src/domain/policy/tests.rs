@@ -1,13 +1,13 @@
 //! The decision against what it promises, and against a second one that is written another way.
 
 use proptest::prelude::*;
+use shared::repository_pattern::{RepositoryPattern, anchors};
 use shared::scope::Resource;
 use time::OffsetDateTime;
 
 use super::super::grant::{Conditions, What};
 use super::super::role::Role;
 use super::*;
-use shared::repository_pattern::{RepositoryPattern, anchors};
 
 fn row(effect: Effect, what: What, pattern: &str, tags: Option<&str>) -> Grant {
     Grant {
