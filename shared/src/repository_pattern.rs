@@ -85,11 +85,6 @@ impl RepositoryPattern {
         Ok(Self(Form::Glob(text.into())))
     }
 
-    /// Whether it covers every repository there is or will be.
-    pub fn covers_everything(&self) -> bool {
-        self.0 == Form::All
-    }
-
     /// Whether the repository is covered for this user.
     pub fn matches(&self, name: &RepositoryName, user: Option<&str>) -> bool {
         match &self.0 {

@@ -136,9 +136,13 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// A URL may hold a password, or a token in its query.
+/// A URL may hold a password, or a token in its query; so may text that was meant to be one.
 fn without_secrets(text: &str) -> String {
-    let Ok(mut url) = Url::parse(text) else { return "[redacted]".to_owned() };
+    let Ok(mut url) = Url::parse(text) else {
+        // A pattern such as `^https?://` is no URL either, and people want to see it.
+        let has_query = text.rsplit("://").next().is_some_and(|rest| rest.contains('?'));
+        return if has_query || text.contains('@') { "[redacted]".to_owned() } else { text.to_owned() };
+    };
     if url.username().is_empty() && url.password().is_none() && url.query().is_none() {
         return text.to_owned();
     }

@@ -167,6 +167,8 @@ fn the_report_shows_addresses_without_what_is_secret_in_them() {
         ("https://u:hush@r.example/x", "https://r.example/x [without user, password and query]"),
         ("https://r.example/x?key=hush", "https://r.example/x [without user, password and query]"),
         ("https://u:hush@[r", "[redacted]"),
+        ("https://[r?key=hush", "[redacted]"),
+        ("^https?://r\\.example/", "^https?://r\\.example/    ("),
     ] {
         let report = load("", &[("REGISTRY_HTTP_ADDR", address)]).expect("loads").report();
         assert!(report.contains(&format!("http.addr = {shown}")), "{report}");

@@ -3,7 +3,7 @@
 //! The settings library refuses a key that is written twice and does not know merge keys (`<<: *defaults`), but files
 //! and variables of the distribution registry have both. So its parser is read event by event.
 //!
-//! *Invariant:* of a key that is written twice the last value counts, and the first is reported; a key that is merged
+//! *Invariant:* of a key that is written twice the last value counts and the key is reported; a key that is merged
 //! never replaces one that is written.
 //!
 //! Spec: YAML 1.2; merge keys as in YAML 1.1.
