@@ -13,6 +13,7 @@ use tokio::process::Command;
 
 use crate::client::{OciClient, basic};
 use crate::database::Database;
+use crate::forge::Forge;
 use crate::gate::Gate;
 use crate::program::{self, Said};
 use crate::server::{Process, Server, Threaded, Which};
@@ -206,6 +207,13 @@ impl LoneRegistry {
     /// Starts one on this tree.
     pub async fn start(root: &Path, auth: Auth) -> anyhow::Result<Self> {
         Self::start_with(root, auth, "").await
+    }
+
+    /// Starts one that trusts the key of this forge; the key set and the images are kept in the folder.
+    pub async fn trusting(forge: &Forge, profile: &'static str, folder: &Path) -> anyhow::Result<Self> {
+        let file = folder.join("keys.json");
+        std::fs::write(&file, forge.key_set()?)?;
+        Self::start(&folder.join("images"), Auth::Keys { file, profile }).await
     }
 
     /// Starts one on this tree with more YAML.

@@ -9,7 +9,7 @@
 use harness::client::{OciClient, Request, uploads, with_digest};
 use harness::forge::{Forge, with_broken_signature};
 use harness::images::{Blob, Image, noise};
-use harness::settings::{Auth, ISSUER, SERVICE};
+use harness::settings::{ISSUER, SERVICE};
 use harness::stack::LoneRegistry;
 use registry::http::routes::{Need, Operation};
 use reqwest::Method;
@@ -37,10 +37,7 @@ impl Room {
     pub(crate) async fn with_profile(profile: &'static str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let forge = Forge::new()?;
-        let file = folder.path().join("keys.json");
-        std::fs::write(&file, forge.key_set()?)?;
-        let registry =
-            LoneRegistry::start(&folder.path().join("images"), Auth::Keys { file, profile }).await?;
+        let registry = LoneRegistry::trusting(&forge, profile, folder.path()).await?;
         let client = OciClient::anonymous(&registry.url())?;
         Ok(Self { registry, client, forge, stranger: Forge::new()?, _folder: folder })
     }
@@ -363,10 +360,7 @@ async fn an_upload_session_belongs_to_the_one_who_opened_it() -> anyhow::Result<
 async fn claims_of_ours_are_ignored_from_other_issuers() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let forge = Forge::new()?;
-    let file = folder.path().join("keys.json");
-    std::fs::write(&file, forge.key_set()?)?;
-    let auth = Auth::Keys { file, profile: "standard" };
-    let registry = LoneRegistry::start(&folder.path().join("images"), auth).await?;
+    let registry = LoneRegistry::trusting(&forge, "standard", folder.path()).await?;
     let client = OciClient::anonymous(&registry.url())?;
     let now = {
         use shared::clock::Clock as _;

@@ -8,7 +8,7 @@ use harness::actors::Town;
 use harness::client::{OciClient, Request, uploads, with_digest};
 use harness::forge::Forge;
 use harness::images::{noise, sha256, sha512};
-use harness::settings::{Auth, ISSUER, SERVICE};
+use harness::settings::{ISSUER, SERVICE};
 use harness::stack::LoneRegistry;
 use reqwest::Method;
 use reqwest::header::HeaderName;
@@ -59,10 +59,7 @@ async fn x2_x5_without_a_source_a_mount_looks_where_the_token_may_pull_and_nowhe
 {
     let folder = tempfile::tempdir()?;
     let forge = Forge::new()?;
-    let file = folder.path().join("keys.json");
-    std::fs::write(&file, forge.key_set()?)?;
-    let registry =
-        LoneRegistry::start(&folder.path().join("images"), Auth::Keys { file, profile: "standard" }).await?;
+    let registry = LoneRegistry::trusting(&forge, "standard", folder.path()).await?;
     let client = OciClient::anonymous(&registry.url())?;
     let now = shared::clock::Clock::unix_now(&*registry.clock);
     let token = |access: &[(&str, &str)]| {

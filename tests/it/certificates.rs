@@ -155,10 +155,7 @@ async fn where_only_a_key_set_is_trusted_a_chain_is_not_looked_at() -> anyhow::R
     let (folder, forge) = (tempfile::tempdir()?, Forge::new()?);
     let notary = Notary::alone(KeyKind::Ec).await?;
     for profile in ["standard", "strict"] {
-        let file = folder.path().join("keys.json");
-        std::fs::write(&file, forge.key_set()?)?;
-        let registry =
-            LoneRegistry::start(&folder.path().join("images"), Auth::Keys { file, profile }).await?;
+        let registry = LoneRegistry::trusting(&forge, profile, folder.path()).await?;
         let client = OciClient::anonymous(&registry.url())?;
         let claims = claims(registry.clock.unix_now());
         for x5c in [notary.chain(&[]), json!("garbage"), json!(7)] {

@@ -228,10 +228,7 @@ impl Room {
     async fn open(profile: &'static str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let forge = Forge::new()?;
-        let file = folder.path().join("keys.json");
-        std::fs::write(&file, forge.key_set()?)?;
-        let auth = Auth::Keys { file, profile };
-        let registry = LoneRegistry::start(&folder.path().join("images"), auth).await?;
+        let registry = LoneRegistry::trusting(&forge, profile, folder.path()).await?;
         let client = OciClient::anonymous(&registry.url())?;
         Ok(Self { registry, client, forge, _folder: folder })
     }

@@ -9,7 +9,7 @@ use harness::answer::Answer;
 use harness::client::{OciClient, Request, uploads, with_digest};
 use harness::forge::Forge;
 use harness::images::{Blob, Image, OCI_MANIFEST};
-use harness::settings::{Auth, ISSUER, SERVICE};
+use harness::settings::{ISSUER, SERVICE};
 use harness::stack::LoneRegistry;
 use harness::trees;
 use reqwest::Method;
@@ -31,10 +31,7 @@ impl Room {
     async fn open(profile: &'static str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let forge = Forge::new()?;
-        let file = folder.path().join("keys.json");
-        std::fs::write(&file, forge.key_set()?)?;
-        let auth = Auth::Keys { file, profile };
-        let registry = LoneRegistry::start(&folder.path().join("images"), auth).await?;
+        let registry = LoneRegistry::trusting(&forge, profile, folder.path()).await?;
         let client = OciClient::anonymous(&registry.url())?;
         Ok(Self { registry, client, forge, image: Image::new(1, 1, 100)?, folder })
     }
