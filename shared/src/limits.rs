@@ -139,6 +139,7 @@ fn joined(patterns: &[TagPattern]) -> String {
 /// What the rights on one repository come to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a member of the token")]
 pub struct Limits {
     /// Which repository.
     #[serde(rename = "name")]
@@ -156,6 +157,9 @@ pub struct Limits {
     /// Tags that may be taken away.
     #[serde(default, skip_serializing_if = "says_nothing")]
     pub delete: TagSet,
+    /// Whether the repository may be made by pushing to it.
+    #[serde(default, skip_serializing_if = "says_nothing")]
+    pub new: bool,
     /// Whether manifests may be pushed by digest.
     #[serde(default, skip_serializing_if = "says_nothing")]
     pub digests: bool,

@@ -132,6 +132,19 @@ impl RepositoryPattern {
         }
     }
 
+    /// Whether everything the other can cover is covered; no if in doubt.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Form::All, _) => true,
+            // It is another one for each user, so alike is not the same.
+            (Form::PerUser(_), _) => false,
+            _ if self == other => true,
+            (Form::Subtree(_), _) => other.stands_below(self),
+            (Form::Glob(_), Form::Exact(name)) => self.matches(name, None),
+            _ => false,
+        }
+    }
+
     /// Whether something can be covered by both; yes if in doubt.
     pub fn overlaps(&self, other: &Self) -> bool {
         let literal = |pattern: &Self| match &pattern.0 {
@@ -295,6 +308,28 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_covers_what_lies_within_it() {
+        for (one, two, expected) in [
+            ("**", "a/${user}", true),
+            ("a/**", "a", true),
+            ("a/**", "a/b/*", true),
+            ("a/**", "a/**", true),
+            ("a/**", "**", false),
+            ("a/**", "ab", false),
+            ("a/*", "a/b", true),
+            ("a/*", "a/*", true),
+            ("a/*", "a/b*", false),
+            ("a", "a", true),
+            ("a", "a/**", false),
+            ("a/${user}", "a/${user}", false),
+        ] {
+            let covers =
+                RepositoryPattern::parse(one).unwrap().covers(&RepositoryPattern::parse(two).unwrap());
+            assert_eq!(covers, expected, "{one} {two}");
+        }
+    }
+
+    #[test]
     fn a_pattern_per_user_covers_what_bears_their_name() {
         let pattern = RepositoryPattern::parse("people/${user}/**").unwrap();
         for (name, user, expected) in [
@@ -326,6 +361,18 @@ mod tests {
             if pattern.matches(&parsed, Some("b")) {
                 let found = anchors([&Resource::Repository(parsed)]).contains(&pattern.anchor());
                 prop_assert!(found, "{} {}", pattern, name);
+            }
+        }
+
+        #[test]
+        fn what_covers_a_pattern_matches_what_that_matches(
+            one in pattern(),
+            two in pattern(),
+            name in "[ab]{1,2}(/[ab]{1,2}){0,3}",
+        ) {
+            let name: RepositoryName = name.parse().unwrap();
+            if one.covers(&two) && two.matches(&name, Some("b")) {
+                prop_assert!(one.matches(&name, None), "{} {} {}", one, two, name);
             }
         }
 

@@ -142,7 +142,7 @@ async fn what_takes_away_asks_first_and_without_a_terminal_needs_to_be_told() ->
 async fn wrong_usage_is_2_and_changes_nothing() -> anyhow::Result<()> {
     let town = Town::start().await?;
     let before = listings(&town.stack).await?;
-    let cases: [(&[&str], &str); 15] = [
+    let cases: [(&[&str], &str); 13] = [
         (&[], "Usage"),
         (&["fly"], "fly"),
         (&["user", "add"], "NAME"),
@@ -154,10 +154,6 @@ async fn wrong_usage_is_2_and_changes_nothing() -> anyhow::Result<()> {
         (&["user", "add", "everyone", "--password-stdin"], "reserved"),
         (&["user", "add", "carol", "--password-stdin"], "at least"),
         (&["team", "add", "a/b"], "letter"),
-        (
-            &["grant", "add", "team:platform", "king", "a/**"],
-            "viewer, signer, publisher, writer, maintainer, owner",
-        ),
         (&["grant", "add", "platform", "writer", "a/**"], "team:"),
         (&["grant", "add", "team:platform", "writer", "a/[b"], "["),
         (&["key", "export", "--format", "der"], "jwks"),
@@ -174,7 +170,8 @@ async fn wrong_usage_is_2_and_changes_nothing() -> anyhow::Result<()> {
 async fn what_is_not_there_or_there_already_is_3() -> anyhow::Result<()> {
     let town = Town::start().await?;
     let before = listings(&town.stack).await?;
-    let cases: [&[&str]; 14] = [
+    let cases: [&[&str]; 15] = [
+        &["grant", "add", "team:platform", "king", "a/**"],
         &["user", "disable", "carol", "--yes"],
         &["user", "enable", "carol"],
         &["team", "add", "platform"],

@@ -30,6 +30,8 @@ pub struct BeyondLimits {
 /// What can be beyond limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
+    /// Making the repository by pushing to it.
+    CreateRepository,
     /// Making a tag.
     CreateTag(Tag),
     /// Making a tag name another manifest.
@@ -70,6 +72,11 @@ pub(super) fn check_tagging(
     if is_allowed { Ok(()) } else { Err(BeyondLimits::new(act, limits)) }
 }
 
+/// A push to a repository that is there, or is not yet.
+pub(super) fn check_creation(limits: &Limits, is_there: bool) -> Result<(), BeyondLimits> {
+    if limits.new || is_there { Ok(()) } else { Err(BeyondLimits::new(Act::CreateRepository, limits)) }
+}
+
 /// A push by digest of a manifest that refers to `subject`.
 pub(super) fn check_push_by_digest(limits: &Limits, subject: Option<&Digest>) -> Result<(), BeyondLimits> {
     let is_allowed = limits.digests || (limits.attach && subject.is_some());
@@ -103,6 +110,7 @@ impl fmt::Display for BeyondLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Limits { repository, create, update, delete, attach, .. } = &*self.limits;
         match &self.act {
+            Act::CreateRepository => write!(f, "create the repository {repository}"),
             Act::CreateTag(tag) => {
                 write!(f, "create the tag {tag} of {repository}{}", alternatives(create, *attach))
             }
@@ -224,6 +232,14 @@ mod tests {
         assert!(
             check_tag_deletion(&some, &tag("v1")).is_ok() && check_tag_deletion(&some, &tag("w1")).is_err()
         );
+    }
+
+    #[test]
+    fn a_repository_is_made_only_by_those_who_may() {
+        let (may, may_not) = (limits("a/b", json!({"new": true})), limits("a/b", json!({"digests": true})));
+        assert!(check_creation(&may, false).is_ok() && check_creation(&may_not, true).is_ok());
+        let beyond = check_creation(&may_not, false).unwrap_err();
+        assert_eq!(beyond.to_string(), "create the repository a/b");
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub enum Command {
     /// Teams: add, list, remove, and their members
     #[command(subcommand)]
     Team(TeamCommand),
+    /// Roles besides those that are built in: add, list, change, remove
+    #[command(subcommand)]
+    Role(RoleCommand),
     /// Rights on repositories: add, list, remove
     #[command(subcommand)]
     Grant(GrantCommand),
@@ -198,13 +201,14 @@ pub enum MemberCommand {
 pub struct GrantArguments {
     /// user:NAME, team:NAME, everyone (with or without a login) or authenticated
     pub subject: String,
-    /// A role (not with --actions): viewer (pull), signer (and attach signatures), publisher (and push new tags),
-    /// writer (and move tags), maintainer (and delete) or owner (everything); then a pattern: 'a/b' one repository,
-    /// 'a/b/**' it and all below, '**' all, a glob such as 'a/*-dev', '${user}/**' for everybody's own
+    /// A role (not with --actions): puller (pull), viewer (and see in lists), signer (and attach signatures), publisher
+    /// (and push new tags), writer (and move tags), maintainer (and delete), admin (and give rights), owner
+    /// (everything) or one that was made; then a pattern: 'a/b' one repository, 'a/b/**' it and all below, '**' all, a
+    /// glob such as 'a/*-dev', '${user}/**' for everybody's own
     #[arg(required = true, num_args = 1..=2, value_names = ["ROLE", "PATTERN"])]
     pub what: Vec<String>,
-    /// Instead of a role: pull, push, delete, repository-delete, *, or attach, push-digest, tag-create, tag-update,
-    /// tag-delete, manifest-delete, with commas between them
+    /// Instead of a role, with commas between them: list, pull, push, delete, repository-delete, administer, *, or parts
+    /// of these such as tag-create
     #[arg(long, value_name = "LIST")]
     pub actions: Option<String>,
     /// Take the actions away, whatever else gives them
@@ -263,6 +267,46 @@ pub enum GrantCommand {
         #[command(flatten)]
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         grant: GrantArguments,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+}
+
+/// About roles.
+#[derive(Debug, Subcommand)]
+pub enum RoleCommand {
+    /// Make a role
+    Add {
+        /// Lower-case letters, digits and dashes
+        name: String,
+        /// What it allows, as for `grant add --actions`
+        #[arg(long, value_name = "LIST")]
+        actions: String,
+        /// What it is for
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+    },
+    /// List all roles, built in or made
+    List,
+    /// Let a role allow something else, for everybody who holds it
+    Change {
+        /// Which role
+        name: String,
+        /// What it allows from now on
+        #[arg(long, value_name = "LIST")]
+        actions: String,
+        /// What it is for
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+    /// Remove a role that no grant names
+    Remove {
+        /// Which role
+        name: String,
         #[command(flatten)]
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         confirmation: Confirmation,

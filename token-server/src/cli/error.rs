@@ -68,6 +68,8 @@ fn domain_code(error: &TokenServerError) -> u8 {
         | E::InvalidPattern(_)
         | E::InvalidSubject(_)
         | E::InvalidQuestion(_)
+        | E::InvalidRole(_)
+        | E::Contradiction(_)
         | E::NotASubtree(_) => USAGE,
         _ => 1,
     }

@@ -11,6 +11,7 @@ use super::listings::holder;
 use crate::db::audit::EventRow;
 use crate::db::barriers::BarrierRow;
 use crate::db::grants::GrantSummary;
+use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
 use crate::domain::audit_chain::{EventHash, Verdict};
@@ -19,6 +20,7 @@ use crate::domain::grant::NotNow;
 use crate::domain::grant_subject::GrantSubject;
 use crate::domain::question::Question;
 use crate::domain::right::RightSet;
+use crate::domain::role::Role;
 
 fn time(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).expect("times of the database are within the years that RFC 3339 can write")
@@ -71,6 +73,29 @@ pub(super) fn grants(grants: &[GrantSummary]) -> Value {
             "added_at": time(grant.created_at),
         })
     })
+}
+
+/// All roles, first those that are built in.
+pub(super) fn roles(roles: &[RoleRow]) -> Value {
+    let built_in = Role::BUILT_IN.into_iter().map(|role| {
+        json!({
+            "name": role.name(),
+            "actions": role.rights().to_string().split(',').collect::<Vec<_>>(),
+            "built_in": true,
+            "description": null,
+            "added_at": null,
+        })
+    });
+    let made = roles.iter().map(|role| {
+        json!({
+            "name": role.name,
+            "actions": role.rights.split(',').collect::<Vec<_>>(),
+            "built_in": false,
+            "description": role.description,
+            "added_at": time(role.created_at),
+        })
+    });
+    Value::Array(built_in.chain(made).collect())
 }
 
 /// All barriers.

@@ -12,12 +12,14 @@ use crate::db::audit::EventRow;
 use crate::db::barriers::BarrierRow;
 use crate::db::grants::GrantSummary;
 use crate::db::principals;
+use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
 use crate::domain::explanation::{Capable, Explanation};
 use crate::domain::grant::{Conditions, Effect, NotNow};
 use crate::domain::grant_subject::GrantSubject;
 use crate::domain::question::Question;
+use crate::domain::role::Role;
 
 const TIME: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]Z");
 
@@ -109,6 +111,18 @@ pub(super) fn events(rows: &[EventRow]) -> String {
     printed(&table)
 }
 
+/// All roles, first those that are built in.
+pub(super) fn roles(roles: &[RoleRow]) -> String {
+    let mut table = table(&["NAME", "ALLOWS", "KIND", "DESCRIPTION"]);
+    for role in Role::BUILT_IN {
+        table.add_row([role.name(), &role.rights().to_string(), "built in", "-"]);
+    }
+    for role in roles {
+        table.add_row([&role.name, &role.rights, "made", role.description.as_deref().unwrap_or("-")]);
+    }
+    printed(&table)
+}
+
 /// All barriers.
 pub(super) fn barriers(barriers: &[BarrierRow]) -> String {
     let mut table = table(&["PATTERN", "KEEPS OUT", "ADDED", "REASON"]);
@@ -196,6 +210,7 @@ mod tests {
             subject_kind: kind.into(),
             subject_name: name.into(),
             row: GrantRow {
+                role_rights: None,
                 id: 7,
                 subject_pid: 1,
                 effect: "allow".into(),

@@ -27,6 +27,8 @@ mod server;
 
 mod rights;
 
+mod roles;
+
 mod times;
 
 use std::process::ExitCode;
@@ -84,6 +86,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::User(command) => people::user(command, &administration(&settings).await?, output).await?,
         Command::Team(command) => people::team(command, &administration(&settings).await?, output).await?,
         Command::Grant(command) => rights::grant(command, &administration(&settings).await?, output).await?,
+        Command::Role(command) => roles::role(command, &administration(&settings).await?, output).await?,
         Command::Barrier(command) => {
             barriers::barrier(command, &administration(&settings).await?, output).await?;
         }
@@ -105,5 +108,5 @@ fn log_quietly() {
 async fn administration(settings: &TokenServerSettings) -> Result<Administration, CliError> {
     log_quietly();
     let pool = app::open_database(&settings.database).await?;
-    Ok(Administration::new(pool, Arc::new(SystemClock), SystemRandom::new())?)
+    Ok(Administration::of_operator(pool, Arc::new(SystemClock), SystemRandom::new())?)
 }

@@ -21,6 +21,8 @@ pub struct GrantRow {
     pub effect: String,
     /// Which role; nothing if rights are listed.
     pub role: Option<String>,
+    /// What that role allows, unless it is built in.
+    pub role_rights: Option<String>,
     /// Which rights, with commas between them.
     pub rights: Option<String>,
     /// On which repositories.
@@ -75,6 +77,8 @@ pub struct NewGrant<'a> {
     pub networks: &'a [IpNet],
     /// Why.
     pub reason: Option<&'a str>,
+    /// Who adds it; nobody on the command line of the server.
+    pub created_by: Option<i64>,
 }
 
 /// The rows at these anchors that apply to a user (with teams, and the teams those are in, `authenticated`,
@@ -94,7 +98,8 @@ pub async fn list_applicable(
                select m.team_pid, member.depth + 1
                  from member join team_member m on m.member_pid = member.pid
                 where member.depth < $5)
-           select g.id as "id!", g.subject_pid as "subject_pid!", g.effect as "effect!", g.role, g.rights,
+           select g.id as "id!", g.subject_pid as "subject_pid!", g.effect as "effect!", g.role,
+                  (select r.rights from role r where r.name = g.role) as role_rights, g.rights,
                   g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks
              from unnest($1::text[]) a(anchor)
             cross join (select distinct pid from member
@@ -127,7 +132,8 @@ pub async fn list_all_applicable(
                select m.team_pid, member.depth + 1
                  from member join team_member m on m.member_pid = member.pid
                 where member.depth < $4)
-           select g.id as "id!", g.subject_pid as "subject_pid!", g.effect as "effect!", g.role, g.rights,
+           select g.id as "id!", g.subject_pid as "subject_pid!", g.effect as "effect!", g.role,
+                  (select r.rights from role r where r.name = g.role) as role_rights, g.rights,
                   g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks
              from (select distinct pid from member
                    union all select $3 where $1 is not null
@@ -150,8 +156,11 @@ pub async fn list_all_applicable(
 pub async fn list_at(db: impl PgExecutor<'_>, anchors: &[String]) -> Result<Vec<GrantRow>, DbError> {
     let query = sqlx::query_as!(
         GrantRow,
-        "select id, subject_pid, effect, role, rights, pattern, tags, not_before, expires_at, networks
-           from acl_grant where anchor = any($1)",
+        r#"select g.id as "id!", g.subject_pid as "subject_pid!", g.effect as "effect!", g.role,
+                  (select r.rights from role r where r.name = g.role) as role_rights, g.rights,
+                  g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks
+             from acl_grant g
+            where g.anchor = any($1)"#,
         anchors
     );
     Ok(query.fetch_all(db).await?)
@@ -160,10 +169,11 @@ pub async fn list_at(db: impl PgExecutor<'_>, anchors: &[String]) -> Result<Vec<
 /// All rows, by subject and pattern.
 pub async fn list_grants(db: impl PgExecutor<'_>) -> Result<Vec<GrantSummary>, DbError> {
     let query = sqlx::query!(
-        "select p.kind, p.name, g.id, g.subject_pid, g.effect, g.role, g.rights, g.pattern, g.tags, g.not_before,
-                g.expires_at, g.networks, g.reason, g.created_at
-           from acl_grant g join principal p on p.pid = g.subject_pid
-          order by p.kind, p.name, g.pattern, g.effect, g.role, g.rights, g.tags"
+        r#"select p.kind as "kind!", p.name as "name!", g.id as "id!", g.subject_pid as "subject_pid!",
+                  g.effect as "effect!", g.role, (select r.rights from role r where r.name = g.role) as role_rights,
+                  g.rights, g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks, g.reason, g.created_at as "created_at!"
+             from acl_grant g join principal p on p.pid = g.subject_pid
+            order by p.kind, p.name, g.pattern, g.effect, g.role, g.rights, g.tags"#
     );
     let rows = query.fetch_all(db).await?.into_iter().map(|found| GrantSummary {
         subject_kind: found.kind,
@@ -175,6 +185,7 @@ pub async fn list_grants(db: impl PgExecutor<'_>) -> Result<Vec<GrantSummary>, D
             subject_pid: found.subject_pid,
             effect: found.effect,
             role: found.role,
+            role_rights: found.role_rights,
             rights: found.rights,
             pattern: found.pattern,
             tags: found.tags,
@@ -233,8 +244,8 @@ pub async fn insert_grant(
     }
     let query = sqlx::query_scalar!(
         "insert into acl_grant (subject_pid, anchor, pattern, effect, role, rights, tags, not_before, expires_at,
-                                networks, reason, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing returning id",
+                                networks, reason, created_at, created_by)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict do nothing returning id",
         grant.subject_pid,
         grant.anchor,
         grant.pattern,
@@ -246,7 +257,8 @@ pub async fn insert_grant(
         grant.expires_at,
         networks as Option<&[IpNet]>,
         grant.reason,
-        now
+        now,
+        grant.created_by
     );
     // Somebody else may have added it at the same time.
     Ok(query.fetch_optional(&mut *db).await?.map_or(Inserted::Same, Inserted::New))

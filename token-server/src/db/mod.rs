@@ -16,6 +16,8 @@ pub mod users;
 
 pub mod teams;
 
+pub mod roles;
+
 pub mod grants;
 
 pub mod barriers;
@@ -52,6 +54,9 @@ const STATEMENT_TIMEOUT: &str = "5s";
 
 /// Creating the signing key excludes other servers by this number. ("ptok" in ASCII.)
 const SIGNING_KEY_LOCK: i64 = 0x7074_6f6b;
+
+/// Whoever changes rights excludes others by this number. ("pacl" in ASCII.)
+const CHANGE_LOCK: i64 = 0x7061_636c;
 
 /// How long a transaction may wait for its own server.
 const IDLE_TIMEOUT: &str = "10s";
@@ -108,6 +113,13 @@ pub async fn pending_migrations(pool: &Pool) -> Result<usize, DbError> {
 /// Begins a transaction.
 pub async fn begin(pool: &Pool) -> Result<Transaction, DbError> {
     Ok(pool.begin().await?)
+}
+
+/// Begins a transaction that changes who may do what; others that do so wait for its end.
+pub async fn begin_change(pool: &Pool) -> Result<Transaction, DbError> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query!("select pg_advisory_xact_lock($1)", CHANGE_LOCK).execute(&mut *transaction).await?;
+    Ok(transaction)
 }
 
 /// Begins a transaction that sees the database as it is now until it ends, and changes nothing. It is for commands that

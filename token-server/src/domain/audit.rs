@@ -46,6 +46,12 @@ pub enum Event {
     /// …
     TeamMemberRemoved,
     /// …
+    RoleAdded,
+    /// …
+    RoleChanged,
+    /// …
+    RoleRemoved,
+    /// …
     GrantAdded,
     /// …
     GrantRemoved,
@@ -53,6 +59,8 @@ pub enum Event {
     BarrierAdded,
     /// …
     BarrierRemoved,
+    /// Somebody was to change something and may not.
+    ChangeRefused,
     /// Old records were removed, by an administrator or by the server.
     AuditPruned,
 }
@@ -73,6 +81,10 @@ impl Event {
             Self::TeamRemoved => "team_removed",
             Self::TeamMemberAdded => "team_member_added",
             Self::TeamMemberRemoved => "team_member_removed",
+            Self::RoleAdded => "role_added",
+            Self::RoleChanged => "role_changed",
+            Self::RoleRemoved => "role_removed",
+            Self::ChangeRefused => "change_refused",
             Self::GrantAdded => "grant_added",
             Self::GrantRemoved => "grant_removed",
             Self::BarrierAdded => "barrier_added",

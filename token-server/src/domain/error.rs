@@ -6,11 +6,13 @@
 use shared::repository_pattern::InvalidPattern;
 
 use super::barrier::NotASubtree;
+use super::delegation::NotDelegated;
 use super::grant_subject::InvalidSubject;
 use super::password::{HashingError, InvalidPassword};
 use super::principal_name::InvalidName;
 use super::question::InvalidQuestion;
 use super::random::NoRandomness;
+use super::role::InvalidRole;
 use super::signing::SigningError;
 use crate::db::error::DbError;
 
@@ -53,6 +55,28 @@ pub enum TokenServerError {
     /// A pattern that no barrier can stand around.
     #[error(transparent)]
     NotASubtree(#[from] NotASubtree),
+    /// A role that cannot be made.
+    #[error(transparent)]
+    InvalidRole(#[from] InvalidRole),
+    /// Something that makes no sense together.
+    #[error("{0}")]
+    Contradiction(String),
+    /// Whoever asks may not do that.
+    #[error(transparent)]
+    NotDelegated(#[from] NotDelegated),
+    /// More than can be looked at while others wait.
+    #[error(
+        "you hold more rights than one request can look at; whoever runs the server can use the command line"
+    )]
+    TooManyRows,
+    /// A role that grants name cannot be removed.
+    #[error("the role {name} is in use: {grants} grants name it")]
+    RoleInUse {
+        /// Which role.
+        name: String,
+        /// How many.
+        grants: i64,
+    },
     /// A question that cannot be asked.
     #[error(transparent)]
     InvalidQuestion(#[from] InvalidQuestion),

@@ -40,7 +40,7 @@ impl Effect {
 }
 
 /// What a row gives or takes away: a role, or rights one by one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// Whatever the role allows.
     Role(Role),
@@ -50,10 +50,10 @@ pub enum What {
 
 impl What {
     /// The rights it comes to.
-    pub const fn rights(self) -> RightSet {
+    pub const fn rights(&self) -> RightSet {
         match self {
             Self::Role(role) => role.rights(),
-            Self::Rights(rights) => rights,
+            Self::Rights(rights) => *rights,
         }
     }
 }
@@ -134,7 +134,14 @@ impl Grant {
         let wrong =
             |column, value: &str| DbError::Inconsistent { table: "acl_grant", column, value: value.into() };
         let what = match (row.role.as_deref(), row.rights.as_deref()) {
-            (Some(role), None) => What::Role(Role::parse(role).ok_or_else(|| wrong("role", role))?),
+            (Some(role), None) => What::Role(match (Role::find_built_in(role), &row.role_rights) {
+                (Some(role), _) => role,
+                (None, Some(rights)) => {
+                    let rights = RightSet::parse(rights).map_err(|_| wrong("role", role))?;
+                    Role::stored(role.to_owned(), rights)
+                }
+                (None, None) => return Err(wrong("role", role)),
+            }),
             (None, Some(rights)) => {
                 What::Rights(RightSet::parse(rights).map_err(|_| wrong("rights", rights))?)
             }
@@ -181,13 +188,12 @@ impl Grant {
 
     /// Its rights. With a pattern of tags it gives what can be confined to tags, and what is needed to push under one.
     pub fn rights(&self) -> RightSet {
-        use super::right::Right::{Pull, PushDigest};
+        use super::right::Right::{List, Pull, PushDigest, RepositoryCreate};
+        const AROUND_TAGS: RightSet = RightSet::of(&[List, Pull, PushDigest, RepositoryCreate]);
         let rights = self.what.rights();
         match (&self.tags, self.effect) {
             (None, _) => rights,
-            (Some(_), Effect::Allow) => {
-                rights.intersection(RightSet::OF_TAGS.union(RightSet::of(&[Pull, PushDigest])))
-            }
+            (Some(_), Effect::Allow) => rights.intersection(RightSet::OF_TAGS.union(AROUND_TAGS)),
             (Some(_), Effect::Deny) => rights.intersection(RightSet::OF_TAGS),
         }
     }
@@ -204,7 +210,7 @@ mod tests {
             id: 1,
             holder: 1,
             effect,
-            what: What::Role(Role::Viewer),
+            what: What::Role(Role::VIEWER),
             pattern: RepositoryPattern::parse("a").unwrap(),
             tags: None,
             conditions: Conditions {
@@ -240,9 +246,11 @@ mod tests {
             conditions: Conditions::default(),
         };
         let rights = |effect, role| row(effect, role).rights().to_string();
-        assert_eq!(rights(Effect::Allow, Role::Writer), "pull,push-digest,tag-create,tag-update");
-        assert_eq!(rights(Effect::Allow, Role::Owner), "pull,push-digest,tag-create,tag-update,tag-delete");
-        assert_eq!(rights(Effect::Allow, Role::Signer), "pull");
-        assert_eq!(rights(Effect::Deny, Role::Owner), "tag-create,tag-update,tag-delete");
+        let writer = "list,pull,push-digest,tag-create,tag-update,repository-create";
+        assert_eq!(rights(Effect::Allow, Role::WRITER), writer);
+        let owner = "list,pull,push-digest,tag-create,tag-update,tag-delete,repository-create";
+        assert_eq!(rights(Effect::Allow, Role::OWNER), owner);
+        assert_eq!(rights(Effect::Allow, Role::SIGNER), "list,pull");
+        assert_eq!(rights(Effect::Deny, Role::OWNER), "tag-create,tag-update,tag-delete");
     }
 }

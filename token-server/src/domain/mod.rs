@@ -1,8 +1,9 @@
 //! What the token server does, without HTTP.
 //!
 //! Reading order: who can hold rights ([`principal_name`], [`grant_subject`], [`subject`]), which rights there are
-//! ([`right`], [`role`], [`grant`], [`barrier`]), how one is decided ([`policy`] on [`stored_rows`]), explained ([`question`], [`explanation`]) and becomes claims ([`issue`],
-//! [`audience`]); how somebody proves who they are ([`password`], [`opaque_token`],
+//! ([`right`], [`role`], [`grant`], [`barrier`]), how one is decided ([`policy`] on [`stored_rows`]), explained
+//! ([`question`], [`explanation`]) and becomes claims ([`issue`], [`audience`]); who may change them ([`delegation`],
+//! [`actor`]); how somebody proves who they are ([`password`], [`opaque_token`],
 //! [`refresh`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`],
 //! [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
 //! is remembered ([`audit`], [`audit_repeats`]), for how long ([`audit_retention`]), and how that is read and believed
@@ -30,6 +31,8 @@ pub mod grant;
 pub mod barrier;
 
 pub mod policy;
+
+pub mod delegation;
 
 pub mod stored_rows;
 
@@ -60,6 +63,8 @@ pub mod key_store;
 pub mod token_issuer;
 
 pub mod account;
+
+pub mod actor;
 
 pub mod administration;
 

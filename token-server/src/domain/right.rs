@@ -9,6 +9,8 @@ use shared::limits::is_attachment;
 /// One right on a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Right {
+    /// See the repository in lists.
+    List,
     /// Read manifests, blobs and tags.
     Pull,
     /// Push what refers to another manifest, such as a signature.
@@ -23,15 +25,26 @@ pub enum Right {
     TagDelete,
     /// Delete manifests and blobs by digest.
     ManifestDelete,
+    /// Push to a repository that is not there yet.
+    RepositoryCreate,
     /// Delete the repository as a whole.
     RepositoryDelete,
+    /// Give and take away rights, up to one's own.
+    GrantManage,
+    /// Make robots and their secrets.
+    RobotManage,
+    /// Decide about rights that somebody asks for.
+    ElevationApprove,
+    /// Read what was done.
+    AuditRead,
     /// Everything, now and later.
     All,
 }
 
 impl Right {
     /// Every right, in the order in which sets print.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 15] = [
+        Self::List,
         Self::Pull,
         Self::Attach,
         Self::PushDigest,
@@ -39,13 +52,19 @@ impl Right {
         Self::TagUpdate,
         Self::TagDelete,
         Self::ManifestDelete,
+        Self::RepositoryCreate,
         Self::RepositoryDelete,
+        Self::GrantManage,
+        Self::RobotManage,
+        Self::ElevationApprove,
+        Self::AuditRead,
         Self::All,
     ];
 
     /// The word people write and the database keeps.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::List => "list",
             Self::Pull => "pull",
             Self::Attach => "attach",
             Self::PushDigest => "push-digest",
@@ -53,13 +72,18 @@ impl Right {
             Self::TagUpdate => "tag-update",
             Self::TagDelete => "tag-delete",
             Self::ManifestDelete => "manifest-delete",
+            Self::RepositoryCreate => "repository-create",
             Self::RepositoryDelete => "repository-delete",
+            Self::GrantManage => "grant-manage",
+            Self::RobotManage => "robot-manage",
+            Self::ElevationApprove => "elevation-approve",
+            Self::AuditRead => "audit-read",
             Self::All => "*",
         }
     }
 
-    const fn bit(self) -> u16 {
-        1 << self as u16
+    const fn bit(self) -> u32 {
+        1 << self as u32
     }
 }
 
@@ -71,13 +95,14 @@ impl fmt::Display for Right {
 
 /// A set of rights.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct RightSet(u16);
+pub struct RightSet(u32);
 
 /// A word is neither a right nor a name for several.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not an action; use pull, push, delete, repository-delete, *, or parts of push and delete: attach, \
-     push-digest, tag-create, tag-update, tag-delete, manifest-delete"
+    "`{0}` is not an action; use list, pull, push, delete, repository-delete, administer, *, or parts of push (attach, \
+     push-digest, tag-create, tag-update, repository-create), of delete (tag-delete, manifest-delete) and of administer \
+     (grant-manage, robot-manage, elevation-approve, audit-read)"
 )]
 pub struct UnknownRight(pub String);
 
@@ -86,16 +111,30 @@ impl RightSet {
     pub const EMPTY: Self = Self(0);
 
     /// What `push` stands for.
-    pub const PUSH: Self = Self::of(&[Right::Attach, Right::PushDigest, Right::TagCreate, Right::TagUpdate]);
+    pub const PUSH: Self = Self::of(&[
+        Right::Attach,
+        Right::PushDigest,
+        Right::TagCreate,
+        Right::TagUpdate,
+        Right::RepositoryCreate,
+    ]);
 
     /// What `delete` stands for.
     pub const DELETE: Self = Self::of(&[Right::TagDelete, Right::ManifestDelete]);
+
+    /// What `administer` stands for.
+    pub const ADMINISTER: Self =
+        Self::of(&[Right::GrantManage, Right::RobotManage, Right::ElevationApprove, Right::AuditRead]);
 
     /// The rights that are about one tag at a time.
     pub const OF_TAGS: Self = Self::of(&[Right::TagCreate, Right::TagUpdate, Right::TagDelete]);
 
     /// What `attach` gives for the tags of attachments.
     pub const OF_ATTACHMENTS: Self = Self::of(&[Right::TagCreate, Right::TagUpdate]);
+
+    /// Words that stand for several rights.
+    const GROUPS: [(&'static str, Self); 3] =
+        [("push", Self::PUSH), ("delete", Self::DELETE), ("administer", Self::ADMINISTER)];
 
     /// Every right.
     pub const EVERYTHING: Self = Self::of(&Right::ALL);
@@ -111,18 +150,19 @@ impl RightSet {
         Self(bits)
     }
 
-    /// Parses words with commas between them; `push` and `delete` stand for their parts, `*` for every right.
+    /// Parses words with commas between them; `push`, `delete` and `administer` stand for their parts, `*` for every
+    /// right.
     pub fn parse(words: &str) -> Result<Self, UnknownRight> {
         let mut set = Self::EMPTY;
         for word in words.split(',').map(str::trim) {
             let part = match word {
-                "push" => Self::PUSH,
-                "delete" => Self::DELETE,
                 "*" => Self::EVERYTHING,
-                word => match Right::ALL.into_iter().find(|right| right.as_str() == word) {
-                    Some(right) => Self::of(&[right]),
-                    None => return Err(UnknownRight(word.to_owned())),
-                },
+                word => {
+                    let group = Self::GROUPS.into_iter().find(|(name, _)| *name == word);
+                    let right = Right::ALL.into_iter().find(|right| right.as_str() == word);
+                    let part = group.map(|(_, group)| group).or(right.map(|right| Self::of(&[right])));
+                    part.ok_or_else(|| UnknownRight(word.to_owned()))?
+                }
             };
             set = set.union(part);
         }
@@ -158,16 +198,19 @@ impl RightSet {
     }
 
     /// What must not be held by whoever is denied these, because it would take along what they protect: deleting a
-    /// manifest takes its tags and what an index needs, deleting a repository takes everything.
+    /// manifest takes its tags and what an index needs, deleting a repository takes everything. What cannot be pulled
+    /// is not listed either.
     #[must_use]
     pub const fn takes_along(self) -> Self {
-        if self.contains(Right::TagDelete) {
+        let deletion = if self.contains(Right::TagDelete) {
             Self::of(&[Right::ManifestDelete, Right::RepositoryDelete])
         } else if self.contains(Right::ManifestDelete) {
             Self::of(&[Right::RepositoryDelete])
         } else {
             Self::EMPTY
-        }
+        };
+        let sight = if self.contains(Right::Pull) { Self::of(&[Right::List]) } else { Self::EMPTY };
+        deletion.union(sight)
     }
 
     /// Whether they give [`Self::OF_ATTACHMENTS`] for this tag.
@@ -189,7 +232,7 @@ impl fmt::Display for RightSet {
         }
         let mut words = Vec::new();
         let mut rest = *self;
-        for (word, group) in [("push", Self::PUSH), ("delete", Self::DELETE)] {
+        for (word, group) in Self::GROUPS {
             if group.difference(*self).is_empty() {
                 words.push(word);
                 rest = rest.difference(group);
@@ -221,7 +264,10 @@ mod tests {
             assert_eq!(RightSet::parse(&set.to_string()), Ok(set), "{set}");
         }
         assert_eq!(RightSet::parse("push, pull").unwrap().to_string(), "push,pull");
-        assert_eq!(RightSet::parse("tag-create,attach,push-digest,tag-update").unwrap(), RightSet::PUSH);
+        assert_eq!(
+            RightSet::parse("tag-create,attach,push-digest,tag-update,repository-create").unwrap(),
+            RightSet::PUSH
+        );
         for words in ["", "pull,", "Push", "write"] {
             assert!(RightSet::parse(words).is_err(), "{words}");
         }

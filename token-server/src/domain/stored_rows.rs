@@ -10,10 +10,10 @@ use super::barrier::Barrier;
 use super::error::TokenServerError;
 use super::grant::Grant;
 use super::policy::Rows;
-use crate::db::Pool;
 use crate::db::barriers::{self, BarrierRow};
 use crate::db::error::DbError;
 use crate::db::grants::{self, GrantRow};
+use crate::db::{Pool, Transaction};
 
 /// Of a subject with more rows than this, or with more barriers about, the list of repositories is not made.
 const MAX_ROWS: i64 = 1_000;
@@ -43,11 +43,27 @@ pub async fn of_everybody(
 pub async fn all(pool: &Pool, pid: Option<i64>) -> Result<Option<Rows>, TokenServerError> {
     let found = grants::list_all_applicable(pool, pid, MAX_ROWS + 1).await?;
     let about = barriers::list_barriers(pool, MAX_ROWS + 1).await?;
-    let is_more = |count: usize| i64::try_from(count).is_ok_and(|count| count > MAX_ROWS);
-    if is_more(found.len()) || is_more(about.len()) {
+    if is_more(found.len(), MAX_ROWS) || is_more(about.len(), MAX_ROWS) {
         return Ok(None);
     }
     Ok(Some(read(found, &about)?))
+}
+
+/// Most rows of somebody who changes rights; whoever holds more does so on the command line.
+const MAX_HELD: i64 = 100_000;
+
+/// All that a user has anywhere, as it stays until the transaction ends.
+pub async fn all_held(tx: &mut Transaction, pid: i64) -> Result<Rows, TokenServerError> {
+    let found = grants::list_all_applicable(&mut **tx, Some(pid), MAX_HELD + 1).await?;
+    let about = barriers::list_barriers(&mut **tx, MAX_HELD + 1).await?;
+    if is_more(found.len(), MAX_HELD) || is_more(about.len(), MAX_HELD) {
+        return Err(TokenServerError::TooManyRows);
+    }
+    Ok(read(found, &about)?)
+}
+
+fn is_more(count: usize, most: i64) -> bool {
+    i64::try_from(count).is_ok_and(|count| count > most)
 }
 
 fn read(grants: Vec<GrantRow>, barriers: &[BarrierRow]) -> Result<Rows, DbError> {

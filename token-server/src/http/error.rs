@@ -145,11 +145,18 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::InvalidPattern(_)
         | E::InvalidSubject(_)
         | E::InvalidQuestion(_)
+        | E::InvalidRole(_)
+        | E::Contradiction(_)
         | E::NotASubtree(_) => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
         E::NotFound { .. } => bad_request(StatusCode::NOT_FOUND),
-        E::AlreadyThere { .. } | E::OtherConditions(_) | E::TeamCycle { .. } | E::TeamsTooDeep { .. } => {
-            bad_request(StatusCode::CONFLICT)
+        E::NotDelegated(_) | E::TooManyRows => {
+            Verdict::new(StatusCode::FORBIDDEN, ErrorCode::Denied, "access_denied")
         }
+        E::AlreadyThere { .. }
+        | E::OtherConditions(_)
+        | E::TeamCycle { .. }
+        | E::TeamsTooDeep { .. }
+        | E::RoleInUse { .. } => bad_request(StatusCode::CONFLICT),
         E::Hashing(HashingError::Busy) => Verdict::retry(2),
         E::Db(DbError::Unavailable(_)) => Verdict::retry(5),
         E::Hashing(HashingError::Failed | HashingError::NoRandomness(_))

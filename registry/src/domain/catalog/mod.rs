@@ -9,11 +9,13 @@
 
 use std::collections::BTreeMap;
 
+use shared::limits::Limits;
 use shared::repository_name::RepositoryName;
 use shared::repository_set::RepositorySet;
 
 use super::Repositories;
 use super::error::RegistryError;
+use super::limits::check_creation;
 use crate::storage::error::StorageError;
 use crate::storage::layout::{self, Key};
 use crate::storage::{Entry, EntryKind};
@@ -86,6 +88,18 @@ impl Repositories {
     /// Whether anything was ever pushed to a repository.
     pub(super) async fn is_repository(&self, repository: &RepositoryName) -> Result<bool, StorageError> {
         Ok(self.look_into(&layout::repository_folder(repository.as_str())).await?.0)
+    }
+
+    /// Whether limits let this repository be pushed to, which may make it.
+    pub async fn may_be_made(
+        &self,
+        repository: &RepositoryName,
+        limits: Option<&Limits>,
+    ) -> Result<(), RegistryError> {
+        match limits {
+            Some(limits) if !limits.new => Ok(check_creation(limits, self.is_repository(repository).await?)?),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a folder is a repository, and what may be repositories below it.

@@ -128,6 +128,7 @@ impl Repositories {
         };
         let deletion = self.recorded_deletion(repository).await?;
         let subject = manifest.subject();
+        self.may_be_made(repository, limits).await?;
         if let Some(limits) = limits {
             if matches!(push.reference, Reference::Digest(_)) {
                 check_push_by_digest(limits, subject.as_ref())?;

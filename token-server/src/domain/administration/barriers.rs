@@ -7,10 +7,11 @@ use shared::repository_pattern::RepositoryPattern;
 use super::super::audit::Event;
 use super::super::barrier::Barrier;
 use super::super::error::TokenServerError;
-use super::super::right::RightSet;
+use super::super::right::{Right, RightSet};
 use super::Administration;
 use crate::db;
 use crate::db::barriers::{self, BarrierRow};
+use crate::db::error::DbError;
 
 /// The most barriers that a listing shows.
 const MAX_LISTED: i64 = 10_000;
@@ -23,14 +24,15 @@ impl Administration {
         rights: RightSet,
         reason: Option<&str>,
     ) -> Result<(), TokenServerError> {
-        Barrier::new(pattern.clone(), rights)?;
+        let barrier = Barrier::new(pattern.clone(), rights)?;
         let row = BarrierRow {
             pattern: pattern.to_string(),
             rights: rights.to_string(),
             reason: reason.map(str::to_owned),
             created_at: self.clock.now(),
         };
-        let mut tx = db::begin(&self.pool).await?;
+        let mut tx = self.begin().await?;
+        self.demand(&mut tx, |own| own.demand_barrier(&barrier)).await?;
         barriers::insert_barrier(&mut *tx, &pattern.anchor(), &row).await.map_err(|error| {
             if error.is_conflict_with(barriers::BARRIER_KEY) {
                 TokenServerError::AlreadyThere { kind: "barrier around", name: row.pattern.clone() }
@@ -49,11 +51,17 @@ impl Administration {
 
     /// Takes a barrier away.
     pub async fn remove_barrier(&self, pattern: &RepositoryPattern) -> Result<(), TokenServerError> {
-        let mut tx = db::begin(&self.pool).await?;
+        let mut tx = self.begin().await?;
         let name = pattern.to_string();
+        // Before anything is told of what is there.
+        self.demand(&mut tx, |own| own.demand(Right::GrantManage, pattern)).await?;
         let Some(rights) = barriers::delete_barrier(&mut *tx, &pattern.anchor(), &name).await? else {
             return Err(TokenServerError::NotFound { kind: "barrier around", name });
         };
+        let wrong =
+            || DbError::Inconsistent { table: "acl_barrier", column: "rights", value: rights.clone() };
+        let barrier = Barrier::new(pattern.clone(), RightSet::parse(&rights).map_err(|_| wrong())?)?;
+        self.demand(&mut tx, |own| own.demand_barrier(&barrier)).await?;
         self.record(&mut tx, Event::BarrierRemoved, &format!("{pattern} {rights}"), None).await?;
         Ok(db::commit(tx).await?)
     }

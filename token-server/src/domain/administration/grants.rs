@@ -6,13 +6,34 @@ use shared::limits::TagPattern;
 use shared::repository_pattern::RepositoryPattern;
 
 use super::super::audit::Event;
+use super::super::delegation::Touched;
 use super::super::error::TokenServerError;
-use super::super::grant::{Conditions, Effect, What};
+use super::super::grant::{Conditions, Effect, Grant, What};
 use super::super::grant_subject::GrantSubject;
+use super::super::right::RightSet;
 use super::super::role::Role;
 use super::{Administration, hold_team, hold_user};
+use crate::db::error::DbError;
 use crate::db::grants::{self, GrantSummary, Inserted, NewGrant};
-use crate::db::{self, Executor, principals};
+use crate::db::{self, Transaction, principals, roles};
+
+/// What a row gives or denies, as people write it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedWhat {
+    /// A role by its name.
+    Role(String),
+    /// Rights one by one.
+    Rights(RightSet),
+}
+
+impl std::fmt::Display for NamedWhat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Role(name) => f.write_str(name),
+            Self::Rights(rights) => rights.fmt(f),
+        }
+    }
+}
 
 /// A row as people write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +43,7 @@ pub struct GrantSpec {
     /// Which of both.
     pub effect: Effect,
     /// What.
-    pub what: What,
+    pub what: NamedWhat,
     /// On which repositories.
     pub pattern: RepositoryPattern,
     /// On which tags only.
@@ -45,11 +66,17 @@ impl Administration {
         conditions: &Conditions,
         reason: Option<&str>,
     ) -> Result<i64, TokenServerError> {
-        let mut tx = db::begin(&self.pool).await?;
-        let subject_pid = hold_subject(&mut *tx, &grant.subject).await?;
-        let row = StoredSpec::new(grant);
-        let row = row.of(subject_pid, conditions, reason);
-        let id = match grants::insert_grant(&mut tx, &row, self.clock.now()).await? {
+        let mut tx = self.begin().await?;
+        let row = meant(&mut tx, grant, conditions).await?;
+        if row.tags.is_some() && row.what.rights().intersection(RightSet::OF_TAGS).is_empty() {
+            let sentence = format!("{} is not about tags, so a pattern of tags has no meaning", grant.what);
+            return Err(TokenServerError::Contradiction(sentence));
+        }
+        self.demand(&mut tx, |own| own.demand_row(Touched { grant: &row, is_added: true })).await?;
+        let holder = hold_subject(&mut tx, &grant.subject).await?;
+        let texts = Texts::of(&row);
+        let stored = NewGrant { reason, created_by: self.actor.pid(), ..texts.new_grant(holder, &row) };
+        let id = match grants::insert_grant(&mut tx, &stored, self.clock.now()).await? {
             Inserted::New(id) => id,
             Inserted::Same => {
                 return Err(TokenServerError::AlreadyThere { kind: "grant", name: grant.to_string() });
@@ -73,70 +100,94 @@ impl Administration {
 
     /// Takes a row away. Tokens that carry what it gave live on for at most their lifetime.
     pub async fn remove_grant(&self, grant: &GrantSpec) -> Result<(), TokenServerError> {
-        let mut tx = db::begin(&self.pool).await?;
-        let subject_pid = hold_subject(&mut *tx, &grant.subject).await?;
-        let row = StoredSpec::new(grant);
-        let removed =
-            grants::delete_grant(&mut *tx, &row.of(subject_pid, &Conditions::default(), None)).await?;
+        let mut tx = self.begin().await?;
+        let row = meant(&mut tx, grant, &Conditions::default()).await?;
+        self.demand(&mut tx, |own| own.demand_row(Touched { grant: &row, is_added: false })).await?;
+        let holder = hold_subject(&mut tx, &grant.subject).await?;
+        let removed = grants::delete_grant(&mut *tx, &Texts::of(&row).new_grant(holder, &row)).await?;
         removed.ok_or_else(|| TokenServerError::NotFound { kind: "grant", name: grant.to_string() })?;
         self.record(&mut tx, Event::GrantRemoved, &grant.to_string(), None).await?;
         Ok(db::commit(tx).await?)
     }
 }
 
-/// The texts of a row, for as long as a statement needs them.
-struct StoredSpec {
-    anchor: String,
-    pattern: String,
-    effect: Effect,
-    role: Option<Role>,
-    rights: Option<String>,
-    tags: Option<TagPattern>,
+/// The row that is meant, whoever is to hold it; the role it names stays as it is until the transaction ends.
+async fn meant(
+    tx: &mut Transaction,
+    grant: &GrantSpec,
+    conditions: &Conditions,
+) -> Result<Grant, TokenServerError> {
+    let what = match &grant.what {
+        NamedWhat::Rights(rights) => What::Rights(*rights),
+        NamedWhat::Role(name) => What::Role(hold_role(tx, name).await?),
+    };
+    Ok(Grant {
+        id: 0,
+        holder: 0,
+        effect: grant.effect,
+        what,
+        pattern: grant.pattern.clone(),
+        tags: grant.tags.clone(),
+        conditions: conditions.clone(),
+    })
 }
 
-impl StoredSpec {
-    fn new(grant: &GrantSpec) -> Self {
-        let (role, rights) = match grant.what {
-            What::Role(role) => (Some(role), None),
-            What::Rights(rights) => (None, Some(rights.to_string())),
+async fn hold_role(tx: &mut Transaction, name: &str) -> Result<Role, TokenServerError> {
+    if let Some(role) = Role::find_built_in(name) {
+        return Ok(role);
+    }
+    let found = roles::find_role_held(&mut **tx, name).await?;
+    let row = found.ok_or_else(|| TokenServerError::NotFound { kind: "role", name: name.to_owned() })?;
+    let rights = RightSet::parse(&row.rights).map_err(|_| DbError::Inconsistent {
+        table: "role",
+        column: "rights",
+        value: row.rights.clone(),
+    })?;
+    Ok(Role::stored(row.name, rights))
+}
+
+/// The texts of a row, for as long as a statement needs them.
+struct Texts {
+    anchor: String,
+    pattern: String,
+    rights: Option<String>,
+}
+
+impl Texts {
+    fn of(row: &Grant) -> Self {
+        let rights = match &row.what {
+            What::Role(_) => None,
+            What::Rights(rights) => Some(rights.to_string()),
         };
-        Self {
-            anchor: grant.pattern.anchor(),
-            pattern: grant.pattern.to_string(),
-            effect: grant.effect,
-            role,
-            rights,
-            tags: grant.tags.clone(),
-        }
+        Self { anchor: row.pattern.anchor(), pattern: row.pattern.to_string(), rights }
     }
 
-    fn of<'a>(
-        &'a self,
-        subject_pid: i64,
-        conditions: &'a Conditions,
-        reason: Option<&'a str>,
-    ) -> NewGrant<'a> {
+    fn new_grant<'a>(&'a self, subject_pid: i64, row: &'a Grant) -> NewGrant<'a> {
         NewGrant {
             subject_pid,
             anchor: &self.anchor,
             pattern: &self.pattern,
-            effect: self.effect.as_str(),
-            role: self.role.map(Role::as_str),
+            effect: row.effect.as_str(),
+            role: match &row.what {
+                What::Role(role) => Some(role.name()),
+                What::Rights(_) => None,
+            },
             rights: self.rights.as_deref(),
-            tags: self.tags.as_ref().map(TagPattern::as_str),
-            not_before: conditions.not_before,
-            expires_at: conditions.expires_at,
-            networks: &conditions.networks,
-            reason,
+            tags: row.tags.as_ref().map(TagPattern::as_str),
+            not_before: row.conditions.not_before,
+            expires_at: row.conditions.expires_at,
+            networks: &row.conditions.networks,
+            reason: None,
+            created_by: None,
         }
     }
 }
 
-async fn hold_subject(db: impl Executor<'_>, subject: &GrantSubject) -> Result<i64, TokenServerError> {
+async fn hold_subject(tx: &mut Transaction, subject: &GrantSubject) -> Result<i64, TokenServerError> {
     match subject {
         GrantSubject::Everyone => Ok(principals::EVERYONE),
         GrantSubject::Authenticated => Ok(principals::AUTHENTICATED),
-        GrantSubject::User(name) => hold_user(db, name).await,
-        GrantSubject::Team(name) => hold_team(db, name).await,
+        GrantSubject::User(name) => hold_user(&mut **tx, name).await,
+        GrantSubject::Team(name) => hold_team(&mut **tx, name).await,
     }
 }

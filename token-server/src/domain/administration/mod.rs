@@ -1,11 +1,14 @@
-//! What administrators do: users, teams, grants, barriers, and reading what was done.
+//! What administrators do: users, teams, roles, grants, barriers, and reading what was done.
 //!
-//! *Invariant:* each change and its record are one transaction, which the record ends; a change that changes nothing is
-//! an answer ("already there", "not there") and leaves no record.
+//! *Invariant:* each change, the check that whoever makes it may do so, and its record are one transaction, which the
+//! record ends, and one after the other; a change that changes nothing is an answer ("already there", "not there") and
+//! leaves no record.
 
 pub mod users;
 
 pub mod teams;
+
+pub mod roles;
 
 pub mod grants;
 
@@ -19,7 +22,10 @@ use ring::rand::SystemRandom;
 use shared::clock::Clock;
 use time::OffsetDateTime;
 
-use super::audit::{self, COMMAND_LINE, Change, Event, Origin, Outcome, Record};
+use super::actor::Actor;
+use super::audit::{self, Change, Event, Outcome, Record};
+use super::audit_repeats::AuditRepeats;
+use super::delegation::{Authority, NotDelegated};
 use super::error::TokenServerError;
 use super::explanation::{self, Capable, Explanation};
 use super::grant::Circumstances;
@@ -27,22 +33,86 @@ use super::grant_subject::GrantSubject;
 use super::password::PasswordHasher;
 use super::principal_name::PrincipalName;
 use super::question::Question;
+use super::stored_rows;
 use crate::db::principals::{self, TEAM, USER};
-use crate::db::{Executor, Pool, Transaction};
+use crate::db::{self, Executor, Pool, Transaction};
 
 /// The tools of an administrator.
+#[derive(Clone)]
 pub struct Administration {
     pool: Pool,
     clock: Arc<dyn Clock>,
     random: SystemRandom,
-    hasher: PasswordHasher,
+    hasher: Arc<PasswordHasher>,
+    repeats: Arc<AuditRepeats>,
+    actor: Actor,
 }
 
 impl Administration {
-    /// For one command at a time.
-    pub fn new(pool: Pool, clock: Arc<dyn Clock>, random: SystemRandom) -> Result<Self, TokenServerError> {
-        let hasher = PasswordHasher::new(1, 0, random.clone())?;
-        Ok(Self { pool, clock, random, hasher })
+    /// For commands on the server, one at a time.
+    pub fn of_operator(
+        pool: Pool,
+        clock: Arc<dyn Clock>,
+        random: SystemRandom,
+    ) -> Result<Self, TokenServerError> {
+        let hasher = Arc::new(PasswordHasher::new(1, 0, random.clone())?);
+        Ok(Self::new(pool, clock, random, hasher, Arc::default()))
+    }
+
+    /// For a server, which says for each request on whose behalf it acts.
+    pub fn new(
+        pool: Pool,
+        clock: Arc<dyn Clock>,
+        random: SystemRandom,
+        hasher: Arc<PasswordHasher>,
+        repeats: Arc<AuditRepeats>,
+    ) -> Self {
+        Self { pool, clock, random, hasher, repeats, actor: Actor::Operator }
+    }
+
+    /// The same tools in somebody's hands.
+    #[must_use]
+    pub fn on_behalf_of(&self, actor: Actor) -> Self {
+        Self { actor, ..self.clone() }
+    }
+
+    /// Begins a change. Changes come one after the other, so that what was checked is so when the change is made.
+    async fn begin(&self) -> Result<Transaction, TokenServerError> {
+        Ok(db::begin_change(&self.pool).await?)
+    }
+
+    /// Lets through whoever may do this; the answer to the others is recorded.
+    async fn demand(
+        &self,
+        tx: &mut Transaction,
+        check: impl FnOnce(&Authority) -> Result<(), NotDelegated>,
+    ) -> Result<(), TokenServerError> {
+        let Actor::User { user, origin } = &self.actor else { return Ok(()) };
+        let address = origin.address.as_deref().and_then(|address| address.parse().ok());
+        let circumstances = Circumstances { now: self.clock.now(), address };
+        let rows = stored_rows::all_held(tx, user.pid).await?;
+        let Err(refusal) = check(&Authority::of(rows, Some(&user.name), circumstances)) else {
+            return Ok(());
+        };
+        let sentence = refusal.to_string();
+        let record = Record {
+            event: Event::ChangeRefused,
+            actor: &user.name,
+            actor_uid: Some(user.uid),
+            target: &sentence,
+            outcome: Outcome::Refused("no_grant"),
+        };
+        self.repeats.record(&self.pool, &*self.clock, origin, record).await?;
+        Err(refusal.into())
+    }
+
+    /// Lets through who holds everything everywhere.
+    async fn demand_everything(
+        &self,
+        tx: &mut Transaction,
+        what: &'static str,
+    ) -> Result<(), TokenServerError> {
+        self.demand(tx, |authority| authority.demand_everything(what)).await
     }
 
     /// The time by the clock of this server.
@@ -77,9 +147,8 @@ impl Administration {
         target: &str,
         remark: Option<&str>,
     ) -> Result<(), TokenServerError> {
-        let record =
-            Record { event, actor: COMMAND_LINE, actor_uid: None, target, outcome: Outcome::Allowed(remark) };
-        Ok(audit::record(&mut **tx, &*self.clock, &Origin::default(), record).await?)
+        let record = self.as_done(event, target, remark);
+        Ok(audit::record(&mut **tx, &*self.clock, &self.actor.origin(), record).await?)
     }
 
     /// The same, with what was in effect before and what is since.
@@ -90,10 +159,13 @@ impl Administration {
         target: &str,
         change: Change<'_>,
     ) -> Result<(), TokenServerError> {
-        let record =
-            Record { event, actor: COMMAND_LINE, actor_uid: None, target, outcome: Outcome::Allowed(None) };
-        let origin = Origin::default();
-        Ok(audit::record_change(&mut **tx, &*self.clock, &origin, record, Some(change)).await?)
+        let record = self.as_done(event, target, None);
+        Ok(audit::record_change(&mut **tx, &*self.clock, &self.actor.origin(), record, Some(change)).await?)
+    }
+
+    fn as_done<'a>(&'a self, event: Event, target: &'a str, remark: Option<&'a str>) -> Record<'a> {
+        let (actor, actor_uid) = (self.actor.name(), self.actor.uid());
+        Record { event, actor, actor_uid, target, outcome: Outcome::Allowed(remark) }
     }
 }
 

@@ -53,7 +53,8 @@ impl Administration {
     /// Adds a team without members.
     pub async fn add_team(&self, name: &PrincipalName) -> Result<(), TokenServerError> {
         let uid = random::dated_id(&self.random, &*self.clock)?;
-        let mut tx = db::begin(&self.pool).await?;
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, "adding a team").await?;
         principals::insert_principal(&mut *tx, principals::TEAM, name.as_str(), uid, self.clock.now())
             .await
             .map_err(name_taken(name))?;
@@ -68,7 +69,8 @@ impl Administration {
 
     /// Removes a team with its memberships and rights.
     pub async fn remove_team(&self, name: &PrincipalName) -> Result<RemovedTeam, TokenServerError> {
-        let mut tx = db::begin(&self.pool).await?;
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, "removing a team").await?;
         // First of all, so that nothing is attached to the team any more.
         let pid = principals::update_deleted(&mut *tx, principals::TEAM, name.as_str(), self.clock.now());
         let pid = pid.await?.ok_or_else(|| not_found(principals::TEAM, name))?;
@@ -86,7 +88,8 @@ impl Administration {
         team: &PrincipalName,
         member: &TeamMember,
     ) -> Result<(), TokenServerError> {
-        let mut tx = db::begin(&self.pool).await?;
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, "changing who is in a team").await?;
         let team_pid = hold_team(&mut *tx, team).await?;
         let member_pid = hold_member(&mut tx, member).await?;
         if let TeamMember::Team(inner) = member {
@@ -113,7 +116,8 @@ impl Administration {
         team: &PrincipalName,
         member: &TeamMember,
     ) -> Result<(), TokenServerError> {
-        let mut tx = db::begin(&self.pool).await?;
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, "changing who is in a team").await?;
         let team_pid = hold_team(&mut *tx, team).await?;
         let member_pid = hold_member(&mut tx, member).await?;
         if !teams::delete_member(&mut *tx, team_pid, member_pid).await? {

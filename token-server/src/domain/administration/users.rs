@@ -14,18 +14,32 @@ use crate::db::{self, principals, refresh_tokens, users};
 /// The state of a user who can log in, as records have it.
 const ACTIVE: &str = "active";
 
+const SETTING_A_PASSWORD: &str = "setting the password of somebody else";
+
 impl Administration {
+    /// Hashes only for those who may make the change, and while no connection waits for it.
+    async fn hash_for_change(
+        &self,
+        what: &'static str,
+        password: &NewPassword,
+    ) -> Result<String, TokenServerError> {
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, what).await?;
+        drop(tx);
+        Ok(self.hasher.hash(password).await?)
+    }
+
     /// Adds a user without any right.
     pub async fn add_user(
         &self,
         name: &PrincipalName,
         password: &NewPassword,
     ) -> Result<(), TokenServerError> {
-        // Hashed before the transaction: no connection waits for it.
-        let hash = self.hasher.hash(password).await?;
+        let hash = self.hash_for_change("adding a user", password).await?;
         let uid = random::dated_id(&self.random, &*self.clock)?;
         let now = self.clock.now();
-        let mut tx = db::begin(&self.pool).await?;
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, "adding a user").await?;
         let pid = principals::insert_principal(&mut *tx, principals::USER, name.as_str(), uid, now)
             .await
             .map_err(name_taken(name))?;
@@ -45,9 +59,10 @@ impl Administration {
         name: &PrincipalName,
         password: &NewPassword,
     ) -> Result<(), TokenServerError> {
-        let pid = find_user(&self.pool, name).await?;
-        let hash = self.hasher.hash(password).await?;
-        let mut tx = db::begin(&self.pool).await?;
+        let hash = self.hash_for_change(SETTING_A_PASSWORD, password).await?;
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, SETTING_A_PASSWORD).await?;
+        let pid = find_user(&mut *tx, name).await?;
         let now = self.clock.now();
         let before = users::update_password(&mut *tx, pid, &hash, now).await?;
         refresh_tokens::delete_refresh_tokens_of(&mut *tx, pid).await?;
@@ -59,7 +74,8 @@ impl Administration {
 
     /// Refuses logins from now on and ends those that last; says whether that was a change.
     pub async fn disable_user(&self, name: &PrincipalName) -> Result<bool, TokenServerError> {
-        let mut tx = db::begin(&self.pool).await?;
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, "disabling a user").await?;
         let pid = find_user(&mut *tx, name).await?;
         let before = users::update_disabled(&mut *tx, pid, Some(self.clock.now())).await?;
         if before.is_some() {
@@ -73,7 +89,8 @@ impl Administration {
 
     /// Allows logins again; says whether that was a change.
     pub async fn enable_user(&self, name: &PrincipalName) -> Result<bool, TokenServerError> {
-        let mut tx = db::begin(&self.pool).await?;
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, "enabling a user").await?;
         let pid = find_user(&mut *tx, name).await?;
         let before = users::update_disabled(&mut *tx, pid, None).await?;
         if let Some(before) = &before {

@@ -71,33 +71,33 @@ fn alice() -> Subject {
 #[test]
 fn the_token_carries_what_was_asked_and_is_held() {
     for (requested, role, granted, refused) in [
-        ("repository:a:pull", Role::Owner, "repository:a:pull", ""),
-        ("repository:a:pull,push", Role::Viewer, "repository:a:pull", "repository:a:push"),
-        ("repository:a:*", Role::Viewer, "repository:a:pull", "repository:a:push,delete,repository-delete,*"),
-        ("repository:a:*", Role::Maintainer, "repository:a:pull,push,delete", ""),
-        ("repository:a:*", Role::Owner, "repository:a:pull,push,delete,repository-delete,*", ""),
-        ("repository:a:repository-delete", Role::Owner, "repository:a:repository-delete", ""),
-        ("repository:a:repository-delete", Role::Maintainer, "", "repository:a:repository-delete"),
+        ("repository:a:pull", Role::OWNER, "repository:a:pull", ""),
+        ("repository:a:pull,push", Role::VIEWER, "repository:a:pull", "repository:a:push"),
+        ("repository:a:*", Role::VIEWER, "repository:a:pull", "repository:a:push,delete,repository-delete,*"),
+        ("repository:a:*", Role::MAINTAINER, "repository:a:pull,push,delete", ""),
+        ("repository:a:*", Role::OWNER, "repository:a:pull,push,delete,repository-delete,*", ""),
+        ("repository:a:repository-delete", Role::OWNER, "repository:a:repository-delete", ""),
+        ("repository:a:repository-delete", Role::MAINTAINER, "", "repository:a:repository-delete"),
         (
             "repository:a:repository-delete,*",
-            Role::Maintainer,
+            Role::MAINTAINER,
             "repository:a:pull,push,delete",
             "repository:a:repository-delete,*",
         ),
-        ("repository:b:pull", Role::Owner, "", "repository:b:pull"),
-        ("registry:catalog:*", Role::Owner, "registry:catalog:*", ""),
+        ("repository:b:pull", Role::OWNER, "", "repository:b:pull"),
+        ("registry:catalog:*", Role::OWNER, "registry:catalog:*", ""),
     ] {
-        let outcome = decide_text(requested, &[grant("a/**", role)]);
+        let outcome = decide_text(requested, &[grant("a/**", role.clone())]);
         assert_eq!(outcome, (granted.to_owned(), refused.to_owned()), "{requested} {role}");
     }
-    let catalog = decide_text("registry:catalog:*", &[grant("**", Role::Owner)]);
+    let catalog = decide_text("registry:catalog:*", &[grant("**", Role::OWNER)]);
     assert_eq!(catalog, ("registry:catalog:*".to_owned(), String::new()));
 }
 
 #[test]
 fn a_refusal_shortens_the_life_and_travels_to_our_own_registry_only() {
     let decision =
-        decide_for_ours(&ScopeList::parse(["repository:a:pull,push"]), &[grant("a", Role::Viewer)]);
+        decide_for_ours(&ScopeList::parse(["repository:a:pull,push"]), &[grant("a", Role::VIEWER)]);
     let (claims, lifetime) = super::claims(&decision, &alice(), &frame(Verifier::Portcullis));
     assert_eq!(lifetime, REFUSED_LIFETIME);
     assert_eq!((claims.nbf, claims.iat, claims.exp), (Some(999_990), Some(1_000_000), 1_000_060));
@@ -116,7 +116,7 @@ fn a_request_that_would_not_fit_a_header_gets_less() {
     let long = |number: usize| format!("repository:{}{number}:pull,push", "a/".repeat(60));
     let scopes: Vec<String> = (10..74).map(long).collect();
     let requested = ScopeList::parse(scopes.iter().map(String::as_str));
-    for (role, refused) in [(Role::Writer, false), (Role::Viewer, true)] {
+    for (role, refused) in [(Role::WRITER, false), (Role::VIEWER, true)] {
         let decision = decide_for_ours(&requested, &[grant("**", role)]);
         assert!(!decision.withheld.is_empty());
         assert_eq!(!decision.refused.is_empty(), refused);
@@ -131,12 +131,12 @@ fn a_request_that_would_not_fit_a_header_gets_less() {
 
 proptest! {
     #[test]
-    fn granted_and_refused_are_parts_of_the_request(bits in 1u8..32, role in 0usize..6, name in "a|b") {
+    fn granted_and_refused_are_parts_of_the_request(bits in 1u8..32, role in 0usize..8, name in "a|b") {
         let actions: ActionSet =
             Action::ALL.into_iter().enumerate().filter(|(i, _)| bits & (1 << i) != 0).map(|(_, a)| a).collect();
         let scope = Scope { actions, ..Scope::repository(name.parse().unwrap(), &[]) };
         let requested: ScopeList = [scope.clone()].into_iter().collect();
-        let grants = [grant("a", Role::ALL[role])];
+        let grants = [grant("a", Role::BUILT_IN[role].clone())];
         let decision = decide_for_ours(&requested, &grants);
         let held = Held::of(&rows(&grants).near, &name.parse().unwrap(), None, asker(Verifier::Portcullis).circumstances).actions();
         for granted in &decision.granted {
@@ -152,7 +152,7 @@ proptest! {
 
 #[test]
 fn what_means_less_than_it_says_is_told_to_ours_and_withheld_from_others() {
-    let grants = [grant("a", Role::Viewer), tagged("a", Role::Writer, "pr-*"), grant("b", Role::Publisher)];
+    let grants = [grant("a", Role::VIEWER), tagged("a", Role::WRITER, "pr-*"), grant("b", Role::PUBLISHER)];
     let requested = ScopeList::parse(["repository:a:pull,push repository:b:pull,push,delete"]);
     let ours = decide_for_ours(&requested, &grants);
     assert_eq!(printed(&ours.granted), "repository:a:pull,push repository:b:pull,push");
@@ -184,7 +184,7 @@ fn what_means_less_than_it_says_is_told_to_ours_and_withheld_from_others() {
 #[test]
 fn too_many_patterns_of_tags_take_the_action_away() {
     let many_rows =
-        |count: usize| (0..count).map(|number| tagged("a", Role::Writer, &format!("v{number}.*")));
+        |count: usize| (0..count).map(|number| tagged("a", Role::WRITER, &format!("v{number}.*")));
     let requested = ScopeList::parse(["repository:a:pull,push"]);
     let few: Vec<_> = many_rows(MAX_TAG_PATTERNS).collect();
     assert_eq!(printed(&decide_for_ours(&requested, &few).granted), "repository:a:pull,push");
@@ -206,10 +206,10 @@ fn the_list_of_repositories_shows_what_may_be_pulled() {
     };
     let whole = || ("registry:catalog:*".to_owned(), None, None);
     for (grants, ours, theirs) in [
-        (vec![grant("**", Role::Owner)], whole(), whole()),
-        (vec![grant("**", Role::Viewer)], whole(), whole()),
+        (vec![grant("**", Role::OWNER)], whole(), whole()),
+        (vec![grant("**", Role::VIEWER)], whole(), whole()),
         (
-            vec![grant("a/**", Role::Viewer), grant("b", Role::Writer)],
+            vec![grant("a/**", Role::VIEWER), grant("b", Role::WRITER)],
             ("registry:catalog:*".to_owned(), Some(r#"[{"in":["b","a/**"]}]"#.to_owned()), None),
             (String::new(), None, Some(Withheld::Unenforceable)),
         ),
@@ -219,11 +219,11 @@ fn the_list_of_repositories_shows_what_may_be_pulled() {
         assert_eq!(catalogue(&grants, Verifier::Distribution3), theirs);
     }
     // What is owned and denied is not shown, also to those who own everything else.
-    let denied = Grant { effect: Effect::Deny, ..grant("hr/**", Role::Viewer) };
-    let (granted, seen, _) = catalogue(&[grant("**", Role::Owner), denied], Verifier::Portcullis);
+    let denied = Grant { effect: Effect::Deny, ..grant("hr/**", Role::VIEWER) };
+    let (granted, seen, _) = catalogue(&[grant("**", Role::OWNER), denied], Verifier::Portcullis);
     assert_eq!(granted, "registry:catalog:*");
     assert_eq!(seen.as_deref(), Some(r#"[{"in":["**"],"not":["hr/**"]}]"#));
-    let many: Vec<_> = (0..=64).map(|number| grant(&format!("r{number}"), Role::Viewer)).collect();
+    let many: Vec<_> = (0..=64).map(|number| grant(&format!("r{number}"), Role::VIEWER)).collect();
     let too_many = (String::new(), None, Some(Withheld::TooManyPatterns));
     assert_eq!(catalogue(&many, Verifier::Portcullis), too_many);
     let unsaid = Relevant::default();
@@ -236,18 +236,18 @@ fn a_token_does_not_outlive_what_it_rests_on() {
     let at = |second| Some(OffsetDateTime::from_unix_timestamp(second).unwrap());
     let with = |not_before, expires_at| Grant {
         conditions: Conditions { not_before, expires_at, networks: Vec::new() },
-        ..grant("a", Role::Writer)
+        ..grant("a", Role::WRITER)
     };
     let requested = ScopeList::parse(["repository:a:pull"]);
     for (grants, seconds) in [
         (vec![with(None, at(1_000_040))], 40),
         (vec![with(None, at(1_009_999))], 300),
-        (vec![with(None, at(999_999)), grant("a", Role::Viewer)], 300),
+        (vec![with(None, at(999_999)), grant("a", Role::VIEWER)], 300),
         // What is denied from then on must not be allowed for longer.
-        (vec![grant("a", Role::Viewer), Grant { effect: Effect::Deny, ..with(at(1_000_007), None) }], 7),
+        (vec![grant("a", Role::VIEWER), Grant { effect: Effect::Deny, ..with(at(1_000_007), None) }], 7),
         (
             vec![
-                grant("a", Role::Viewer),
+                grant("a", Role::VIEWER),
                 Grant { pattern: "b".to_owned().try_into().unwrap(), ..with(None, at(1_000_005)) },
             ],
             300,

@@ -121,7 +121,8 @@ impl Held {
         let any = |rights: RightSet| !self.rights.intersection(rights).is_empty();
         let actions = [
             (Action::Pull, any(RightSet::of(&[Right::Pull]))),
-            (Action::Push, any(RightSet::PUSH)),
+            // To make a repository without pushing anything to it is nothing.
+            (Action::Push, any(RightSet::PUSH.difference(RightSet::of(&[Right::RepositoryCreate])))),
             (Action::Delete, any(RightSet::DELETE)),
             (Action::RepositoryDelete, any(RightSet::of(&[Right::RepositoryDelete]))),
             (Action::All, any(RightSet::of(&[Right::All]))),
@@ -159,6 +160,7 @@ impl Held {
             create: only(Action::Push, &self.create),
             update: only(Action::Push, &self.update),
             delete: only(Action::Delete, &self.delete),
+            new: has(Action::Push, Right::RepositoryCreate),
             digests: has(Action::Push, Right::PushDigest),
             attach: has(Action::Push, Right::Attach),
             manifests: has(Action::Delete, Right::ManifestDelete),
@@ -169,20 +171,22 @@ impl Held {
 /// More patterns than this are not said of the list of repositories.
 const MAX_VISIBLE_PATTERNS: usize = 64;
 
-/// The repositories that can be pulled from, by these rows; all of them matter. Nothing if that takes too many words.
+/// The repositories that are listed, by these rows; all of them matter. Nothing if that takes too many words.
 pub fn visible(rows: &Rows, user: Option<&str>, circumstances: Circumstances) -> Option<Vec<RepositorySet>> {
-    let pulling = |effect| {
+    let listing = |effect| {
         let counting = rows.grants.iter().filter(move |row| {
-            row.effect == effect && row.rights().contains(Right::Pull) && row.counts(circumstances).is_ok()
+            let rights = row.rights();
+            let rights = if effect == Effect::Deny { rights.union(rights.takes_along()) } else { rights };
+            row.effect == effect && rights.contains(Right::List) && row.counts(circumstances).is_ok()
         });
         counting.filter_map(|row| Some((row, row.pattern.for_user(user)?)))
     };
-    let denied: Vec<_> = pulling(Effect::Deny).map(|(_, pattern)| pattern).collect();
+    let denied: Vec<_> = listing(Effect::Deny).map(|(_, pattern)| pattern).collect();
     let barriers: Vec<_> =
-        rows.barriers.iter().filter(|barrier| barrier.rights.contains(Right::Pull)).collect();
+        rows.barriers.iter().filter(|barrier| barrier.rights.contains(Right::List)).collect();
     // Rows that the same barriers stop make one set.
     let mut sets: BTreeMap<Vec<&RepositoryPattern>, Vec<RepositoryPattern>> = BTreeMap::new();
-    for (row, pattern) in pulling(Effect::Allow) {
+    for (row, pattern) in listing(Effect::Allow) {
         let stops =
             barriers.iter().filter(|barrier| barrier.is_above(row) && barrier.pattern.overlaps(&pattern));
         let stops: Vec<_> = stops.map(|barrier| &barrier.pattern).collect();

@@ -51,7 +51,7 @@ fn held(grants: &[Grant], name: &str) -> Held {
 
 #[test]
 fn grants_add_up() {
-    let grants = [give(Role::Viewer, "a/**"), give(Role::Writer, "a/b"), give(Role::Owner, "*/c")];
+    let grants = [give(Role::VIEWER, "a/**"), give(Role::WRITER, "a/b"), give(Role::OWNER, "*/c")];
     for (name, actions) in
         [("a", "pull"), ("a/b", "pull,push"), ("a/c", "pull,push,delete,repository-delete,*"), ("b", "")]
     {
@@ -62,29 +62,29 @@ fn grants_add_up() {
 
 #[test]
 fn any_denial_beats_every_grant() {
-    let grants = [give(Role::Owner, "**"), deny("push", "a/frozen/**")];
+    let grants = [give(Role::OWNER, "**"), deny("push", "a/frozen/**")];
     assert_eq!(held(&grants, "a/frozen/x").actions().to_string(), "pull,delete,repository-delete");
     let grants =
-        [give(Role::Owner, "**"), row(Effect::Deny, What::Rights(RightSet::DELETE), "a", Some("v*"))];
+        [give(Role::OWNER, "**"), row(Effect::Deny, What::Rights(RightSet::DELETE), "a", Some("v*"))];
     // What takes a tag along that may not go may not be deleted either.
     let protected = held(&grants, "a");
     assert_eq!(protected.actions().to_string(), "pull,push,delete");
     assert!(!protected.allows(Right::ManifestDelete, None) && protected.allows(Right::TagDelete, Some("x")));
-    let grants = [give(Role::Owner, "**"), deny("push", "a/frozen/**")];
+    let grants = [give(Role::OWNER, "**"), deny("push", "a/frozen/**")];
     assert_eq!(held(&grants, "a").actions().to_string(), "pull,push,delete,repository-delete,*");
-    let grants = [give(Role::Writer, "a"), deny("*", "a")];
+    let grants = [give(Role::WRITER, "a"), deny("*", "a")];
     assert_eq!(held(&grants, "a").actions(), ActionSet::EMPTY);
 }
 
 #[test]
 fn a_role_that_is_less_than_an_action_limits_it() {
     for (role, actions, limited, limits) in [
-        (Role::Signer, "pull,push", "push", r#"{"name":"a","actions":["push"],"attach":true}"#),
+        (Role::SIGNER, "pull,push", "push", r#"{"name":"a","actions":["push"],"attach":true}"#),
         (
-            Role::Publisher,
+            Role::PUBLISHER,
             "pull,push",
             "push",
-            r#"{"name":"a","actions":["push"],"create":{"in":["*"]},"digests":true,"attach":true}"#,
+            r#"{"name":"a","actions":["push"],"create":{"in":["*"]},"new":true,"digests":true,"attach":true}"#,
         ),
     ] {
         let held = held(&[give(role, "a")], "a");
@@ -99,23 +99,23 @@ fn a_role_that_is_less_than_an_action_limits_it() {
 #[test]
 fn tags_of_rows_add_up_and_denied_ones_are_taken_out() {
     let allow = |role, tags| row(Effect::Allow, What::Role(role), "a", Some(tags));
-    let mut grants = vec![allow(Role::Writer, "pr-*"), allow(Role::Publisher, "v*")];
+    let mut grants = vec![allow(Role::WRITER, "pr-*"), allow(Role::PUBLISHER, "v*")];
     let told = |grants: &[Grant]| {
         let held = held(grants, "a");
         held.limits(&"a".parse().unwrap(), held.actions())
             .map(|limits| serde_json::to_string(&limits).unwrap())
     };
-    let expected = r#"{"name":"a","actions":["push"],"create":{"in":["pr-*","v*"]},"update":{"in":["pr-*"]},"digests":true}"#;
+    let expected = r#"{"name":"a","actions":["push"],"create":{"in":["pr-*","v*"]},"update":{"in":["pr-*"]},"new":true,"digests":true}"#;
     assert_eq!(told(&grants).as_deref(), Some(expected));
     grants.push(row(Effect::Deny, What::Rights(RightSet::PUSH), "**", Some("v0.*")));
-    let expected = r#"{"name":"a","actions":["push"],"create":{"in":["pr-*","v*"],"not":["v0.*"]},"update":{"in":["pr-*"],"not":["v0.*"]},"digests":true}"#;
+    let expected = r#"{"name":"a","actions":["push"],"create":{"in":["pr-*","v*"],"not":["v0.*"]},"update":{"in":["pr-*"],"not":["v0.*"]},"new":true,"digests":true}"#;
     assert_eq!(told(&grants).as_deref(), Some(expected));
     assert!(held(&grants, "a").allows(Right::TagCreate, Some("v1")));
     assert!(!held(&grants, "a").allows(Right::TagCreate, Some("v0.1")));
     assert!(!held(&grants, "a").allows(Right::TagUpdate, Some("v1")));
     // A grant without tags is for all of them; what is denied stays denied.
-    grants.push(give(Role::Writer, "a"));
-    let expected = r#"{"name":"a","actions":["push"],"create":{"in":["*"],"not":["v0.*"]},"update":{"in":["*"],"not":["v0.*"]},"digests":true,"attach":true}"#;
+    grants.push(give(Role::WRITER, "a"));
+    let expected = r#"{"name":"a","actions":["push"],"create":{"in":["*"],"not":["v0.*"]},"update":{"in":["*"],"not":["v0.*"]},"new":true,"digests":true,"attach":true}"#;
     assert_eq!(told(&grants).as_deref(), Some(expected));
     grants.push(row(Effect::Deny, What::Rights(RightSet::PUSH), "a", Some("*")));
     assert!(!held(&grants, "a").allows(Right::TagCreate, None));
@@ -124,8 +124,8 @@ fn tags_of_rows_add_up_and_denied_ones_are_taken_out() {
 #[test]
 fn one_sees_what_one_may_pull_and_nothing_else() {
     let grants = [
-        give(Role::Viewer, "a/**"),
-        give(Role::Writer, "people/${user}/**"),
+        give(Role::VIEWER, "a/**"),
+        give(Role::WRITER, "people/${user}/**"),
         row(Effect::Allow, What::Rights(RightSet::of(&[Right::TagCreate])), "c", None),
         deny("pull,push", "a/secret/**"),
         deny("push", "a/b"),
@@ -140,12 +140,12 @@ fn one_sees_what_one_may_pull_and_nothing_else() {
         assert_eq!(seen[0].contains(&name.parse().unwrap()), pulls, "{name}");
     }
     assert!(visible(&rows(&[]), None, now()).unwrap().is_empty());
-    assert!(visible(&rows(&[give(Role::Viewer, "**")]), None, now()).unwrap()[0].is_everything());
+    assert!(visible(&rows(&[give(Role::VIEWER, "**")]), None, now()).unwrap()[0].is_everything());
 }
 
 #[test]
 fn a_barrier_stops_what_comes_from_above() {
-    let grants = [give(Role::Owner, "**"), give(Role::Writer, "prod/app"), give(Role::Viewer, "*/app")];
+    let grants = [give(Role::OWNER, "**"), give(Role::WRITER, "prod/app"), give(Role::VIEWER, "*/app")];
     let mut guarded = rows(&grants);
     guarded.barriers = vec![barrier("prod/**", "push,delete"), barrier("prod/secret/**", "pull")];
     let actions = |name: &str| Held::of(&guarded, &repository(name), None, now()).actions().to_string();
@@ -159,7 +159,7 @@ fn a_barrier_stops_what_comes_from_above() {
         assert_eq!(seen.iter().any(|set| set.contains(&name)), expected, "{name}");
     }
     // What stands below it shows again what it hides.
-    guarded.grants.push(give(Role::Viewer, "prod/secret/x"));
+    guarded.grants.push(give(Role::VIEWER, "prod/secret/x"));
     let seen = visible(&guarded, None, now()).unwrap();
     for (name, expected) in [("prod/secret/x", true), ("prod/secret/y", false), ("other", true)] {
         let name = name.parse().unwrap();
@@ -170,7 +170,7 @@ fn a_barrier_stops_what_comes_from_above() {
 
 #[test]
 fn a_row_that_does_not_count_now_changes_nothing() {
-    let mut grant = give(Role::Viewer, "a");
+    let mut grant = give(Role::VIEWER, "a");
     grant.conditions.expires_at = Some(now().now);
     assert_eq!(held(&[grant], "a"), Held::default());
 }
@@ -188,7 +188,7 @@ fn naive(grants: &[Grant], barriers: &[Barrier], name: &str, right: Right, tag: 
                 && pattern.as_str().trim_end_matches('*').len() <= tag.len()
                 && tag.starts_with(pattern.as_str().trim_end_matches('*'))
         }
-        (Some(_), Right::Pull | Right::PushDigest) => {
+        (Some(_), Right::List | Right::Pull | Right::PushDigest | Right::RepositoryCreate) => {
             grant.effect == Effect::Allow && grant.what.rights().contains(right)
         }
         (Some(_), _) => false,
@@ -211,6 +211,7 @@ fn naive(grants: &[Grant], barriers: &[Barrier], name: &str, right: Right, tag: 
     let along = |row: &&Grant| {
         row.effect == Effect::Deny
             && match right {
+                Right::List => row.tags.is_none() && row.what.rights().contains(Right::Pull),
                 Right::ManifestDelete => row.what.rights().contains(Right::TagDelete),
                 Right::RepositoryDelete => {
                     row.what.rights().contains(Right::TagDelete)
@@ -246,8 +247,8 @@ impl Dice {
         usize::try_from(self.0 >> 33).unwrap() % sides
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.roll(from.len())]
+    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.roll(from.len())].clone()
     }
 }
 
@@ -267,7 +268,7 @@ fn another_way_of_deciding_agrees_on_a_million_cases() {
         let rows: Vec<Grant> = (0..dice.roll(5))
             .map(|_| {
                 let what = if dice.roll(2) == 0 {
-                    What::Role(dice.pick(&Role::ALL))
+                    What::Role(dice.pick(&Role::BUILT_IN))
                 } else {
                     let rights = rights.iter().copied().filter(|_| dice.roll(3) == 0);
                     What::Rights(rights.fold(RightSet::EMPTY, |set, right| set.union(RightSet::of(&[right]))))
@@ -316,9 +317,9 @@ fn grants() -> impl Strategy<Value = Vec<Grant>> {
     let tags =
         prop_oneof![3 => Just(None), 1 => Just(Some("v*")), 1 => Just(Some("[pv]*")), 1 => Just(Some("*"))];
     let grant =
-        (pattern, 0usize..6, tags, prop::bool::weighted(0.3)).prop_map(|(pattern, role, tags, denies)| {
+        (pattern, 0usize..8, tags, prop::bool::weighted(0.3)).prop_map(|(pattern, role, tags, denies)| {
             let effect = if denies { Effect::Deny } else { Effect::Allow };
-            Grant { pattern, ..row(effect, What::Role(Role::ALL[role]), "a", tags) }
+            Grant { pattern, ..row(effect, What::Role(Role::BUILT_IN[role].clone()), "a", tags) }
         });
     proptest::collection::vec(grant, 0..6)
 }

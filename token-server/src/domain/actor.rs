@@ -1,0 +1,56 @@
+//! On whose behalf something is changed.
+//!
+//! *Invariant:* only commands on the server itself act without rights of their own.
+
+use uuid::Uuid;
+
+use super::audit::{COMMAND_LINE, Origin};
+use super::subject::User;
+
+/// Who changes something.
+#[derive(Clone, Debug)]
+pub enum Actor {
+    /// Whoever may run commands on the server. They have the settings and the database, so they may do everything.
+    Operator,
+    /// A user who logged in, and where the request came from.
+    User {
+        /// Who.
+        user: User,
+        /// From where.
+        origin: Origin,
+    },
+}
+
+impl Actor {
+    /// The name in records.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Operator => COMMAND_LINE,
+            Self::User { user, .. } => &user.name,
+        }
+    }
+
+    /// The stable id in records.
+    pub fn uid(&self) -> Option<Uuid> {
+        match self {
+            Self::Operator => None,
+            Self::User { user, .. } => Some(user.uid),
+        }
+    }
+
+    /// The inner number, for what remembers who made it.
+    pub fn pid(&self) -> Option<i64> {
+        match self {
+            Self::Operator => None,
+            Self::User { user, .. } => Some(user.pid),
+        }
+    }
+
+    /// Where the request came from.
+    pub fn origin(&self) -> Origin {
+        match self {
+            Self::Operator => Origin::default(),
+            Self::User { origin, .. } => origin.clone(),
+        }
+    }
+}
