@@ -142,7 +142,7 @@ async fn what_takes_away_asks_first_and_without_a_terminal_needs_to_be_told() ->
 async fn wrong_usage_is_2_and_changes_nothing() -> anyhow::Result<()> {
     let town = Town::start().await?;
     let before = listings(&town.stack).await?;
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 14] = [
         (&[], "Usage"),
         (&["fly"], "fly"),
         (&["user", "add"], "NAME"),
