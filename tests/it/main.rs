@@ -24,6 +24,10 @@ mod account;
 
 mod rights;
 
+mod namespaces;
+
+mod robots;
+
 mod audit;
 mod audit_chain;
 

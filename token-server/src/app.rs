@@ -24,10 +24,11 @@ use crate::domain::audit_retention::keep_pruning;
 use crate::domain::authenticate::Authenticator;
 use crate::domain::error::TokenServerError;
 use crate::domain::key_store;
-use crate::domain::opaque_token::TokenMac;
+use crate::domain::opaque_token::{TokenKind, TokenMac};
 use crate::domain::password::PasswordHasher;
 use crate::domain::random::NoRandomness;
 use crate::domain::refresh::RefreshTokens;
+use crate::domain::robot_secret::RobotSecrets;
 use crate::domain::token_issuer::TokenIssuer;
 use crate::http::key_set::PublishedKeySet;
 use crate::http::{Services, routes};
@@ -91,7 +92,8 @@ impl TokenServer {
         let hasher = Arc::new(hasher.map_err(TokenServerError::from)?);
         let verified = VerifiedPasswords::new(passwords.cache, &random)
             .map_err(|_| TokenServerError::from(NoRandomness))?;
-        let refresh_tokens = RefreshTokens::new(TokenMac::new(&settings.secret), settings.refresh);
+        let refresh_tokens =
+            RefreshTokens::new(TokenMac::new(TokenKind::Refresh, &settings.secret), settings.refresh);
         let repeats = Arc::new(AuditRepeats::default());
         let authenticator = Arc::new(Authenticator::new(
             pool.clone(),
@@ -99,6 +101,7 @@ impl TokenServer {
             hasher.clone(),
             verified,
             refresh_tokens,
+            Arc::new(RobotSecrets::new(&settings.secret)),
             repeats.clone(),
         ));
         let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use time::OffsetDateTime;
 
-use super::arguments::{AuditCommand, OutcomeWord, Output, PeriodArguments};
+use super::arguments::Output;
+use super::arguments::records::{AuditCommand, OutcomeWord, PeriodArguments};
 use super::error::CliError;
 use super::terminal::{confirm, print, remark, show};
 use super::times::parse_ago;

@@ -4,7 +4,8 @@
 
 use shared::repository_pattern::RepositoryPattern;
 
-use super::arguments::{BarrierCommand, Output};
+use super::arguments::Output;
+use super::arguments::rights::BarrierCommand;
 use super::error::CliError;
 use super::terminal::{confirm, remark, show};
 use super::{json, listings};

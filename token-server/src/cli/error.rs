@@ -70,6 +70,9 @@ fn domain_code(error: &TokenServerError) -> u8 {
         | E::InvalidQuestion(_)
         | E::InvalidRole(_)
         | E::Contradiction(_)
+        | E::InvalidRobotName(_)
+        | E::InvalidMember(_)
+        | E::NotAComponent(_)
         | E::NotASubtree(_) => USAGE,
         _ => 1,
     }

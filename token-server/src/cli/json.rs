@@ -11,6 +11,8 @@ use super::listings::holder;
 use crate::db::audit::EventRow;
 use crate::db::barriers::BarrierRow;
 use crate::db::grants::GrantSummary;
+use crate::db::namespaces::NamespaceRow;
+use crate::db::robots::{RobotSummary, SecretSummary};
 use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
@@ -71,6 +73,46 @@ pub(super) fn grants(grants: &[GrantSummary]) -> Value {
             "networks": row.networks.iter().flatten().map(ToString::to_string).collect::<Vec<_>>(),
             "reason": grant.reason,
             "added_at": time(grant.created_at),
+        })
+    })
+}
+
+/// All namespaces.
+pub(super) fn namespaces(namespaces: &[NamespaceRow]) -> Value {
+    list(namespaces, |row| {
+        json!({
+            "name": row.name,
+            "owner": format!("{}:{}", row.owner_kind, row.owner_name),
+            "visibility": row.visibility,
+            "create": row.create_policy,
+            "added_at": time(row.created_at),
+        })
+    })
+}
+
+/// Robots.
+pub(super) fn robots(robots: &[RobotSummary]) -> Value {
+    list(robots, |robot| {
+        json!({
+            "name": robot.name,
+            "description": robot.description,
+            "disabled_at": robot.disabled_at.map(time),
+            "secrets": robot.secrets,
+            "added_at": time(robot.created_at),
+        })
+    })
+}
+
+/// Secrets of a robot, without what is secret of them.
+pub(super) fn secrets(secrets: &[SecretSummary]) -> Value {
+    list(secrets, |secret| {
+        json!({
+            "id": secret.id.to_string(),
+            "robot": secret.robot,
+            "label": secret.label,
+            "added_at": time(secret.created_at),
+            "last_used_at": secret.last_used_at.map(time),
+            "expires_at": secret.expires_at.map(time),
         })
     })
 }

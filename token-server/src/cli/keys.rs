@@ -5,7 +5,7 @@
 use ring::rand::SystemRandom;
 use shared::clock::SystemClock;
 
-use super::arguments::{KeyCommand, KeyFormat};
+use super::arguments::records::{KeyCommand, KeyFormat};
 use super::error::CliError;
 use super::{log_quietly, terminal};
 use crate::app;

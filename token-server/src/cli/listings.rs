@@ -11,7 +11,9 @@ use time::macros::format_description;
 use crate::db::audit::EventRow;
 use crate::db::barriers::BarrierRow;
 use crate::db::grants::GrantSummary;
+use crate::db::namespaces::NamespaceRow;
 use crate::db::principals;
+use crate::db::robots::{RobotSummary, SecretSummary};
 use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
@@ -63,7 +65,9 @@ pub(super) fn teams(teams: &[TeamSummary]) -> String {
 /// Whose a row is, as people write it.
 pub(super) fn holder(grant: &GrantSummary) -> String {
     match grant.subject_kind.as_str() {
-        kind @ (principals::USER | principals::TEAM) => format!("{kind}:{}", grant.subject_name),
+        kind @ (principals::USER | principals::TEAM | principals::ROBOT) => {
+            format!("{kind}:{}", grant.subject_name)
+        }
         _ => grant.subject_name.clone(),
     }
 }
@@ -111,6 +115,40 @@ pub(super) fn events(rows: &[EventRow]) -> String {
     printed(&table)
 }
 
+/// All namespaces.
+pub(super) fn namespaces(namespaces: &[NamespaceRow]) -> String {
+    let mut table = table(&["NAME", "OWNER", "VISIBILITY", "NEW REPOSITORIES", "ADDED"]);
+    for row in namespaces {
+        let owner = format!("{}:{}", row.owner_kind, row.owner_name);
+        table.add_row([&row.name, &owner, &row.visibility, &row.create_policy, &time(row.created_at)]);
+    }
+    printed(&table)
+}
+
+/// Robots.
+pub(super) fn robots(robots: &[RobotSummary]) -> String {
+    let mut table = table(&["NAME", "STATE", "SECRETS", "ADDED", "DESCRIPTION"]);
+    for robot in robots {
+        let state = if robot.disabled_at.is_some() { "disabled" } else { "active" };
+        let description = robot.description.as_deref().unwrap_or("-");
+        let (secrets, added) = (robot.secrets.to_string(), time(robot.created_at));
+        table.add_row([&robot.name, state, &secrets, &added, description]);
+    }
+    printed(&table)
+}
+
+/// Secrets of a robot.
+pub(super) fn secrets(secrets: &[SecretSummary]) -> String {
+    let mut table = table(&["ID", "LABEL", "ADDED", "LAST USED", "EXPIRES"]);
+    for secret in secrets {
+        let moment = |at: Option<OffsetDateTime>| at.map_or("-".to_owned(), time);
+        let label = secret.label.as_deref().unwrap_or("-");
+        let (used, end) = (moment(secret.last_used_at), moment(secret.expires_at));
+        table.add_row([&secret.id.to_string(), label, &time(secret.created_at), &used, &end]);
+    }
+    printed(&table)
+}
+
 /// All roles, first those that are built in.
 pub(super) fn roles(roles: &[RoleRow]) -> String {
     let mut table = table(&["NAME", "ALLOWS", "KIND", "DESCRIPTION"]);
@@ -148,7 +186,7 @@ fn only(conditions: &Conditions) -> String {
 /// A verdict and the rows that decide it.
 pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &Explanation) -> String {
     let verdict = match (found.is_disabled, found.held.is_empty()) {
-        (true, _) => "no: this user is disabled".to_owned(),
+        (true, _) => "no: logins are disabled".to_owned(),
         (false, true) if found.rows.is_empty() => "no: no row is about it".to_owned(),
         (false, true) => "no".to_owned(),
         (false, false) => format!("yes: {}", found.held),
@@ -158,7 +196,7 @@ pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &E
     for row in &found.rows {
         let grant = &row.grant;
         let counts = match row.not_now {
-            None if row.rights.difference(row.kept_out).is_empty() => "not past a barrier",
+            None if row.rights.difference(row.kept_out).is_empty() => "kept out here",
             None => "yes",
             Some(NotNow::TooEarly) => "not yet",
             Some(NotNow::Expired) => "no longer",

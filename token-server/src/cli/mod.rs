@@ -19,6 +19,8 @@ mod keys;
 
 mod listings;
 
+mod namespaces;
+
 mod people;
 
 mod questions;
@@ -26,6 +28,8 @@ mod questions;
 mod server;
 
 mod rights;
+
+mod robots;
 
 mod roles;
 
@@ -41,7 +45,10 @@ use shared::server::settings::process_environment;
 use shared::server::telemetry;
 
 use crate::app;
-use crate::domain::administration::Administration;
+use crate::domain::administration::{Administration, Parts};
+use crate::domain::error::TokenServerError;
+use crate::domain::password::PasswordHasher;
+use crate::domain::robot_secret::RobotSecrets;
 use crate::settings::{self, TokenServerSettings};
 use arguments::{Arguments, Command};
 use error::CliError;
@@ -86,6 +93,10 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::User(command) => people::user(command, &administration(&settings).await?, output).await?,
         Command::Team(command) => people::team(command, &administration(&settings).await?, output).await?,
         Command::Grant(command) => rights::grant(command, &administration(&settings).await?, output).await?,
+        Command::Namespace(command) => {
+            namespaces::namespace(command, &administration(&settings).await?, output).await?;
+        }
+        Command::Robot(command) => robots::robot(command, &administration(&settings).await?, output).await?,
         Command::Role(command) => roles::role(command, &administration(&settings).await?, output).await?,
         Command::Barrier(command) => {
             barriers::barrier(command, &administration(&settings).await?, output).await?;
@@ -108,5 +119,15 @@ fn log_quietly() {
 async fn administration(settings: &TokenServerSettings) -> Result<Administration, CliError> {
     log_quietly();
     let pool = app::open_database(&settings.database).await?;
-    Ok(Administration::of_operator(pool, Arc::new(SystemClock), SystemRandom::new())?)
+    let (clock, random) = (Arc::new(SystemClock), SystemRandom::new());
+    let hasher = PasswordHasher::new(1, 0, random.clone()).map_err(TokenServerError::from)?;
+    Ok(Administration::new(Parts {
+        pool,
+        clock,
+        random,
+        hasher: Arc::new(hasher),
+        repeats: Arc::default(),
+        secrets: Arc::new(RobotSecrets::new(&settings.secret)),
+        personal_namespaces: settings.personal_namespaces,
+    }))
 }

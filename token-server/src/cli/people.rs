@@ -2,7 +2,8 @@
 //!
 //! *Invariant:* a name is checked before a password is asked for or anything is confirmed.
 
-use super::arguments::{MemberCommand, Output, TeamCommand, UserCommand};
+use super::arguments::Output;
+use super::arguments::people::{MemberCommand, TeamCommand, UserCommand};
 use super::error::CliError;
 use super::terminal::{confirm, new_password, remark, show};
 use super::{json, listings};

@@ -4,7 +4,8 @@
 
 use std::process::ExitCode;
 
-use super::arguments::{Output, QuestionArguments};
+use super::arguments::Output;
+use super::arguments::rights::QuestionArguments;
 use super::error::CliError;
 use super::terminal::show;
 use super::{administration, json, listings};

@@ -7,7 +7,8 @@ use shared::limits::TagPattern;
 use shared::repository_pattern::RepositoryPattern;
 use time::OffsetDateTime;
 
-use super::arguments::{ConditionArguments, GrantArguments, GrantCommand, Output};
+use super::arguments::Output;
+use super::arguments::rights::{ConditionArguments, GrantArguments, GrantCommand};
 use super::error::CliError;
 use super::terminal::{confirm, remark, show};
 use super::times::{parse_ahead, parse_time};

@@ -2,7 +2,8 @@
 //!
 //! *Invariant:* everything that was typed is understood before anything is looked up.
 
-use super::arguments::{Output, RoleCommand};
+use super::arguments::Output;
+use super::arguments::rights::RoleCommand;
 use super::error::CliError;
 use super::terminal::{confirm, remark, show};
 use super::{json, listings};

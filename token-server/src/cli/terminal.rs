@@ -7,7 +7,8 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use serde_json::Value;
 use shared::secret::Secret;
 
-use super::arguments::{Confirmation, Output, PasswordSource};
+use super::arguments::people::PasswordSource;
+use super::arguments::{Confirmation, Output};
 use super::error::CliError;
 use crate::domain::password::{MAX_PASSWORD_BYTES, NewPassword};
 

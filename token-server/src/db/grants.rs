@@ -221,7 +221,7 @@ pub async fn insert_grant(
                    and networks is not distinct from ($10::inet[])::cidr[]) as "is_same!"
              from acl_grant
             where subject_pid = $1 and pattern = $2 and effect = $3 and coalesce(role, rights) = coalesce($4, $5)
-              and coalesce(tags, '') = coalesce($6, '') for update"#,
+              and coalesce(tags, '') = coalesce($6, '') and namespace_id is null for update"#,
         grant.subject_pid,
         grant.pattern,
         grant.effect,
@@ -269,7 +269,7 @@ pub async fn delete_grant(db: impl PgExecutor<'_>, grant: &NewGrant<'_>) -> Resu
     let query = sqlx::query_scalar!(
         "delete from acl_grant
           where subject_pid = $1 and pattern = $2 and effect = $3 and coalesce(role, rights) = coalesce($4, $5)
-            and coalesce(tags, '') = coalesce($6, '') returning id",
+            and coalesce(tags, '') = coalesce($6, '') and namespace_id is null returning id",
         grant.subject_pid,
         grant.pattern,
         grant.effect,

@@ -22,6 +22,10 @@ pub mod grants;
 
 pub mod barriers;
 
+pub mod namespaces;
+
+pub mod robots;
+
 pub mod signing_keys;
 
 pub mod refresh_tokens;

@@ -20,6 +20,9 @@ pub const NAME_KEY: &str = "principal_name_key";
 /// `kind` of a user.
 pub const USER: &str = "user";
 
+/// `kind` of a robot.
+pub const ROBOT: &str = "robot";
+
 /// `kind` of a team.
 pub const TEAM: &str = "team";
 
@@ -28,7 +31,7 @@ pub const TEAM: &str = "team";
 pub struct PrincipalRow {
     /// Inner number.
     pub pid: i64,
-    /// `builtin`, `user` or `team`.
+    /// `builtin`, `user`, `team` or `robot`.
     pub kind: String,
     /// Folded name.
     pub name: String,
@@ -106,6 +109,18 @@ pub async fn insert_principal(
         now
     );
     Ok(query.fetch_one(db).await?)
+}
+
+/// Deletes a principal, which frees its name.
+pub async fn update_deleted_by_pid(
+    db: impl PgExecutor<'_>,
+    pid: i64,
+    now: OffsetDateTime,
+) -> Result<(), DbError> {
+    let query =
+        sqlx::query!("update principal set deleted_at = $2 where pid = $1 and deleted_at is null", pid, now);
+    query.execute(db).await?;
+    Ok(())
 }
 
 /// Deletes the living principal of that kind and name, which frees the name; returns its number. Waits for

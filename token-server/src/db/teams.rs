@@ -32,7 +32,7 @@ pub struct TeamSummary {
     pub name: String,
     /// When the team was added.
     pub created_at: OffsetDateTime,
-    /// Its members in order: names of users, and `team:NAME`.
+    /// Its members in order: names of users, `team:NAME` and `robot:OWNER/NAME`.
     pub members: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ pub async fn list_teams(db: impl PgExecutor<'_>) -> Result<Vec<TeamSummary>, DbE
     let query = sqlx::query_as!(
         TeamSummary,
         r#"select t.name, t.created_at,
-                  array(select case p.kind when 'team' then 'team:' || p.name else p.name end
+                  array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
                           from team_member m join principal p on p.pid = m.member_pid
                          where m.team_pid = t.pid order by p.kind desc, p.name) as "members!"
              from principal t
@@ -107,30 +107,33 @@ pub async fn delete_members(db: impl PgExecutor<'_>, team_pid: i64) -> Result<u6
     Ok(query.execute(db).await?.rows_affected())
 }
 
-/// A user, and one of several holders that the user is or is in.
+/// A user or a robot, and one of several holders that it is or is in.
 #[derive(Clone, Debug)]
-pub struct UserBehind {
+pub struct Behind {
     /// The holder.
     pub holder_pid: i64,
-    /// The user.
-    pub user_pid: i64,
-    /// The user's name.
-    pub user_name: String,
+    /// Who is behind it.
+    pub pid: i64,
+    /// `user` or `robot`.
+    pub kind: String,
+    /// Folded name.
+    pub name: String,
 }
 
-/// The users who can log in and are one of these principals, or in one of these teams through however many others.
-pub async fn list_users_behind(db: impl PgExecutor<'_>, holders: &[i64]) -> Result<Vec<UserBehind>, DbError> {
+/// The users and robots that can log in and are one of these principals, or in one of these teams through however many
+/// others.
+pub async fn list_behind(db: impl PgExecutor<'_>, holders: &[i64]) -> Result<Vec<Behind>, DbError> {
     let query = sqlx::query_as!(
-        UserBehind,
+        Behind,
         r#"with recursive behind(holder, pid, depth) as (
                select pid, pid, 0 from unnest($1::bigint[]) h(pid)
                union
                select behind.holder, m.member_pid, behind.depth + 1
                  from behind join team_member m on m.team_pid = behind.pid
                 where behind.depth < $2)
-           select distinct behind.holder as "holder_pid!", p.pid as user_pid, p.name as user_name
+           select distinct behind.holder as "holder_pid!", p.pid, p.kind, p.name
              from behind join principal p on p.pid = behind.pid
-            where p.kind = 'user' and p.deleted_at is null and p.disabled_at is null
+            where p.kind in ('user', 'robot') and p.deleted_at is null and p.disabled_at is null
             order by p.name"#,
         holders,
         MAX_DEPTH
@@ -139,10 +142,10 @@ pub async fn list_users_behind(db: impl PgExecutor<'_>, holders: &[i64]) -> Resu
 }
 
 /// The users who can log in and whose name stands in a text.
-pub async fn list_users_named_in(db: impl PgExecutor<'_>, text: &str) -> Result<Vec<UserBehind>, DbError> {
+pub async fn list_users_named_in(db: impl PgExecutor<'_>, text: &str) -> Result<Vec<Behind>, DbError> {
     let query = sqlx::query_as!(
-        UserBehind,
-        r#"select pid as holder_pid, pid as user_pid, name as user_name
+        Behind,
+        r#"select pid as holder_pid, pid, kind, name
              from principal
             where kind = 'user' and deleted_at is null and disabled_at is null and strpos($1, name) > 0"#,
         text

@@ -5,17 +5,17 @@
 use uuid::Uuid;
 
 use super::audit::{COMMAND_LINE, Origin};
-use super::subject::User;
+use super::subject::Subject;
 
 /// Who changes something.
 #[derive(Clone, Debug)]
 pub enum Actor {
     /// Whoever may run commands on the server. They have the settings and the database, so they may do everything.
     Operator,
-    /// A user who logged in, and where the request came from.
-    User {
+    /// Somebody who logged in, and where the request came from.
+    Subject {
         /// Who.
-        user: User,
+        subject: Subject,
         /// From where.
         origin: Origin,
     },
@@ -26,7 +26,7 @@ impl Actor {
     pub fn name(&self) -> &str {
         match self {
             Self::Operator => COMMAND_LINE,
-            Self::User { user, .. } => &user.name,
+            Self::Subject { subject, .. } => subject.name(),
         }
     }
 
@@ -34,7 +34,7 @@ impl Actor {
     pub fn uid(&self) -> Option<Uuid> {
         match self {
             Self::Operator => None,
-            Self::User { user, .. } => Some(user.uid),
+            Self::Subject { subject, .. } => subject.uid(),
         }
     }
 
@@ -42,7 +42,7 @@ impl Actor {
     pub fn pid(&self) -> Option<i64> {
         match self {
             Self::Operator => None,
-            Self::User { user, .. } => Some(user.pid),
+            Self::Subject { subject, .. } => subject.pid(),
         }
     }
 
@@ -50,7 +50,7 @@ impl Actor {
     pub fn origin(&self) -> Origin {
         match self {
             Self::Operator => Origin::default(),
-            Self::User { origin, .. } => origin.clone(),
+            Self::Subject { origin, .. } => origin.clone(),
         }
     }
 }

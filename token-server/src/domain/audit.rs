@@ -59,6 +59,24 @@ pub enum Event {
     BarrierAdded,
     /// …
     BarrierRemoved,
+    /// …
+    NamespaceAdded,
+    /// …
+    NamespaceChanged,
+    /// …
+    NamespaceRemoved,
+    /// …
+    RobotAdded,
+    /// …
+    RobotRemoved,
+    /// …
+    RobotDisabled,
+    /// …
+    RobotEnabled,
+    /// …
+    RobotSecretAdded,
+    /// …
+    RobotSecretRevoked,
     /// Somebody was to change something and may not.
     ChangeRefused,
     /// Old records were removed, by an administrator or by the server.
@@ -85,6 +103,15 @@ impl Event {
             Self::RoleChanged => "role_changed",
             Self::RoleRemoved => "role_removed",
             Self::ChangeRefused => "change_refused",
+            Self::NamespaceAdded => "namespace_added",
+            Self::NamespaceChanged => "namespace_changed",
+            Self::NamespaceRemoved => "namespace_removed",
+            Self::RobotAdded => "robot_added",
+            Self::RobotRemoved => "robot_removed",
+            Self::RobotDisabled => "robot_disabled",
+            Self::RobotEnabled => "robot_enabled",
+            Self::RobotSecretAdded => "robot_secret_added",
+            Self::RobotSecretRevoked => "robot_secret_revoked",
             Self::GrantAdded => "grant_added",
             Self::GrantRemoved => "grant_removed",
             Self::BarrierAdded => "barrier_added",

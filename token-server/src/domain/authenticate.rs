@@ -1,4 +1,4 @@
-//! From credentials to a user: the only door there is.
+//! From credentials to a user or a robot: the only door there is.
 //!
 //! *Invariant:* an unknown user, a wrong password and a disabled user get the same answer after the same work; why a
 //! login failed is in the record only. The user's row is read each time, so disabling and password changes count at
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use shared::clock::Clock;
 use shared::secret::Secret;
 use shared::server::passwords::verified::VerifiedPasswords;
+use uuid::Uuid;
 
 use super::audit::{Event, Origin, Outcome, Record};
 use super::audit_repeats::AuditRepeats;
@@ -16,14 +17,16 @@ use super::error::TokenServerError;
 use super::password::{MAX_PASSWORD_BYTES, PasswordHasher};
 use super::principal_name::PrincipalName;
 use super::refresh::{RefreshFailure, RefreshTokens};
-use super::subject::User;
-use crate::db::Pool;
+use super::robot_name::RobotName;
+use super::robot_secret::{self, RobotSecrets, SecretFailure};
+use super::subject::{Robot, Subject, User};
 use crate::db::users::{self, UserRow};
+use crate::db::{Pool, robots};
 
 /// What came with a request, unverified.
 #[derive(Clone, Debug)]
 pub enum Credentials {
-    /// User name and password.
+    /// User name and password, or the name of a robot and one of its secrets.
     Password {
         /// As typed.
         user: String,
@@ -34,13 +37,14 @@ pub enum Credentials {
     RefreshToken(Secret),
 }
 
-/// Turns credentials into users.
+/// Turns credentials into users and robots.
 pub struct Authenticator {
     pool: Pool,
     clock: Arc<dyn Clock>,
     hasher: Arc<PasswordHasher>,
     verified: VerifiedPasswords,
     refresh_tokens: RefreshTokens,
+    robot_secrets: Arc<RobotSecrets>,
     repeats: Arc<AuditRepeats>,
 }
 
@@ -52,14 +56,52 @@ impl Authenticator {
         hasher: Arc<PasswordHasher>,
         verified: VerifiedPasswords,
         refresh_tokens: RefreshTokens,
+        robot_secrets: Arc<RobotSecrets>,
         repeats: Arc<AuditRepeats>,
     ) -> Self {
-        Self { pool, clock, hasher, verified, refresh_tokens, repeats }
+        Self { pool, clock, hasher, verified, refresh_tokens, robot_secrets, repeats }
     }
 
     /// Refresh tokens, for whoever issues them.
     pub fn refresh_tokens(&self) -> &RefreshTokens {
         &self.refresh_tokens
+    }
+
+    /// Checks a name and what came with it: of a user a password, of a robot one of its secrets.
+    pub async fn authenticate(
+        &self,
+        name: &str,
+        password: &Secret,
+        origin: &Origin,
+    ) -> Result<Subject, TokenServerError> {
+        match RobotName::parse(name) {
+            Ok(robot) => Ok(Subject::Robot(self.authenticate_robot(&robot, password, origin).await?)),
+            Err(_) => Ok(Subject::User(self.authenticate_password(name, password, origin).await?)),
+        }
+    }
+
+    async fn authenticate_robot(
+        &self,
+        name: &RobotName,
+        secret: &Secret,
+        origin: &Origin,
+    ) -> Result<Robot, TokenServerError> {
+        match self.robot_secrets.check(&self.pool, &*self.clock, name.as_str(), secret).await? {
+            Ok(row) => {
+                if robot_secret::is_new_use(&row, self.clock.now()) {
+                    robots::update_secret_used(&self.pool, row.id, self.clock.now()).await?;
+                }
+                let robot = Robot { pid: row.pid, uid: row.uid, name: row.name };
+                self.record_login(&robot.name, robot.uid, "robot_secret", origin).await?;
+                Ok(robot)
+            }
+            Err(failure) => {
+                // A secret that is known says whose name was typed; anything else may be a password in the wrong field.
+                let is_known = matches!(failure, SecretFailure::Expired | SecretFailure::Disabled);
+                let known = is_known.then_some(name.as_str());
+                Err(self.refuse_login(Typed { name: name.as_str(), known }, failure.as_str(), origin).await?)
+            }
+        }
     }
 
     /// Checks a user name and a password.
@@ -83,7 +125,7 @@ impl Authenticator {
             && self.verified.contains(row.uid.as_bytes(), &row.password_hash, password, &*self.clock)
         {
             let user = User::from_row(row.clone());
-            self.record_login(&user, "password", origin).await?;
+            self.record_login(&user.name, user.uid, "password", origin).await?;
             return Ok(user);
         }
         let hash = active.map(|row| row.password_hash.as_str());
@@ -123,7 +165,7 @@ impl Authenticator {
         }
         self.verified.insert(row.uid.as_bytes(), &row.password_hash, password, &*self.clock);
         let user = User::from_row(row);
-        self.record_login(&user, "password", origin).await?;
+        self.record_login(&user.name, user.uid, "password", origin).await?;
         Ok(user)
     }
 
@@ -140,7 +182,7 @@ impl Authenticator {
                 let user = User::from_row(row.user);
                 if is_new_use {
                     self.refresh_tokens.touch(&self.pool, &*self.clock, token).await?;
-                    self.record_login(&user, "refresh_token", origin).await?;
+                    self.record_login(&user.name, user.uid, "refresh_token", origin).await?;
                 }
                 Ok(user)
             }
@@ -162,12 +204,18 @@ impl Authenticator {
         }
     }
 
-    async fn record_login(&self, user: &User, how: &str, origin: &Origin) -> Result<(), TokenServerError> {
+    async fn record_login(
+        &self,
+        name: &str,
+        uid: Uuid,
+        how: &str,
+        origin: &Origin,
+    ) -> Result<(), TokenServerError> {
         let record = Record {
             event: Event::Login,
-            actor: &user.name,
-            actor_uid: Some(user.uid),
-            target: &user.name,
+            actor: name,
+            actor_uid: Some(uid),
+            target: name,
             outcome: Outcome::Allowed(Some(how)),
         };
         Ok(self.repeats.record(&self.pool, &*self.clock, origin, record).await?)

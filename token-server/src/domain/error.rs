@@ -5,13 +5,16 @@
 
 use shared::repository_pattern::InvalidPattern;
 
+use super::administration::teams::InvalidMember;
 use super::barrier::NotASubtree;
 use super::delegation::NotDelegated;
 use super::grant_subject::InvalidSubject;
+use super::namespace::NotAComponent;
 use super::password::{HashingError, InvalidPassword};
 use super::principal_name::InvalidName;
 use super::question::InvalidQuestion;
 use super::random::NoRandomness;
+use super::robot_name::InvalidRobotName;
 use super::role::InvalidRole;
 use super::signing::SigningError;
 use crate::db::error::DbError;
@@ -58,6 +61,42 @@ pub enum TokenServerError {
     /// A role that cannot be made.
     #[error(transparent)]
     InvalidRole(#[from] InvalidRole),
+    /// The name of a robot that cannot be.
+    #[error(transparent)]
+    InvalidRobotName(#[from] InvalidRobotName),
+    /// A member that cannot be one.
+    #[error(transparent)]
+    InvalidMember(#[from] InvalidMember),
+    /// A namespace that no repository could be in.
+    #[error(transparent)]
+    NotAComponent(#[from] NotAComponent),
+    /// Names of users, teams and namespaces mean one party.
+    #[error("the namespace {namespace} belongs to {owner}, so nobody else can have its name")]
+    NamespaceTaken {
+        /// Which.
+        namespace: String,
+        /// Whose it is, as people write it.
+        owner: String,
+    },
+    /// A namespace would be without an owner.
+    #[error("{owner} owns the namespaces {namespaces}; give them to somebody else first")]
+    OwnsNamespaces {
+        /// Who.
+        owner: String,
+        /// Which, with commas between them.
+        namespaces: String,
+    },
+    /// A robot has as many secrets as it may have.
+    #[error("{0} has two secrets already, which is what it takes to replace one; revoke one first")]
+    TooManySecrets(String),
+    /// Somebody could act as a robot that holds more than they do.
+    #[error("{robot} holds more than you do ({what}), so its secrets are made by those who hold that")]
+    RobotHoldsMore {
+        /// Which robot.
+        robot: String,
+        /// What you do not hold.
+        what: String,
+    },
     /// Something that makes no sense together.
     #[error("{0}")]
     Contradiction(String),

@@ -20,7 +20,7 @@ use crate::db::{Pool, teams};
 pub struct Explanation {
     /// Which of the rights are held; any is enough for a client to be let in.
     pub held: RightSet,
-    /// Whether the subject is a user who may not log in, so that nothing counts.
+    /// Whether the subject is one who may not log in, so that nothing counts.
     pub is_disabled: bool,
     /// Every row that says something about the question.
     pub rows: Vec<Considered>,
@@ -72,6 +72,11 @@ pub async fn explain(
             let found = principals::find_summary(pool, principals::TEAM, name.as_str()).await?;
             (Some(found.ok_or_else(|| missing(principals::TEAM, name.as_str()))?.pid), None, false)
         }
+        GrantSubject::Robot(name) => {
+            let found = principals::find_summary(pool, principals::ROBOT, name.as_str()).await?;
+            let found = found.ok_or_else(|| missing(principals::ROBOT, name.as_str()))?;
+            (Some(found.pid), None, found.is_disabled)
+        }
     };
     let resource = question.resource();
     let rows = stored_rows::near(pool, pid, [&resource]).await?;
@@ -97,26 +102,26 @@ pub async fn explain(
     Ok(Explanation { held, is_disabled, rows: considered })
 }
 
-/// Everybody who may, each with the rows that give it: first whole groups, then users by name.
+/// Everybody who may, each with the rows that give it: first whole groups, then users and robots by name.
 pub async fn who_can(
     pool: &Pool,
     question: &Question,
     circumstances: Circumstances,
 ) -> Result<Vec<Capable>, TokenServerError> {
     let resource = question.resource();
-    let Rows { grants: rows, barriers } = stored_rows::of_everybody(pool, [&resource]).await?;
+    let Rows { grants: rows, barriers, namespaces } = stored_rows::of_everybody(pool, [&resource]).await?;
     let holders: BTreeSet<i64> = rows.iter().map(|row| row.holder).collect();
     let holders: Vec<i64> = holders.into_iter().collect();
     let mut groups: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
-    let mut users: BTreeMap<String, i64> = BTreeMap::new();
-    let mut behind = teams::list_users_behind(pool, &holders).await?;
+    let mut people: BTreeMap<(bool, String), i64> = BTreeMap::new();
+    let mut behind = teams::list_behind(pool, &holders).await?;
     if rows.iter().any(|row| row.pattern.is_per_user()) {
         // Such a row of everybody is about those whose name stands there.
         behind.extend(teams::list_users_named_in(pool, question.repository().as_str()).await?);
     }
     for found in behind {
-        users.insert(found.user_name, found.user_pid);
-        groups.entry(found.user_pid).or_default().insert(found.holder_pid);
+        people.insert((found.kind == principals::ROBOT, found.name), found.pid);
+        groups.entry(found.pid).or_default().insert(found.holder_pid);
     }
     let mut by_holder: BTreeMap<i64, Vec<&Grant>> = BTreeMap::new();
     for row in &rows {
@@ -125,7 +130,7 @@ pub async fn who_can(
     let answer = |subject: String, user: Option<&str>, of: &[i64]| {
         let own = of.iter().filter_map(|holder| by_holder.get(holder)).flatten();
         let own: Vec<Grant> = own.copied().cloned().collect();
-        let own = Rows { grants: own, barriers: barriers.clone() };
+        let own = Rows { grants: own, barriers: barriers.clone(), namespaces: namespaces.clone() };
         let held = question.answered_by(&Held::of(&own, question.repository(), user, circumstances));
         let gives = own.grants.iter().filter(|row| {
             row.effect == Effect::Allow
@@ -138,11 +143,13 @@ pub async fn who_can(
     let mut capable = Vec::new();
     capable.extend(answer("everyone".into(), None, &[EVERYONE]));
     capable.extend(answer("authenticated".into(), None, &[EVERYONE, AUTHENTICATED]));
-    for (name, pid) in &users {
+    for ((is_robot, name), pid) in &people {
         let mut of: BTreeSet<i64> = groups.get(pid).cloned().unwrap_or_default();
         of.extend([EVERYONE, AUTHENTICATED, *pid]);
         let of: Vec<i64> = of.into_iter().collect();
-        capable.extend(answer(format!("{}:{name}", principals::USER), Some(name), &of));
+        let (kind, user) =
+            if *is_robot { (principals::ROBOT, None) } else { (principals::USER, Some(name.as_str())) };
+        capable.extend(answer(format!("{kind}:{name}"), user, &of));
     }
     Ok(capable)
 }
@@ -172,7 +179,11 @@ async fn names(
 }
 
 fn spelled(kind: &str, name: String) -> String {
-    if matches!(kind, principals::USER | principals::TEAM) { format!("{kind}:{name}") } else { name }
+    if matches!(kind, principals::USER | principals::TEAM | principals::ROBOT) {
+        format!("{kind}:{name}")
+    } else {
+        name
+    }
 }
 
 fn missing(kind: &'static str, name: &str) -> TokenServerError {

@@ -1,11 +1,13 @@
-//! Who a grant is for, as people write it: `user:alice`, `team:platform`, `everyone`, `authenticated`.
+//! Who a grant is for, as people write it: `user:alice`, `team:platform`, `robot:platform/ci`, `everyone`,
+//! `authenticated`.
 //!
 //! *Invariant:* every spelling means one subject, and every subject has one spelling.
 
 use std::fmt;
 
 use super::principal_name::{InvalidName, PrincipalName};
-use crate::db::principals::{TEAM, USER};
+use super::robot_name::{InvalidRobotName, RobotName};
+use crate::db::principals::{ROBOT, TEAM, USER};
 
 /// Somebody who can hold a right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,14 +20,19 @@ pub enum GrantSubject {
     User(PrincipalName),
     /// The members of one team.
     Team(PrincipalName),
+    /// One robot.
+    Robot(RobotName),
 }
 
 /// Why a text is not a subject.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSubject {
-    /// Not one of the four forms.
-    #[error("write a subject as user:NAME, team:NAME, everyone or authenticated")]
+    /// Not one of the five forms.
+    #[error("write a subject as user:NAME, team:NAME, robot:OWNER/NAME, everyone or authenticated")]
     Form,
+    /// The name is not one of a robot.
+    #[error(transparent)]
+    Robot(#[from] InvalidRobotName),
     /// The name is not one.
     #[error(transparent)]
     Name(#[from] InvalidName),
@@ -39,6 +46,7 @@ impl GrantSubject {
             None if text == "authenticated" => Ok(Self::Authenticated),
             Some((USER, name)) => Ok(Self::User(PrincipalName::parse(name)?)),
             Some((TEAM, name)) => Ok(Self::Team(PrincipalName::parse(name)?)),
+            Some((ROBOT, name)) => Ok(Self::Robot(RobotName::parse(name)?)),
             _ => Err(InvalidSubject::Form),
         }
     }
@@ -51,6 +59,7 @@ impl fmt::Display for GrantSubject {
             Self::Authenticated => f.write_str("authenticated"),
             Self::User(name) => write!(f, "{USER}:{name}"),
             Self::Team(name) => write!(f, "{TEAM}:{name}"),
+            Self::Robot(name) => write!(f, "{ROBOT}:{name}"),
         }
     }
 }
@@ -61,7 +70,7 @@ mod tests {
 
     #[test]
     fn spellings_and_subjects_belong_together() {
-        for text in ["everyone", "authenticated", "user:alice", "team:a.b-c_d"] {
+        for text in ["everyone", "authenticated", "user:alice", "team:a.b-c_d", "robot:platform/ci"] {
             assert_eq!(GrantSubject::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(GrantSubject::parse("user:Alice").unwrap().to_string(), "user:alice");

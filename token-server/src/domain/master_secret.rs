@@ -19,6 +19,8 @@ pub enum Purpose {
     SigningKeys,
     /// The MAC of refresh tokens.
     RefreshTokens,
+    /// The MAC of secrets of robots.
+    RobotSecrets,
 }
 
 impl Purpose {
@@ -26,6 +28,7 @@ impl Purpose {
         match self {
             Self::SigningKeys => b"signing keys 1",
             Self::RefreshTokens => b"refresh tokens 1",
+            Self::RobotSecrets => b"robot secrets 1",
         }
     }
 }

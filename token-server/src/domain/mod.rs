@@ -1,10 +1,10 @@
 //! What the token server does, without HTTP.
 //!
-//! Reading order: who can hold rights ([`principal_name`], [`grant_subject`], [`subject`]), which rights there are
-//! ([`right`], [`role`], [`grant`], [`barrier`]), how one is decided ([`policy`] on [`stored_rows`]), explained
+//! Reading order: who can hold rights ([`principal_name`], [`robot_name`], [`grant_subject`], [`subject`]), which rights there are
+//! ([`right`], [`role`], [`grant`], [`barrier`], [`namespace`]), how one is decided ([`policy`] on [`stored_rows`]), explained
 //! ([`question`], [`explanation`]) and becomes claims ([`issue`], [`audience`]); who may change them ([`delegation`],
 //! [`actor`]); how somebody proves who they are ([`password`], [`opaque_token`],
-//! [`refresh`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`],
+//! [`refresh`], [`robot_secret`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`],
 //! [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
 //! is remembered ([`audit`], [`audit_repeats`]), for how long ([`audit_retention`]), and how that is read and believed
 //! ([`audit_pages`], [`audit_chain`]).
@@ -18,6 +18,8 @@ pub mod random;
 
 pub mod principal_name;
 
+pub mod robot_name;
+
 pub mod grant_subject;
 
 pub mod subject;
@@ -29,6 +31,8 @@ pub mod role;
 pub mod grant;
 
 pub mod barrier;
+
+pub mod namespace;
 
 pub mod policy;
 
@@ -51,6 +55,8 @@ pub mod master_secret;
 pub mod opaque_token;
 
 pub mod refresh;
+
+pub mod robot_secret;
 
 pub mod authenticate;
 

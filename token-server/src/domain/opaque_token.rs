@@ -1,7 +1,7 @@
 //! Long-lived secrets that mean nothing by themselves.
 //!
-//! `pcr_`, 43 random letters and digits (256 bits), and six that are computed from the rest: scanners recognise one
-//! in a leaked file, and a mistyped one is refused without asking the database.
+//! `pcr_` (a login that lasts) or `pcb_` (a robot), 43 random letters and digits (256 bits), and six that are computed
+//! from the rest: scanners recognise one in a leaked file, and a mistyped one is refused without asking the database.
 //!
 //! *Invariant:* tokens have full entropy, so a fast keyed MAC protects them as well as a slow hash protects a
 //! password.
@@ -14,8 +14,36 @@ use shared::secret::Secret;
 use super::master_secret::{MasterSecret, Purpose};
 use super::random::NoRandomness;
 
-/// What refresh tokens begin with.
-pub const REFRESH_PREFIX: &str = "pcr_";
+/// What a token is for; both begin with four letters that say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// A login that lasts.
+    Refresh,
+    /// What a robot logs in with.
+    Robot,
+}
+
+impl TokenKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Refresh, Self::Robot];
+
+    /// What tokens of this kind begin with.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Refresh => "pcr_",
+            Self::Robot => "pcb_",
+        }
+    }
+
+    const fn purpose(self) -> Purpose {
+        match self {
+            Self::Refresh => Purpose::RefreshTokens,
+            Self::Robot => Purpose::RobotSecrets,
+        }
+    }
+}
+
+const PREFIX_LENGTH: usize = 4;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -24,15 +52,15 @@ const RANDOM_LENGTH: usize = 43;
 const CHECKSUM_LENGTH: usize = 6;
 
 /// A new token.
-pub fn generate(random: &SystemRandom) -> Result<Secret, NoRandomness> {
-    let mut token = String::with_capacity(REFRESH_PREFIX.len() + RANDOM_LENGTH + CHECKSUM_LENGTH);
-    token.push_str(REFRESH_PREFIX);
+pub fn generate(kind: TokenKind, random: &SystemRandom) -> Result<Secret, NoRandomness> {
+    let mut token = String::with_capacity(PREFIX_LENGTH + RANDOM_LENGTH + CHECKSUM_LENGTH);
+    token.push_str(kind.prefix());
     let mut buffer = [0; 64];
-    while token.len() < REFRESH_PREFIX.len() + RANDOM_LENGTH {
+    while token.len() < PREFIX_LENGTH + RANDOM_LENGTH {
         random.fill(&mut buffer).map_err(|_| NoRandomness)?;
         // Bytes beyond the last whole multiple of 62 would favour the first letters.
         let fair = buffer.iter().filter(|byte| **byte < 248);
-        let missing = REFRESH_PREFIX.len() + RANDOM_LENGTH - token.len();
+        let missing = PREFIX_LENGTH + RANDOM_LENGTH - token.len();
         token.extend(fair.take(missing).map(|byte| char::from(ALPHABET[usize::from(*byte % 62)])));
     }
     token.push_str(&checksum(&token));
@@ -40,12 +68,12 @@ pub fn generate(random: &SystemRandom) -> Result<Secret, NoRandomness> {
 }
 
 /// Whether a text has the form of a token; says nothing about whether it is worth anything.
-pub fn is_well_formed(token: &Secret) -> bool {
+pub fn is_well_formed(kind: TokenKind, token: &Secret) -> bool {
     let token = token.expose();
-    let length = REFRESH_PREFIX.len() + RANDOM_LENGTH + CHECKSUM_LENGTH;
+    let length = PREFIX_LENGTH + RANDOM_LENGTH + CHECKSUM_LENGTH;
     token.len() == length
         && token.is_ascii()
-        && token.starts_with(REFRESH_PREFIX)
+        && token.starts_with(kind.prefix())
         && token[length - CHECKSUM_LENGTH..] == checksum(&token[..length - CHECKSUM_LENGTH])
 }
 
@@ -61,8 +89,8 @@ pub struct TokenMac(hmac::Key);
 
 impl TokenMac {
     /// Derives it from the setting.
-    pub fn new(secret: &MasterSecret) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, &secret.derive(Purpose::RefreshTokens)))
+    pub fn new(kind: TokenKind, secret: &MasterSecret) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, &secret.derive(kind.purpose())))
     }
 
     /// What is stored instead of the token.
@@ -78,31 +106,31 @@ mod tests {
     #[test]
     fn tokens_are_recognised_and_differ() {
         let random = SystemRandom::new();
-        let token = generate(&random).unwrap();
-        assert!(is_well_formed(&token));
+        let token = generate(TokenKind::Refresh, &random).unwrap();
+        assert!(is_well_formed(TokenKind::Refresh, &token) && !is_well_formed(TokenKind::Robot, &token));
         assert!(token.expose().len() <= 200);
-        assert_ne!(generate(&random).unwrap(), token);
+        assert_ne!(generate(TokenKind::Refresh, &random).unwrap(), token);
     }
 
     #[test]
     fn one_wrong_letter_is_noticed() {
-        let token = generate(&SystemRandom::new()).unwrap();
+        let token = generate(TokenKind::Robot, &SystemRandom::new()).unwrap();
         // The checksum is short, but a change in it alone is always seen.
         for position in token.expose().len() - CHECKSUM_LENGTH..token.expose().len() {
             let mut bytes = token.expose().as_bytes().to_vec();
             bytes[position] = if bytes[position] == b'a' { b'b' } else { b'a' };
-            assert!(!is_well_formed(&Secret::new(String::from_utf8(bytes).unwrap())));
+            assert!(!is_well_formed(TokenKind::Robot, &Secret::new(String::from_utf8(bytes).unwrap())));
         }
         for text in ["", "pcr_", "é", "pcr_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaéa"] {
-            assert!(!is_well_formed(&Secret::new(text)), "{text}");
+            assert!(!is_well_formed(TokenKind::Robot, &Secret::new(text)), "{text}");
         }
     }
 
     #[test]
     fn a_stored_mac_depends_on_the_secret() {
-        let token = generate(&SystemRandom::new()).unwrap();
+        let token = generate(TokenKind::Robot, &SystemRandom::new()).unwrap();
         let mac = |letter: &str| {
-            TokenMac::new(&MasterSecret::parse(&Secret::new(letter.repeat(32))).unwrap())
+            TokenMac::new(TokenKind::Robot, &MasterSecret::parse(&Secret::new(letter.repeat(32))).unwrap())
                 .of(&token)
                 .as_ref()
                 .to_vec()

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::opaque_token::REFRESH_PREFIX;
+use super::opaque_token::TokenKind;
 
 /// Longest name in bytes.
 pub const MAX_NAME_BYTES: usize = 63;
@@ -55,7 +55,8 @@ impl PrincipalName {
     /// Folds and checks a name that is about to be given to somebody.
     pub fn parse_new(text: &str) -> Result<Self, InvalidName> {
         let name = Self::parse(text)?;
-        if RESERVED.contains(&name.as_str()) || name.as_str().starts_with(REFRESH_PREFIX) {
+        let is_token = TokenKind::ALL.iter().any(|kind| name.as_str().starts_with(kind.prefix()));
+        if RESERVED.contains(&name.as_str()) || is_token {
             return Err(InvalidName::Reserved(name.as_str().to_owned()));
         }
         Ok(name)

@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 
 use super::audit::{self, Event, Origin, Outcome, Record};
 use super::error::TokenServerError;
-use super::opaque_token::{self, TokenMac};
+use super::opaque_token::{self, TokenKind, TokenMac};
 use super::subject::User;
 use crate::db::refresh_tokens::{self, NewRefreshToken, RefreshTokenRow};
 use crate::db::{self, Pool};
@@ -113,7 +113,7 @@ impl RefreshTokens {
         login: &Login<'_>,
     ) -> Result<Secret, TokenServerError> {
         let Login { user, audience, client_id, origin } = *login;
-        let token = opaque_token::generate(random)?;
+        let token = opaque_token::generate(TokenKind::Refresh, random)?;
         let client_id: String =
             client_id.chars().filter(char::is_ascii_graphic).take(MAX_CLIENT_ID_CHARACTERS).collect();
         let now = clock.now();
@@ -153,7 +153,7 @@ impl RefreshTokens {
         token: &Secret,
         audience: &str,
     ) -> Result<Result<RefreshTokenRow, RefusedToken>, TokenServerError> {
-        if !opaque_token::is_well_formed(token) {
+        if !opaque_token::is_well_formed(TokenKind::Refresh, token) {
             return Ok(Err(RefusedToken { user: None, failure: RefreshFailure::Malformed }));
         }
         let row = refresh_tokens::find_refresh_token(pool, self.mac.of(token).as_ref()).await?;
@@ -228,7 +228,7 @@ mod tests {
         let secret = MasterSecret::parse(&Secret::new("s".repeat(32))).unwrap();
         let lifetimes =
             RefreshLifetimes { idle: Duration::from_hours(30 * 24), absolute: Duration::from_hours(90 * 24) };
-        let tokens = RefreshTokens::new(TokenMac::new(&secret), lifetimes);
+        let tokens = RefreshTokens::new(TokenMac::new(TokenKind::Refresh, &secret), lifetimes);
         let failure =
             |row: &RefreshTokenRow, audience, days| tokens.failure(row, audience, LOGIN + DAY * days);
         assert_eq!(failure(&row(), "a", 89), None);

@@ -3,16 +3,20 @@
 //! *Invariant:* a number of queries that does not depend on what is stored, and no row that cannot be understood is
 //! passed over.
 
+use std::collections::BTreeSet;
+
 use shared::repository_pattern;
 use shared::scope::Resource;
 
 use super::barrier::Barrier;
 use super::error::TokenServerError;
 use super::grant::Grant;
+use super::namespace::{Namespace, first_component};
 use super::policy::Rows;
 use crate::db::barriers::{self, BarrierRow};
 use crate::db::error::DbError;
 use crate::db::grants::{self, GrantRow};
+use crate::db::namespaces;
 use crate::db::{Pool, Transaction};
 
 /// Of a subject with more rows than this, or with more barriers about, the list of repositories is not made.
@@ -26,7 +30,7 @@ pub async fn near(
 ) -> Result<Rows, TokenServerError> {
     let anchors = repository_pattern::anchors(resources);
     let found = grants::list_applicable(pool, pid, &anchors).await?;
-    Ok(read(found, &barriers::list_barriers_at(pool, &anchors).await?)?)
+    around(pool, found, &anchors).await
 }
 
 /// What anybody has on these resources.
@@ -36,7 +40,17 @@ pub async fn of_everybody(
 ) -> Result<Rows, TokenServerError> {
     let anchors = repository_pattern::anchors(resources);
     let found = grants::list_at(pool, &anchors).await?;
-    Ok(read(found, &barriers::list_barriers_at(pool, &anchors).await?)?)
+    around(pool, found, &anchors).await
+}
+
+/// These grants, and what keeps some of them out at these anchors.
+async fn around(pool: &Pool, found: Vec<GrantRow>, anchors: &[String]) -> Result<Rows, TokenServerError> {
+    let about = barriers::list_barriers_at(pool, anchors).await?;
+    let names: BTreeSet<&str> = anchors.iter().map(|anchor| first_component(&anchor[2..])).collect();
+    let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let namespaces = namespaces::list_create_policies(pool, &names).await?;
+    let namespaces = namespaces.into_iter().map(Namespace::read).collect::<Result<_, _>>()?;
+    Ok(Rows { namespaces, ..read(found, &about)? })
 }
 
 /// All that a subject has anywhere, unless there is more than anything could be said of.
@@ -52,9 +66,9 @@ pub async fn all(pool: &Pool, pid: Option<i64>) -> Result<Option<Rows>, TokenSer
 /// Most rows of somebody who changes rights; whoever holds more does so on the command line.
 const MAX_HELD: i64 = 100_000;
 
-/// All that a user has anywhere, as it stays until the transaction ends.
-pub async fn all_held(tx: &mut Transaction, pid: i64) -> Result<Rows, TokenServerError> {
-    let found = grants::list_all_applicable(&mut **tx, Some(pid), MAX_HELD + 1).await?;
+/// All that somebody has anywhere, as it stays until the transaction ends.
+pub async fn all_held(tx: &mut Transaction, pid: Option<i64>) -> Result<Rows, TokenServerError> {
+    let found = grants::list_all_applicable(&mut **tx, pid, MAX_HELD + 1).await?;
     let about = barriers::list_barriers(&mut **tx, MAX_HELD + 1).await?;
     if is_more(found.len(), MAX_HELD) || is_more(about.len(), MAX_HELD) {
         return Err(TokenServerError::TooManyRows);
@@ -70,5 +84,6 @@ fn read(grants: Vec<GrantRow>, barriers: &[BarrierRow]) -> Result<Rows, DbError>
     Ok(Rows {
         grants: grants.into_iter().map(Grant::read).collect::<Result<_, _>>()?,
         barriers: barriers.iter().map(Barrier::read).collect::<Result<_, _>>()?,
+        namespaces: Vec::new(),
     })
 }

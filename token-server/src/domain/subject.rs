@@ -1,6 +1,6 @@
 //! The authenticated party.
 //!
-//! *Invariant:* a [`User`] is made only by a login that succeeded in this request.
+//! *Invariant:* a [`User`] and a [`Robot`] are made only by a login that succeeded in this request.
 
 use shared::secret::Secret;
 use uuid::Uuid;
@@ -14,21 +14,24 @@ pub enum Subject {
     Anonymous,
     /// A user who logged in.
     User(User),
+    /// A robot that brought one of its secrets.
+    Robot(Robot),
 }
 
 impl Subject {
-    /// The user name, empty for nobody; what the claim `sub` says.
+    /// The name of the user or robot, empty for nobody; what the claim `sub` says.
     pub fn name(&self) -> &str {
         match self {
             Self::Anonymous => "",
             Self::User(user) => &user.name,
+            Self::Robot(robot) => &robot.name,
         }
     }
 
-    /// The user name, if there is one.
+    /// What `${user}` in a pattern stands for; robots have nothing of the kind.
     pub fn user_name(&self) -> Option<&str> {
         match self {
-            Self::Anonymous => None,
+            Self::Anonymous | Self::Robot(_) => None,
             Self::User(user) => Some(&user.name),
         }
     }
@@ -38,6 +41,7 @@ impl Subject {
         match self {
             Self::Anonymous => None,
             Self::User(user) => Some(user.uid),
+            Self::Robot(robot) => Some(robot.uid),
         }
     }
 
@@ -46,8 +50,20 @@ impl Subject {
         match self {
             Self::Anonymous => None,
             Self::User(user) => Some(user.pid),
+            Self::Robot(robot) => Some(robot.pid),
         }
     }
+}
+
+/// A robot that brought one of its secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Robot {
+    /// Inner number.
+    pub pid: i64,
+    /// Stable id.
+    pub uid: Uuid,
+    /// `OWNER/NAME`.
+    pub name: String,
 }
 
 /// A user who logged in.

@@ -145,7 +145,7 @@ impl TokenIssuer {
         origin: &Origin,
     ) -> Result<Subject, TokenServerError> {
         let account = request.account.as_deref();
-        let user = match &request.credentials {
+        let subject = match &request.credentials {
             // A login without credentials must not look as if it had succeeded.
             None if !request.asked_for_scopes || account.is_some() => {
                 return Err(TokenServerError::CredentialsRequired);
@@ -155,16 +155,17 @@ impl TokenIssuer {
                 if account.is_some_and(|account| !account.eq_ignore_ascii_case(user)) {
                     return Err(ACCOUNT_MISMATCH);
                 }
-                self.authenticator.authenticate_password(user, password, origin).await?
+                self.authenticator.authenticate(user, password, origin).await?
             }
             Some(Credentials::RefreshToken(token)) => {
-                self.authenticator.authenticate_refresh_token(token, audience.name, origin).await?
+                let tokens = self.authenticator.authenticate_refresh_token(token, audience.name, origin);
+                Subject::User(tokens.await?)
             }
         };
-        if account.is_some_and(|account| !account.eq_ignore_ascii_case(&user.name)) {
+        if account.is_some_and(|account| !account.eq_ignore_ascii_case(subject.name())) {
             return Err(ACCOUNT_MISMATCH);
         }
-        Ok(Subject::User(user))
+        Ok(subject)
     }
 
     async fn decide(
@@ -202,7 +203,7 @@ impl TokenIssuer {
     ) -> Result<(), TokenServerError> {
         let reason = match subject {
             Subject::Anonymous => "anonymous",
-            Subject::User(_) => "no_grant",
+            Subject::User(_) | Subject::Robot(_) => "no_grant",
         };
         let refused = (!decision.refused.is_empty()).then(|| (printed(&decision.refused), reason));
         let withheld = decision.withheld.iter().map(|(scope, why)| (scope.to_string(), why.as_str()));
@@ -219,8 +220,8 @@ impl TokenIssuer {
         Ok(())
     }
 
-    /// Only a login with a password makes a new refresh token; using one gives the same again, because the clients
-    /// that keep it cannot replace it.
+    /// Only a login with the password of a user makes a new refresh token; using one gives the same again, because the
+    /// clients that keep it cannot replace it. The secret of a robot can be revoked by itself.
     async fn refresh_token(
         &self,
         request: &TokenRequest,

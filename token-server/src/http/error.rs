@@ -147,16 +147,22 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::InvalidQuestion(_)
         | E::InvalidRole(_)
         | E::Contradiction(_)
+        | E::InvalidRobotName(_)
+        | E::InvalidMember(_)
+        | E::NotAComponent(_)
         | E::NotASubtree(_) => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
         E::NotFound { .. } => bad_request(StatusCode::NOT_FOUND),
-        E::NotDelegated(_) | E::TooManyRows => {
+        E::NotDelegated(_) | E::TooManyRows | E::RobotHoldsMore { .. } => {
             Verdict::new(StatusCode::FORBIDDEN, ErrorCode::Denied, "access_denied")
         }
         E::AlreadyThere { .. }
         | E::OtherConditions(_)
         | E::TeamCycle { .. }
         | E::TeamsTooDeep { .. }
-        | E::RoleInUse { .. } => bad_request(StatusCode::CONFLICT),
+        | E::RoleInUse { .. }
+        | E::NamespaceTaken { .. }
+        | E::OwnsNamespaces { .. }
+        | E::TooManySecrets(_) => bad_request(StatusCode::CONFLICT),
         E::Hashing(HashingError::Busy) => Verdict::retry(2),
         E::Db(DbError::Unavailable(_)) => Verdict::retry(5),
         E::Hashing(HashingError::Failed | HashingError::NoRandomness(_))

@@ -80,6 +80,11 @@ pub const KEYS: &[Key] = &[
         "portcullis",
         "What the registry that calls itself NAME (its `service`) is: portcullis, distribution2 or distribution3.",
     ),
+    scalar(
+        "namespaces.personal",
+        "false",
+        "Whether a new user gets a namespace of the same name, to do everything in.",
+    ),
     scalar("passwords.concurrency", "0", "Most password checks at once; 0 for half of the cores."),
     scalar("passwords.queue", "64", "Most password checks that wait; beyond them logins are answered 503."),
     scalar(
@@ -115,6 +120,7 @@ struct Raw {
     token: RawToken,
     #[serde(default)]
     audiences: BTreeMap<String, RawAudience>,
+    namespaces: RawNamespaces,
     passwords: RawPasswords,
     refresh: RawRefresh,
     #[serde(default)]
@@ -163,6 +169,11 @@ struct RawToken {
 #[derive(Debug, Deserialize)]
 struct RawAudience {
     verifier: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawNamespaces {
+    personal: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -229,6 +240,8 @@ pub struct TokenServerSettings {
     pub issuer: IssuerSettings,
     /// Paths of the token endpoint, each once.
     pub token_paths: Vec<String>,
+    /// Whether a new user gets a namespace.
+    pub personal_namespaces: bool,
     /// How passwords are checked.
     pub passwords: PasswordSettings,
     /// How long refresh tokens are good for.
@@ -291,6 +304,7 @@ impl TokenServerSettings {
             secret,
             issuer: IssuerSettings { issuer: raw.token.issuer, lifetime: raw.token.lifetime.0, audiences },
             token_paths,
+            personal_namespaces: raw.namespaces.personal,
             passwords: PasswordSettings {
                 concurrency: concurrency(raw.passwords.concurrency),
                 queue: raw.passwords.queue.min(MAX_QUEUE),

@@ -12,7 +12,7 @@ use super::super::grant::{Conditions, Effect, Grant, What};
 use super::super::grant_subject::GrantSubject;
 use super::super::right::RightSet;
 use super::super::role::Role;
-use super::{Administration, hold_team, hold_user};
+use super::{Administration, hold_robot, hold_team, hold_user};
 use crate::db::error::DbError;
 use crate::db::grants::{self, GrantSummary, Inserted, NewGrant};
 use crate::db::{self, Transaction, principals, roles};
@@ -189,5 +189,6 @@ async fn hold_subject(tx: &mut Transaction, subject: &GrantSubject) -> Result<i6
         GrantSubject::Authenticated => Ok(principals::AUTHENTICATED),
         GrantSubject::User(name) => hold_user(&mut **tx, name).await,
         GrantSubject::Team(name) => hold_team(&mut **tx, name).await,
+        GrantSubject::Robot(name) => hold_robot(&mut **tx, name).await,
     }
 }

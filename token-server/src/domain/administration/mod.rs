@@ -14,6 +14,12 @@ pub mod grants;
 
 pub mod barriers;
 
+pub mod namespaces;
+
+pub mod robots;
+
+pub mod robot_secrets;
+
 pub mod records;
 
 use std::sync::Arc;
@@ -33,9 +39,29 @@ use super::grant_subject::GrantSubject;
 use super::password::PasswordHasher;
 use super::principal_name::PrincipalName;
 use super::question::Question;
+use super::robot_name::RobotName;
+use super::robot_secret::RobotSecrets;
 use super::stored_rows;
-use crate::db::principals::{self, TEAM, USER};
+use crate::db::principals::{self, ROBOT, TEAM, USER};
 use crate::db::{self, Executor, Pool, Transaction};
+
+/// What an administrator works with.
+pub struct Parts {
+    /// Where everything is.
+    pub pool: Pool,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// For ids and secrets.
+    pub random: SystemRandom,
+    /// For passwords.
+    pub hasher: Arc<PasswordHasher>,
+    /// For what is refused again and again.
+    pub repeats: Arc<AuditRepeats>,
+    /// For secrets of robots.
+    pub secrets: Arc<RobotSecrets>,
+    /// Whether a new user gets a namespace.
+    pub personal_namespaces: bool,
+}
 
 /// The tools of an administrator.
 #[derive(Clone)]
@@ -45,29 +71,16 @@ pub struct Administration {
     random: SystemRandom,
     hasher: Arc<PasswordHasher>,
     repeats: Arc<AuditRepeats>,
+    secrets: Arc<RobotSecrets>,
+    personal_namespaces: bool,
     actor: Actor,
 }
 
 impl Administration {
-    /// For commands on the server, one at a time.
-    pub fn of_operator(
-        pool: Pool,
-        clock: Arc<dyn Clock>,
-        random: SystemRandom,
-    ) -> Result<Self, TokenServerError> {
-        let hasher = Arc::new(PasswordHasher::new(1, 0, random.clone())?);
-        Ok(Self::new(pool, clock, random, hasher, Arc::default()))
-    }
-
-    /// For a server, which says for each request on whose behalf it acts.
-    pub fn new(
-        pool: Pool,
-        clock: Arc<dyn Clock>,
-        random: SystemRandom,
-        hasher: Arc<PasswordHasher>,
-        repeats: Arc<AuditRepeats>,
-    ) -> Self {
-        Self { pool, clock, random, hasher, repeats, actor: Actor::Operator }
+    /// For whoever runs the server, until it is said on whose behalf it acts.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { pool, clock, random, hasher, repeats, secrets, personal_namespaces } = parts;
+        Self { pool, clock, random, hasher, repeats, secrets, personal_namespaces, actor: Actor::Operator }
     }
 
     /// The same tools in somebody's hands.
@@ -87,18 +100,17 @@ impl Administration {
         tx: &mut Transaction,
         check: impl FnOnce(&Authority) -> Result<(), NotDelegated>,
     ) -> Result<(), TokenServerError> {
-        let Actor::User { user, origin } = &self.actor else { return Ok(()) };
+        let Actor::Subject { subject, origin } = &self.actor else { return Ok(()) };
         let address = origin.address.as_deref().and_then(|address| address.parse().ok());
         let circumstances = Circumstances { now: self.clock.now(), address };
-        let rows = stored_rows::all_held(tx, user.pid).await?;
-        let Err(refusal) = check(&Authority::of(rows, Some(&user.name), circumstances)) else {
-            return Ok(());
-        };
+        let rows = stored_rows::all_held(tx, subject.pid()).await?;
+        let authority = Authority::of(rows, subject.user_name(), circumstances);
+        let Err(refusal) = check(&authority) else { return Ok(()) };
         let sentence = refusal.to_string();
         let record = Record {
             event: Event::ChangeRefused,
-            actor: &user.name,
-            actor_uid: Some(user.uid),
+            actor: subject.name(),
+            actor_uid: subject.uid(),
             target: &sentence,
             outcome: Outcome::Refused("no_grant"),
         };
@@ -181,6 +193,17 @@ async fn hold_user(db: impl Executor<'_>, name: &PrincipalName) -> Result<i64, T
 /// A team to which something is attached in the same transaction.
 async fn hold_team(db: impl Executor<'_>, name: &PrincipalName) -> Result<i64, TokenServerError> {
     principals::find_principal_held(db, TEAM, name.as_str()).await?.ok_or_else(|| not_found(TEAM, name))
+}
+
+async fn find_robot(db: impl Executor<'_>, name: &RobotName) -> Result<i64, TokenServerError> {
+    let found = principals::find_principal(db, ROBOT, name.as_str()).await?;
+    found.ok_or_else(|| TokenServerError::NotFound { kind: ROBOT, name: name.to_string() })
+}
+
+/// A robot to which something is attached in the same transaction.
+async fn hold_robot(db: impl Executor<'_>, name: &RobotName) -> Result<i64, TokenServerError> {
+    let found = principals::find_principal_held(db, ROBOT, name.as_str()).await?;
+    found.ok_or_else(|| TokenServerError::NotFound { kind: ROBOT, name: name.to_string() })
 }
 
 fn not_found(kind: &'static str, name: &PrincipalName) -> TokenServerError {

@@ -7,9 +7,10 @@ use super::super::audit::Event;
 use super::super::error::TokenServerError;
 use super::super::principal_name::{InvalidName, PrincipalName};
 use super::super::random;
-use super::{Administration, hold_team, hold_user, name_taken, not_found};
+use super::super::robot_name::{InvalidRobotName, RobotName};
+use super::{Administration, hold_robot, hold_team, hold_user, name_taken, not_found};
 use crate::db::teams::TeamSummary;
-use crate::db::{self, Transaction, grants, principals, teams};
+use crate::db::{self, Transaction, grants, namespaces, principals, teams};
 
 /// What went with a team.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +28,26 @@ pub enum TeamMember {
     User(PrincipalName),
     /// Everybody in another team.
     Team(PrincipalName),
+    /// One robot.
+    Robot(RobotName),
+}
+
+/// Why a text is not a member.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMember {
+    /// Not the name of a user or a team.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// Not the name of a robot.
+    #[error(transparent)]
+    Robot(#[from] InvalidRobotName),
 }
 
 impl TeamMember {
-    /// Parses `NAME`, `user:NAME` or `team:NAME`.
-    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+    /// Parses `NAME`, `user:NAME`, `team:NAME` or `robot:OWNER/NAME`.
+    pub fn parse(text: &str) -> Result<Self, InvalidMember> {
         match text.split_once(':') {
+            Some((principals::ROBOT, name)) => Ok(Self::Robot(RobotName::parse(name)?)),
             Some((principals::TEAM, name)) => Ok(Self::Team(PrincipalName::parse(name)?)),
             Some((principals::USER, name)) => Ok(Self::User(PrincipalName::parse(name)?)),
             _ => Ok(Self::User(PrincipalName::parse(text)?)),
@@ -45,6 +60,7 @@ impl std::fmt::Display for TeamMember {
         match self {
             Self::User(name) => name.fmt(f),
             Self::Team(name) => write!(f, "{}:{name}", principals::TEAM),
+            Self::Robot(name) => write!(f, "{}:{name}", principals::ROBOT),
         }
     }
 }
@@ -55,6 +71,7 @@ impl Administration {
         let uid = random::dated_id(&self.random, &*self.clock)?;
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, "adding a team").await?;
+        self.leave_namespace(&mut tx, name).await?;
         principals::insert_principal(&mut *tx, principals::TEAM, name.as_str(), uid, self.clock.now())
             .await
             .map_err(name_taken(name))?;
@@ -74,6 +91,11 @@ impl Administration {
         // First of all, so that nothing is attached to the team any more.
         let pid = principals::update_deleted(&mut *tx, principals::TEAM, name.as_str(), self.clock.now());
         let pid = pid.await?.ok_or_else(|| not_found(principals::TEAM, name))?;
+        let names = namespaces::list_names_of_owner(&mut *tx, pid).await?;
+        if !names.is_empty() {
+            let (owner, namespaces) = (format!("team {name}"), names.join(", "));
+            return Err(TokenServerError::OwnsNamespaces { owner, namespaces });
+        }
         let members = teams::delete_members(&mut *tx, pid).await?;
         let grants = grants::delete_grants_of(&mut *tx, pid).await?;
         let remark = format!("{members} members, {grants} grants");
@@ -133,5 +155,6 @@ async fn hold_member(tx: &mut Transaction, member: &TeamMember) -> Result<i64, T
     match member {
         TeamMember::User(name) => hold_user(&mut **tx, name).await,
         TeamMember::Team(name) => hold_team(&mut **tx, name).await,
+        TeamMember::Robot(name) => hold_robot(&mut **tx, name).await,
     }
 }

@@ -4,9 +4,12 @@
 
 use super::super::audit::{self, Change, Event};
 use super::super::error::TokenServerError;
+use super::super::grant_subject::GrantSubject;
+use super::super::namespace::{self, CreatePolicy, Visibility};
 use super::super::password::NewPassword;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
+use super::namespaces::NamespaceSpec;
 use super::{Administration, find_user, name_taken};
 use crate::db::users::UserSummary;
 use crate::db::{self, principals, refresh_tokens, users};
@@ -40,10 +43,20 @@ impl Administration {
         let now = self.clock.now();
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, "adding a user").await?;
+        self.leave_namespace(&mut tx, name).await?;
         let pid = principals::insert_principal(&mut *tx, principals::USER, name.as_str(), uid, now)
             .await
             .map_err(name_taken(name))?;
         users::insert_account(&mut *tx, pid, &hash, now).await?;
+        // Not every name of a user can begin the name of a repository.
+        if self.personal_namespaces && namespace::all_of(name).is_ok() {
+            let spec = NamespaceSpec {
+                owner: GrantSubject::User(name.clone()),
+                visibility: Visibility::Private,
+                create: CreatePolicy::Pushers,
+            };
+            self.insert_namespace(&mut tx, name, pid, &spec).await?;
+        }
         self.record(&mut tx, Event::UserAdded, name.as_str(), None).await?;
         Ok(db::commit(tx).await?)
     }

@@ -93,18 +93,18 @@ impl Authority {
             Effect::Allow => grant.rights(),
             Effect::Deny => grant.rights().union(grant.rights().takes_along()),
         };
-        let lasts = |own: &Grant| {
-            let ends = own.conditions.expires_at;
-            let reaches = ends.is_none_or(|end| grant.conditions.expires_at.is_some_and(|mine| mine <= end));
-            let own_networks = &own.conditions.networks;
-            let networks = &grant.conditions.networks;
-            let is_near = own_networks.is_empty()
-                || (!networks.is_empty()
-                    && networks.iter().all(|near| own_networks.iter().any(|own| own.contains(near))));
-            !is_added || (reaches && is_near)
-        };
-        let says_as_much = |own: &Grant| own.tags.is_none() || own.tags == grant.tags;
-        self.demand_rights(rights, &grant.pattern, &|own| lasts(own) && says_as_much(own), &lasts)
+        let lasts = |own: &Grant| !is_added || lasts_as_long(own, grant);
+        self.demand_rights(rights, &grant.pattern, &|own| lasts(own) && says_as_much(own, grant), &lasts)
+    }
+
+    /// Lets through who holds all that these rows give, as long as they do, so that acting by them would be nothing new.
+    pub fn demand_as_much<'a>(&self, rows: impl IntoIterator<Item = &'a Grant>) -> Result<(), NotDelegated> {
+        for row in rows.into_iter().filter(|row| row.effect == Effect::Allow) {
+            let managing = self.managing(&row.pattern);
+            let suits = |own: &Grant| lasts_as_long(own, row) && says_as_much(own, row);
+            self.demand_held(row.rights(), &row.pattern, &managing, &suits)?;
+        }
+        Ok(())
     }
 
     /// Lets through who may put up or take away a barrier.
@@ -125,7 +125,17 @@ impl Authority {
         if !managing.iter().any(|row| manages(row)) {
             return Err(NotDelegated::NotAdministered(pattern.to_string()));
         }
-        let missing = rights.iter().filter(|right| !self.holds(*right, pattern, &managing, suits));
+        self.demand_held(rights, pattern, &managing, suits)
+    }
+
+    fn demand_held(
+        &self,
+        rights: RightSet,
+        pattern: &RepositoryPattern,
+        managing: &[&Grant],
+        suits: &dyn Fn(&Grant) -> bool,
+    ) -> Result<(), NotDelegated> {
+        let missing = rights.iter().filter(|right| !self.holds(*right, pattern, managing, suits));
         let missing = missing.fold(RightSet::EMPTY, |set, right| set.union(RightSet::of(&[right])));
         if missing.is_empty() {
             Ok(())
@@ -181,6 +191,20 @@ impl Authority {
                     && !is_theirs(&barrier.pattern)
             })
     }
+}
+
+/// Whether one's own row ends no sooner than another, and counts wherever that does.
+fn lasts_as_long(own: &Grant, other: &Grant) -> bool {
+    let ends = own.conditions.expires_at;
+    let reaches = ends.is_none_or(|end| other.conditions.expires_at.is_some_and(|its| its <= end));
+    let (own, networks) = (&own.conditions.networks, &other.conditions.networks);
+    let is_within = |network| own.iter().any(|own| own.contains(network));
+    reaches && (own.is_empty() || (!networks.is_empty() && networks.iter().all(is_within)))
+}
+
+/// Whether one's own row is about all tags that another is about.
+fn says_as_much(own: &Grant, other: &Grant) -> bool {
+    own.tags.is_none() || own.tags == other.tags
 }
 
 #[cfg(test)]

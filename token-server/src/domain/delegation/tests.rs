@@ -32,7 +32,11 @@ fn now() -> Circumstances {
 }
 
 fn authority(grants: &[Grant], barriers: &[Barrier]) -> Authority {
-    Authority::of(Rows { grants: grants.to_vec(), barriers: barriers.to_vec() }, Some("ann"), now())
+    Authority::of(
+        Rows { grants: grants.to_vec(), barriers: barriers.to_vec(), ..Rows::default() },
+        Some("ann"),
+        now(),
+    )
 }
 
 fn barrier(text: &str, rights: &str) -> Barrier {
@@ -90,8 +94,7 @@ fn one_gives_no_longer_and_from_no_further_than_one_holds() {
     // Ended rights are none.
     let ended = authority(&[limited(Some(at(1000)), None, None, Role::ADMIN)], &[]);
     assert_ne!(added(&ended, &limited(Some(at(900)), None, None, Role::VIEWER)), "yes");
-    let near =
-        Rows { grants: vec![limited(None, Some("10.0.0.0/8"), None, Role::ADMIN)], barriers: Vec::new() };
+    let near = Rows { grants: vec![limited(None, Some("10.0.0.0/8"), None, Role::ADMIN)], ..Rows::default() };
     let here = Circumstances { address: Some("10.1.2.3".parse().unwrap()), ..now() };
     let near = Authority::of(near, Some("ann"), here);
     assert_ne!(added(&near, &give(Role::VIEWER, "a")), "yes");
@@ -153,7 +156,7 @@ impl World {
     fn rows(&self, holder: i64) -> Rows {
         // 0 is everybody.
         let grants = self.grants.iter().filter(|row| row.holder == holder || row.holder == 0);
-        Rows { grants: grants.cloned().collect(), barriers: self.barriers.clone() }
+        Rows { grants: grants.cloned().collect(), barriers: self.barriers.clone(), ..Rows::default() }
     }
 
     fn held(&self, holder: i64, name: &str) -> Held {

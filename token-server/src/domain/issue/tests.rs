@@ -32,7 +32,7 @@ fn asker(verifier: Verifier) -> Asker<'static> {
 }
 
 fn rows(grants: &[Grant]) -> Relevant {
-    let near = Rows { grants: grants.to_vec(), barriers: Vec::new() };
+    let near = Rows { grants: grants.to_vec(), barriers: Vec::new(), ..Rows::default() };
     Relevant { all: Some(near.clone()), near }
 }
 

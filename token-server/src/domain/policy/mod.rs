@@ -1,6 +1,7 @@
 //! Who may do what: the one place where a right is decided.
 //!
-//! Any denial beats every grant, a barrier cuts what comes from above, and otherwise everything that was given adds up.
+//! Any denial beats every grant, a barrier cuts what comes from above, a namespace may keep new repositories to few, and
+//! otherwise everything that was given adds up.
 //! There is no order and no priority.
 //!
 //! *Invariant:* [`Held::of`] is pure; adding a grant never removes a right, adding a denial or a barrier never adds
@@ -16,6 +17,7 @@ use shared::repository_set::RepositorySet;
 
 use super::barrier::Barrier;
 use super::grant::{Circumstances, Effect, Grant};
+use super::namespace::Namespace;
 use super::right::{Right, RightSet};
 
 /// Everything that is known of somebody's rights.
@@ -25,12 +27,15 @@ pub struct Rows {
     pub grants: Vec<Grant>,
     /// Where that stops.
     pub barriers: Vec<Barrier>,
+    /// Where not everybody who may push may make repositories.
+    pub namespaces: Vec<Namespace>,
 }
 
 impl Rows {
-    /// What a row comes to on a repository: its rights without what a barrier keeps out.
+    /// What a row comes to on a repository: its rights without what a barrier or a namespace keeps out.
     pub fn rights(&self, grant: &Grant, name: &RepositoryName) -> RightSet {
-        let kept_out = self.barriers.iter().map(|barrier| barrier.keeps_out(grant, name));
+        let barred = self.barriers.iter().map(|barrier| barrier.keeps_out(grant, name));
+        let kept_out = barred.chain(self.namespaces.iter().map(|namespace| namespace.keeps_out(grant, name)));
         grant.rights().difference(kept_out.fold(RightSet::EMPTY, RightSet::union))
     }
 }

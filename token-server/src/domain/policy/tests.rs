@@ -38,7 +38,7 @@ fn repository(name: &str) -> RepositoryName {
 }
 
 fn rows(grants: &[Grant]) -> Rows {
-    Rows { grants: grants.to_vec(), barriers: Vec::new() }
+    Rows { grants: grants.to_vec(), barriers: Vec::new(), ..Rows::default() }
 }
 
 fn barrier(pattern: &str, rights: &str) -> Barrier {
@@ -292,7 +292,7 @@ fn another_way_of_deciding_agrees_on_a_million_cases() {
             Barrier::new(RepositoryPattern::parse(dice.pick(&fences)).unwrap(), rights).unwrap()
         });
         let barriers: Vec<Barrier> = barriers.collect();
-        let decided = Rows { grants: rows.clone(), barriers: barriers.clone() };
+        let decided = Rows { grants: rows.clone(), barriers: barriers.clone(), ..Rows::default() };
         let held = Held::of(&decided, &resources[place], Some("b"), now());
         for right in &rights {
             for tag in ["v1", "v2", "pr-1", "x"] {

@@ -1,0 +1,160 @@
+//! What can be typed.
+//!
+//! *Invariant:* no secret is ever an argument: arguments are seen by everybody on the machine and kept in histories.
+
+pub mod people;
+
+pub mod rights;
+
+pub mod records;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use people::{NamespaceCommand, RobotCommand, TeamCommand, UserCommand};
+use records::{AuditCommand, KeyCommand};
+use rights::{BarrierCommand, GrantCommand, QuestionArguments, RoleCommand};
+
+const AFTER_HELP: &str = "\
+Settings come from the file given with --config and from environment variables such as
+TOKEN_SERVER_DATABASE_URL, which win over the file. `check-config` shows what is in effect.
+
+The first administrator:
+  token-server --config FILE user add admin --password-stdin < password.txt
+  token-server --config FILE grant add user:admin owner '**'
+
+Exit codes:
+  0  done
+  1  it failed, or check-config found a problem; the sentence says what
+  2  wrong usage, or it would have to ask and there is no terminal to ask on
+  3  nothing was done, because what was named does not exist or exists already
+  4  `explain`, `who-can` or `audit verify`, where 0 and 1 are answers, could not answer";
+
+/// Holds users, teams and rights, and issues tokens for container registries.
+#[derive(Debug, Parser)]
+#[command(name = "token-server", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub struct Arguments {
+    /// YAML file with settings; without it, only the environment counts
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+
+    /// How lists and answers are printed
+    #[arg(long, value_enum, global = true, default_value_t = Output::Table)]
+    pub output: Output,
+
+    #[command(subcommand)]
+    #[expect(missing_docs, reason = "a doc comment here would become the text of --help")]
+    pub command: Command,
+}
+
+/// How lists and answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Columns for people
+    Table,
+    /// JSON for programs
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server until it is told to stop
+    Serve,
+    /// Bring the database schema up to date
+    Migrate,
+    /// Check the settings and show where each value comes from
+    CheckConfig,
+    /// Users: add, list, set a password, disable, enable
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Teams: add, list, remove, and their members
+    #[command(subcommand)]
+    Team(TeamCommand),
+    /// Namespaces: the first component of repository names in somebody's hands
+    #[command(subcommand)]
+    Namespace(NamespaceCommand),
+    /// Robots: what pipelines log in as, and their secrets
+    #[command(subcommand)]
+    Robot(RobotCommand),
+    /// Roles besides those that are built in: add, list, change, remove
+    #[command(subcommand)]
+    Role(RoleCommand),
+    /// Rights on repositories: add, list, remove
+    #[command(subcommand)]
+    Grant(GrantCommand),
+    /// Where rights from above stop: add, list, remove
+    #[command(subcommand)]
+    Barrier(BarrierCommand),
+    /// Say whether somebody may do something, and which rights decide it; exit with 0 if so and 1 if not
+    Explain {
+        /// user:NAME, team:NAME, robot:OWNER/NAME, everyone or authenticated
+        subject: String,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        question: QuestionArguments,
+    },
+    /// List everybody who may do something; exit with 0 if there is anybody and 1 if not
+    WhoCan {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        question: QuestionArguments,
+    },
+    /// The audit record: list, export, verify, prune
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// The key that signs tokens
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Print a script that completes commands in a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Whether to ask before something is taken away.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Confirmation {
+    /// Do it without asking
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_read_as_the_manual_writes_them() {
+        for line in [
+            "token-server --config f user add alice --password-stdin",
+            "token-server user disable alice --yes --config f",
+            "token-server team member add platform alice",
+            "token-server grant add team:platform writer platform/**",
+            "token-server grant remove everyone viewer public/** -y",
+            "token-server grant add user:ann --deny --actions push platform/frozen/**",
+            "token-server grant add user:ben writer platform/app --tags pr-* --expires 30d",
+            "token-server team member add platform team:core",
+            "token-server explain user:ann push platform/app:v1 --address 192.0.2.1",
+            "token-server who-can push platform/app",
+            "token-server barrier add prod/** --actions push,delete",
+            "token-server audit list --since 7d --event login --outcome refused --limit 20",
+            "token-server audit export --since 2027-01-01T00:00:00Z --until 1h",
+            "token-server audit verify --head 00",
+            "token-server audit prune --before 365d --yes",
+            "token-server key export --format pem",
+        ] {
+            assert!(Arguments::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        assert!(Arguments::try_parse_from(["token-server", "user", "add", "a", "--password", "x"]).is_err());
+    }
+}

@@ -1,0 +1,152 @@
+//! What can be typed about roles, grants and barriers, and asked about rights.
+//!
+//! *Invariant:* what adds a row and what removes it take the same words.
+
+use std::net::IpAddr;
+
+use clap::{Args, Subcommand};
+
+use super::Confirmation;
+
+/// A right as it is typed: `SUBJECT ROLE PATTERN`, or `SUBJECT --actions … PATTERN`.
+#[derive(Clone, Debug, Args)]
+pub struct GrantArguments {
+    /// user:NAME, team:NAME, robot:OWNER/NAME, everyone (with or without a login) or authenticated
+    pub subject: String,
+    /// A role (not with --actions): puller (pull), viewer (and see in lists), signer (and attach signatures), publisher
+    /// (and push new tags), writer (and move tags), maintainer (and delete), admin (and give rights), owner
+    /// (everything) or one that was made; then a pattern: 'a/b' one repository, 'a/b/**' it and all below, '**' all, a
+    /// glob such as 'a/*-dev', '${user}/**' for everybody's own
+    #[arg(required = true, num_args = 1..=2, value_names = ["ROLE", "PATTERN"])]
+    pub what: Vec<String>,
+    /// Instead of a role, with commas between them: list, pull, push, delete, repository-delete, administer, *, or parts
+    /// of these such as tag-create
+    #[arg(long, value_name = "LIST")]
+    pub actions: Option<String>,
+    /// Take the actions away, whatever else gives them
+    #[arg(long, requires = "actions")]
+    pub deny: bool,
+    /// Only for tags that fit, such as 'pr-*'
+    #[arg(long, value_name = "PATTERN")]
+    pub tags: Option<String>,
+}
+
+/// What is asked about.
+#[derive(Clone, Debug, Args)]
+pub struct QuestionArguments {
+    /// pull, push, delete, repository-delete, *, or a part of push or delete such as tag-update
+    pub action: String,
+    /// A repository, or one of its tags: platform/app:v1
+    pub place: String,
+    /// As for a client with this address; without it rights in a network do not count, and denials in one do
+    #[arg(long)]
+    pub address: Option<IpAddr>,
+}
+
+/// When and from where a right counts, and why it was given.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConditionArguments {
+    /// When it begins: a time such as 2027-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// When it ends: a time, or how long from now, such as 30d
+    #[arg(long, value_name = "TIME")]
+    pub expires: Option<String>,
+    /// Only for clients with an address in this network; may be repeated
+    #[arg(long, value_name = "NETWORK")]
+    pub network: Vec<String>,
+    /// Why, for whoever reads the list later
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// About rights.
+#[derive(Debug, Subcommand)]
+pub enum GrantCommand {
+    /// Give a right, or deny one
+    Add {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        grant: GrantArguments,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        conditions: ConditionArguments,
+    },
+    /// List all rights
+    List,
+    /// Take away what was added with the same words; tokens that carry it live on for some minutes
+    Remove {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        grant: GrantArguments,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+}
+
+/// About roles.
+#[derive(Debug, Subcommand)]
+pub enum RoleCommand {
+    /// Make a role
+    Add {
+        /// Lower-case letters, digits and dashes
+        name: String,
+        /// What it allows, as for `grant add --actions`
+        #[arg(long, value_name = "LIST")]
+        actions: String,
+        /// What it is for
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+    },
+    /// List all roles, built in or made
+    List,
+    /// Let a role allow something else, for everybody who holds it
+    Change {
+        /// Which role
+        name: String,
+        /// What it allows from now on
+        #[arg(long, value_name = "LIST")]
+        actions: String,
+        /// What it is for
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+    /// Remove a role that no grant names
+    Remove {
+        /// Which role
+        name: String,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+}
+
+/// About barriers.
+#[derive(Debug, Subcommand)]
+pub enum BarrierCommand {
+    /// Stop rights that stand above a subtree, whoever holds them; what is given below counts
+    Add {
+        /// 'a/b/**'
+        pattern: String,
+        /// What does not come in: pull, push, delete, repository-delete, *, or parts of push and delete
+        #[arg(long, value_name = "LIST")]
+        actions: String,
+        /// Why, for whoever reads the list later
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// List all barriers
+    List,
+    /// Let rights from above in again
+    Remove {
+        /// 'a/b/**'
+        pattern: String,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+}

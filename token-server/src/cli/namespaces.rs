@@ -1,0 +1,89 @@
+//! `namespace`.
+//!
+//! *Invariant:* everything that was typed is understood before anything is looked up.
+
+use super::arguments::Output;
+use super::arguments::people::{CreateWord, NamespaceCommand, VisibilityWord};
+use super::error::CliError;
+use super::terminal::{confirm, remark, show};
+use super::{json, listings};
+use crate::domain::administration::Administration;
+use crate::domain::administration::namespaces::{NamespaceChange, NamespaceSpec};
+use crate::domain::error::TokenServerError;
+use crate::domain::grant_subject::GrantSubject;
+use crate::domain::namespace::{CreatePolicy, Visibility};
+use crate::domain::principal_name::PrincipalName;
+
+/// Runs a command about namespaces.
+pub(super) async fn namespace(
+    command: NamespaceCommand,
+    administration: &Administration,
+    output: Output,
+) -> Result<(), CliError> {
+    match command {
+        NamespaceCommand::Add { name, owner, visibility, create } => {
+            let name = PrincipalName::parse_new(&name).map_err(TokenServerError::from)?;
+            let spec = NamespaceSpec {
+                owner: subject(&owner)?,
+                visibility: visibility.into(),
+                create: create.into(),
+            };
+            administration.add_namespace(&name, &spec).await?;
+            remark(&format!("namespace {name} added: {spec}"));
+        }
+        NamespaceCommand::List => {
+            let found = administration.list_namespaces().await?;
+            show(output, || listings::namespaces(&found), || json::namespaces(&found))?;
+        }
+        NamespaceCommand::Change { name, owner, visibility, create } => {
+            let name = parse(&name)?;
+            let change = NamespaceChange {
+                owner: owner.as_deref().map(subject).transpose()?,
+                visibility: visibility.map(Into::into),
+                create: create.map(Into::into),
+            };
+            if change == NamespaceChange::default() {
+                let sentence = "say what to change: --owner, --visibility or --create";
+                return Err(CliError::Usage(sentence.to_owned()));
+            }
+            let (now, is_change) = administration.change_namespace(&name, &change).await?;
+            remark(&format!("namespace {name} {}: {now}", if is_change { "is now" } else { "was already" }));
+        }
+        NamespaceCommand::Remove { name, confirmation } => {
+            let name = parse(&name)?;
+            confirm(&format!("Remove namespace {name} with its robots?"), confirmation)?;
+            let removed = administration.remove_namespace(&name).await?;
+            let (robots, grants) = (removed.robots, removed.grants);
+            remark(&format!("namespace {name} removed with {robots} robots and {grants} grants"));
+        }
+    }
+    Ok(())
+}
+
+fn parse(name: &str) -> Result<PrincipalName, CliError> {
+    Ok(PrincipalName::parse(name).map_err(TokenServerError::from)?)
+}
+
+fn subject(text: &str) -> Result<GrantSubject, CliError> {
+    Ok(GrantSubject::parse(text).map_err(TokenServerError::from)?)
+}
+
+impl From<VisibilityWord> for Visibility {
+    fn from(word: VisibilityWord) -> Self {
+        match word {
+            VisibilityWord::Private => Self::Private,
+            VisibilityWord::Internal => Self::Internal,
+            VisibilityWord::Public => Self::Public,
+        }
+    }
+}
+
+impl From<CreateWord> for CreatePolicy {
+    fn from(word: CreateWord) -> Self {
+        match word {
+            CreateWord::Pushers => Self::Pushers,
+            CreateWord::Admins => Self::Admins,
+            CreateWord::Nobody => Self::Nobody,
+        }
+    }
+}

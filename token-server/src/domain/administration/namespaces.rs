@@ -1,0 +1,239 @@
+//! Namespaces: make, list, change, remove.
+//!
+//! *Invariant:* a namespace has one owner, and nobody else has its name; the grants that say what its owner holds and
+//! who sees it change with it, in the same transaction.
+
+use super::super::audit::{Change, Event};
+use super::super::error::TokenServerError;
+use super::super::grant_subject::GrantSubject;
+use super::super::namespace::{self, CreatePolicy, OWNER_ROLE, VISITOR_ROLE, Visibility};
+use super::super::principal_name::PrincipalName;
+use super::super::right::Right;
+use super::{Administration, hold_team, hold_user};
+use crate::db::namespaces::{self, NamespaceRow, NewNamespace};
+use crate::db::principals::{AUTHENTICATED, EVERYONE, TEAM, USER};
+use crate::db::{self, Transaction, grants, principals, robots};
+
+const NAMESPACE: &str = "namespace";
+
+/// How a namespace is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceSpec {
+    /// A user or a team.
+    pub owner: GrantSubject,
+    /// Who sees it.
+    pub visibility: Visibility,
+    /// Who makes repositories in it.
+    pub create: CreatePolicy,
+}
+
+impl std::fmt::Display for NamespaceSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, {}, new repositories by {}", self.owner, self.visibility, self.create)
+    }
+}
+
+/// What is to change of a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamespaceChange {
+    /// Whose it is from now on.
+    pub owner: Option<GrantSubject>,
+    /// Who sees it.
+    pub visibility: Option<Visibility>,
+    /// Who makes repositories in it.
+    pub create: Option<CreatePolicy>,
+}
+
+/// What went with a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemovedNamespace {
+    /// Robots.
+    pub robots: usize,
+    /// Rights: its own, and those of its robots.
+    pub grants: u64,
+}
+
+impl Administration {
+    /// Makes a namespace; its owner holds everything in it.
+    pub async fn add_namespace(
+        &self,
+        name: &PrincipalName,
+        spec: &NamespaceSpec,
+    ) -> Result<(), TokenServerError> {
+        namespace::all_of(name)?;
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, "making a namespace").await?;
+        let owner = hold_owner(&mut tx, &spec.owner).await?;
+        self.insert_namespace(&mut tx, name, owner, spec).await?;
+        Ok(db::commit(tx).await?)
+    }
+
+    /// Adds the rows of a namespace and its record.
+    pub(super) async fn insert_namespace(
+        &self,
+        tx: &mut Transaction,
+        name: &PrincipalName,
+        owner: i64,
+        spec: &NamespaceSpec,
+    ) -> Result<(), TokenServerError> {
+        for kind in [USER, TEAM] {
+            let named = principals::find_principal(&mut **tx, kind, name.as_str()).await?;
+            if named.is_some_and(|pid| pid != owner) {
+                let owner = format!("{kind}:{name}");
+                return Err(TokenServerError::NamespaceTaken { namespace: name.to_string(), owner });
+            }
+        }
+        let row = self.new_namespace(name, owner, spec);
+        let id = namespaces::insert_namespace(&mut **tx, &row, self.clock.now()).await.map_err(|error| {
+            if error.is_conflict_with(namespaces::NAMESPACE_KEY) {
+                TokenServerError::AlreadyThere { kind: NAMESPACE, name: name.to_string() }
+            } else {
+                error.into()
+            }
+        })?;
+        self.insert_own_grants(tx, id, name, owner, spec).await?;
+        self.record(tx, Event::NamespaceAdded, name.as_str(), Some(&spec.to_string())).await
+    }
+
+    fn new_namespace<'a>(
+        &self,
+        name: &'a PrincipalName,
+        owner_pid: i64,
+        spec: &NamespaceSpec,
+    ) -> NewNamespace<'a> {
+        NewNamespace {
+            name: name.as_str(),
+            owner_pid,
+            visibility: spec.visibility.as_str(),
+            create_policy: spec.create.as_str(),
+            created_by: self.actor.pid(),
+        }
+    }
+
+    async fn insert_own_grants(
+        &self,
+        tx: &mut Transaction,
+        id: i64,
+        name: &PrincipalName,
+        owner: i64,
+        spec: &NamespaceSpec,
+    ) -> Result<(), TokenServerError> {
+        let (name, now) = (name.as_str(), self.clock.now());
+        namespaces::insert_own_grant(&mut **tx, id, owner, name, OWNER_ROLE.name(), now).await?;
+        let visitor = match spec.visibility {
+            Visibility::Private => return Ok(()),
+            Visibility::Internal => AUTHENTICATED,
+            Visibility::Public => EVERYONE,
+        };
+        Ok(namespaces::insert_own_grant(&mut **tx, id, visitor, name, VISITOR_ROLE.name(), now).await?)
+    }
+
+    /// All namespaces, by name.
+    pub async fn list_namespaces(&self) -> Result<Vec<NamespaceRow>, TokenServerError> {
+        Ok(namespaces::list_namespaces(&self.pool).await?)
+    }
+
+    /// Changes a namespace; says how it is now, and whether it was otherwise before.
+    pub async fn change_namespace(
+        &self,
+        name: &PrincipalName,
+        change: &NamespaceChange,
+    ) -> Result<(NamespaceSpec, bool), TokenServerError> {
+        let mut tx = self.begin().await?;
+        let all = namespace::all_of(name)?;
+        self.demand(&mut tx, |own| own.demand(Right::All, &all)).await?;
+        let found =
+            namespaces::find_namespace(&mut *tx, name.as_str()).await?.ok_or_else(|| missing(name))?;
+        let before = read(&found)?;
+        let after = NamespaceSpec {
+            owner: change.owner.clone().unwrap_or_else(|| before.owner.clone()),
+            visibility: change.visibility.unwrap_or(before.visibility),
+            create: change.create.unwrap_or(before.create),
+        };
+        if before == after {
+            return Ok((after, false));
+        }
+        let owner = hold_owner(&mut tx, &after.owner).await?;
+        namespaces::update_namespace(&mut *tx, found.id, &self.new_namespace(name, owner, &after)).await?;
+        namespaces::delete_own_grants(&mut *tx, found.id).await?;
+        self.insert_own_grants(&mut tx, found.id, name, owner, &after).await?;
+        let said = Change { before: &before.to_string(), after: &after.to_string() };
+        self.record_change(&mut tx, Event::NamespaceChanged, name.as_str(), said).await?;
+        db::commit(tx).await?;
+        Ok((after, true))
+    }
+
+    /// Removes a namespace with its robots and the grants that belong to it; other grants on its repositories stay.
+    pub async fn remove_namespace(&self, name: &PrincipalName) -> Result<RemovedNamespace, TokenServerError> {
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, "removing a namespace").await?;
+        let found =
+            namespaces::find_namespace(&mut *tx, name.as_str()).await?.ok_or_else(|| missing(name))?;
+        let pids = robots::list_pids_of_namespace(&mut *tx, found.id).await?;
+        let mut removed = RemovedNamespace { robots: pids.len(), grants: 0 };
+        for pid in pids {
+            removed.grants += self.delete_robot(&mut tx, pid).await?;
+        }
+        robots::delete_robots_of_namespace(&mut *tx, found.id).await?;
+        removed.grants += namespaces::delete_own_grants(&mut *tx, found.id).await?;
+        namespaces::delete_namespace(&mut *tx, found.id).await?;
+        let remark = format!("{} robots, {} grants", removed.robots, removed.grants);
+        self.record(&mut tx, Event::NamespaceRemoved, name.as_str(), Some(&remark)).await?;
+        db::commit(tx).await?;
+        Ok(removed)
+    }
+
+    /// Refuses a new user or team the name of a namespace, which belongs to somebody already.
+    pub(super) async fn leave_namespace(
+        &self,
+        tx: &mut Transaction,
+        name: &PrincipalName,
+    ) -> Result<(), TokenServerError> {
+        match namespaces::find_namespace(&mut **tx, name.as_str()).await? {
+            None => Ok(()),
+            Some(found) => Err(TokenServerError::NamespaceTaken {
+                owner: format!("{}:{}", found.owner_kind, found.owner_name),
+                namespace: found.name,
+            }),
+        }
+    }
+
+    /// Removes a robot with whatever belongs to it; says how many grants that were.
+    pub(super) async fn delete_robot(&self, tx: &mut Transaction, pid: i64) -> Result<u64, TokenServerError> {
+        principals::update_deleted_by_pid(&mut **tx, pid, self.clock.now()).await?;
+        db::teams::delete_members(&mut **tx, pid).await?;
+        robots::delete_secrets_of(&mut **tx, &[pid]).await?;
+        Ok(grants::delete_grants_of(&mut **tx, pid).await?)
+    }
+}
+
+/// How a stored namespace is.
+pub fn read(row: &NamespaceRow) -> Result<NamespaceSpec, TokenServerError> {
+    let wrong = |column, value: &str| db::error::DbError::Inconsistent {
+        table: NAMESPACE,
+        column,
+        value: value.to_owned(),
+    };
+    let owner = format!("{}:{}", row.owner_kind, row.owner_name);
+    Ok(NamespaceSpec {
+        owner: GrantSubject::parse(&owner).map_err(|_| wrong("owner_pid", &owner))?,
+        visibility: Visibility::parse(&row.visibility).ok_or_else(|| wrong("visibility", &row.visibility))?,
+        create: CreatePolicy::parse(&row.create_policy)
+            .ok_or_else(|| wrong("create_policy", &row.create_policy))?,
+    })
+}
+
+async fn hold_owner(tx: &mut Transaction, owner: &GrantSubject) -> Result<i64, TokenServerError> {
+    match owner {
+        GrantSubject::User(name) => hold_user(&mut **tx, name).await,
+        GrantSubject::Team(name) => hold_team(&mut **tx, name).await,
+        other => {
+            let sentence = format!("a namespace belongs to a user or a team, and not to {other}");
+            Err(TokenServerError::Contradiction(sentence))
+        }
+    }
+}
+
+fn missing(name: &PrincipalName) -> TokenServerError {
+    TokenServerError::NotFound { kind: NAMESPACE, name: name.to_string() }
+}

@@ -1,0 +1,96 @@
+//! Secrets of robots: make, list, revoke.
+//!
+//! *Invariant:* a secret leaves this server once, when it is made; and nobody makes one by which they could do more than
+//! they hold themselves.
+
+use shared::secret::Secret;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::super::audit::Event;
+use super::super::delegation::NotDelegated;
+use super::super::error::TokenServerError;
+use super::super::random;
+use super::super::robot_name::RobotName;
+use super::super::robot_secret::MAX_SECRETS;
+use super::super::stored_rows;
+use super::{Administration, find_robot, hold_robot};
+use crate::db::principals::{AUTHENTICATED, EVERYONE};
+use crate::db::robots::{self, NewSecret, SecretSummary};
+use crate::db::{self};
+
+/// A secret that was just made.
+#[derive(Clone, Debug)]
+pub struct MadeSecret {
+    /// Its number, by which it is revoked.
+    pub id: Uuid,
+    /// What the robot logs in with.
+    pub secret: Secret,
+}
+
+impl Administration {
+    /// Makes a secret for a robot, which has at most [`MAX_SECRETS`] at once.
+    pub async fn add_robot_secret(
+        &self,
+        name: &RobotName,
+        label: Option<&str>,
+        expires_at: Option<OffsetDateTime>,
+    ) -> Result<MadeSecret, TokenServerError> {
+        let now = self.clock.now();
+        if expires_at.is_some_and(|end| end <= now) {
+            let sentence = "the secret would have ended before it is made".to_owned();
+            return Err(TokenServerError::Contradiction(sentence));
+        }
+        let id = random::dated_id(&self.random, &*self.clock)?;
+        let (secret, mac) = self.secrets.generate(&self.random)?;
+        let mut tx = self.begin().await?;
+        self.demand_owner(&mut tx, name).await?;
+        let pid = hold_robot(&mut *tx, name).await?;
+        let rows = stored_rows::all_held(&mut tx, Some(pid)).await?.grants;
+        let own = rows.iter().filter(|row| ![EVERYONE, AUTHENTICATED].contains(&row.holder));
+        self.demand(&mut tx, |authority| authority.demand_as_much(own)).await.map_err(
+            |error| match error {
+                TokenServerError::NotDelegated(NotDelegated::Beyond { rights, pattern }) => {
+                    let what = format!("{rights} on {pattern}");
+                    TokenServerError::RobotHoldsMore { robot: name.to_string(), what }
+                }
+                error => error,
+            },
+        )?;
+        robots::delete_ended_secrets(&mut *tx, pid, now).await?;
+        if robots::list_secrets(&mut *tx, pid).await?.len() >= MAX_SECRETS {
+            return Err(TokenServerError::TooManySecrets(name.to_string()));
+        }
+        let row = NewSecret { id, mac: &mac, pid, label, created_by: self.actor.pid(), expires_at };
+        robots::insert_secret(&mut *tx, &row, now).await?;
+        let target = format!("{name} {id}");
+        self.record(&mut tx, Event::RobotSecretAdded, &target, label).await?;
+        db::commit(tx).await?;
+        Ok(MadeSecret { id, secret })
+    }
+
+    /// The secrets of a robot, oldest first.
+    pub async fn list_robot_secrets(&self, name: &RobotName) -> Result<Vec<SecretSummary>, TokenServerError> {
+        let mut tx = self.begin().await?;
+        self.demand_owner(&mut tx, name).await?;
+        let pid = find_robot(&mut *tx, name).await?;
+        Ok(robots::list_secrets(&mut *tx, pid).await?)
+    }
+
+    /// Revokes a secret by its number; says whose it was.
+    pub async fn revoke_robot_secret(&self, id: Uuid) -> Result<String, TokenServerError> {
+        let missing = || TokenServerError::NotFound { kind: "secret", name: id.to_string() };
+        let mut tx = self.begin().await?;
+        let found = robots::find_secret_summary(&mut *tx, id).await?.ok_or_else(missing)?;
+        let robot = RobotName::parse(&found.robot)?;
+        match self.demand_owner(&mut tx, &robot).await {
+            // Numbers of other people's secrets are no different from those of none.
+            Err(TokenServerError::NotDelegated(_)) => return Err(missing()),
+            outcome => outcome?,
+        };
+        robots::delete_secret(&mut *tx, id).await?;
+        self.record(&mut tx, Event::RobotSecretRevoked, &format!("{robot} {id}"), None).await?;
+        db::commit(tx).await?;
+        Ok(robot.to_string())
+    }
+}
