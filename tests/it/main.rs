@@ -28,6 +28,8 @@ mod namespaces;
 
 mod robots;
 
+mod elevations;
+
 mod audit;
 mod audit_chain;
 

@@ -10,6 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use super::listings::holder;
 use crate::db::audit::EventRow;
 use crate::db::barriers::BarrierRow;
+use crate::db::elevations::ElevationRow;
 use crate::db::grants::GrantSummary;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::robots::{RobotSummary, SecretSummary};
@@ -71,8 +72,33 @@ pub(super) fn grants(grants: &[GrantSummary]) -> Value {
             "not_before": row.not_before.map(time),
             "expires_at": row.expires_at.map(time),
             "networks": row.networks.iter().flatten().map(ToString::to_string).collect::<Vec<_>>(),
+            "source": grant.source,
             "reason": grant.reason,
+            "added_by": grant.created_by,
             "added_at": time(grant.created_at),
+        })
+    })
+}
+
+/// Requests for rights for a while.
+pub(super) fn elevations(rows: &[ElevationRow]) -> Value {
+    list(rows, |row| {
+        json!({
+            "id": row.id.to_string(),
+            "user": row.user,
+            "role": row.role,
+            "actions": row.rights.as_ref().map(|rights| rights.split(',').collect::<Vec<_>>()),
+            "pattern": row.pattern,
+            "tags": row.tags,
+            "lasts_seconds": row.lasts_seconds,
+            "reason": row.reason,
+            "break_glass": row.is_break_glass,
+            "requested_at": time(row.requested_at),
+            "state": row.state,
+            "decided_by": row.decided_by,
+            "decided_at": row.decided_at.map(time),
+            "decision_reason": row.decision_reason,
+            "ends_at": row.ends_at.map(time),
         })
     })
 }

@@ -10,6 +10,7 @@ use time::macros::format_description;
 
 use crate::db::audit::EventRow;
 use crate::db::barriers::BarrierRow;
+use crate::db::elevations::ElevationRow;
 use crate::db::grants::GrantSummary;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::principals;
@@ -39,7 +40,7 @@ fn printed(table: &Table) -> String {
     table.lines().flat_map(|line| [line.trim().to_owned(), "\n".to_owned()]).collect()
 }
 
-fn time(at: OffsetDateTime) -> String {
+pub(super) fn time(at: OffsetDateTime) -> String {
     at.format(TIME).expect("the format has only parts that every time has")
 }
 
@@ -74,7 +75,8 @@ pub(super) fn holder(grant: &GrantSummary) -> String {
 
 /// All rights.
 pub(super) fn grants(grants: &[GrantSummary]) -> String {
-    let mut table = table(&["ID", "SUBJECT", "EFFECT", "WHAT", "PATTERN", "TAGS", "ONLY", "ADDED", "REASON"]);
+    let mut table =
+        table(&["ID", "SUBJECT", "EFFECT", "WHAT", "PATTERN", "TAGS", "ONLY", "SOURCE", "ADDED", "REASON"]);
     for grant in grants {
         let row = &grant.row;
         let what = row.role.as_deref().or(row.rights.as_deref()).unwrap_or("-");
@@ -90,6 +92,7 @@ pub(super) fn grants(grants: &[GrantSummary]) -> String {
                 expires_at: row.expires_at,
                 networks: row.networks.clone().unwrap_or_default(),
             }),
+            &grant.source,
             &time(grant.created_at),
             grant.reason.as_deref().unwrap_or("-"),
         ]);
@@ -111,6 +114,33 @@ pub(super) fn events(rows: &[EventRow]) -> String {
         let (id, outcome) = (row.id.to_string(), row.outcome.clone());
         let (event, actor, target) = (shown(&row.event), shown(&row.actor), shown(&row.target));
         table.add_row([id, at, event, actor, target, outcome, reason, before, after, address, agent]);
+    }
+    printed(&table)
+}
+
+/// Requests for rights for a while.
+pub(super) fn elevations(rows: &[ElevationRow], now: OffsetDateTime) -> String {
+    let mut table = table(&["ID", "USER", "WHAT", "PATTERN", "TAGS", "FOR", "STATE", "ENDS", "BY", "REASON"]);
+    for row in rows {
+        let length = std::time::Duration::from_secs(u64::try_from(row.lasts_seconds).unwrap_or(0));
+        let what = row.role.as_deref().or(row.rights.as_deref()).unwrap_or("-");
+        let state = match row.state.as_str() {
+            "approved" if row.ends_at.is_some_and(|end| end <= now) => "over",
+            "approved" if row.is_break_glass => "glass broken",
+            state => state,
+        };
+        table.add_row([
+            &row.id.to_string(),
+            &row.user,
+            what,
+            &row.pattern,
+            row.tags.as_deref().unwrap_or("-"),
+            &humantime::format_duration(length).to_string(),
+            state,
+            &row.ends_at.map_or("-".to_owned(), time),
+            row.decided_by.as_deref().unwrap_or("-"),
+            &row.reason,
+        ]);
     }
     printed(&table)
 }
@@ -261,6 +291,8 @@ mod tests {
                 networks: None,
             },
             reason: None,
+            source: "manual".into(),
+            created_by: None,
             created_at: OffsetDateTime::UNIX_EPOCH,
         };
         let mut limited = row("team", "platform");

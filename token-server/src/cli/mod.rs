@@ -13,6 +13,8 @@ mod audit;
 
 mod barriers;
 
+mod elevations;
+
 mod json;
 
 mod keys;
@@ -98,6 +100,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         }
         Command::Robot(command) => robots::robot(command, &administration(&settings).await?, output).await?,
         Command::Role(command) => roles::role(command, &administration(&settings).await?, output).await?,
+        Command::Elevation(command) => {
+            elevations::elevation(command, &administration(&settings).await?, output).await?;
+        }
         Command::Barrier(command) => {
             barriers::barrier(command, &administration(&settings).await?, output).await?;
         }

@@ -51,7 +51,7 @@ fn usage(sentence: impl std::fmt::Display) -> CliError {
     CliError::Usage(sentence.to_string())
 }
 
-fn parse(arguments: &GrantArguments) -> Result<GrantSpec, CliError> {
+pub(super) fn parse(arguments: &GrantArguments) -> Result<GrantSpec, CliError> {
     let (what, pattern) = match (&arguments.actions, arguments.what.as_slice()) {
         (None, [role, pattern]) => (NamedWhat::Role(role.clone()), pattern),
         (Some(actions), [pattern]) => (NamedWhat::Rights(RightSet::parse(actions).map_err(usage)?), pattern),

@@ -5,6 +5,7 @@
 use ipnet::IpNet;
 use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::error::DbError;
 use super::principals::{AUTHENTICATED, EVERYONE};
@@ -46,8 +47,12 @@ pub struct GrantSummary {
     pub subject_name: String,
     /// What it says.
     pub row: GrantRow,
+    /// Where it comes from: `manual`, `policy`, `namespace` or `elevation`.
+    pub source: String,
     /// Why it was given, in somebody's words.
     pub reason: Option<String>,
+    /// Who gave it; nothing on the command line of the server.
+    pub created_by: Option<String>,
     /// When it was given.
     pub created_at: OffsetDateTime,
 }
@@ -79,6 +84,39 @@ pub struct NewGrant<'a> {
     pub reason: Option<&'a str>,
     /// Who adds it; nobody on the command line of the server.
     pub created_by: Option<i64>,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// Where a row comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// From somebody's hand.
+    #[default]
+    Manual,
+    /// From a file with the whole policy.
+    Policy,
+    /// From a right that was asked for.
+    Elevation(Uuid),
+}
+
+impl Source {
+    /// The word that is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Policy => "policy",
+            Self::Elevation(_) => "elevation",
+        }
+    }
+
+    /// The number of the elevation.
+    pub const fn elevation(self) -> Option<Uuid> {
+        match self {
+            Self::Manual | Self::Policy => None,
+            Self::Elevation(id) => Some(id),
+        }
+    }
 }
 
 /// The rows at these anchors that apply to a user (with teams, and the teams those are in, `authenticated`,
@@ -171,14 +209,18 @@ pub async fn list_grants(db: impl PgExecutor<'_>) -> Result<Vec<GrantSummary>, D
     let query = sqlx::query!(
         r#"select p.kind as "kind!", p.name as "name!", g.id as "id!", g.subject_pid as "subject_pid!",
                   g.effect as "effect!", g.role, (select r.rights from role r where r.name = g.role) as role_rights,
-                  g.rights, g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks, g.reason, g.created_at as "created_at!"
+                  g.rights, g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks,
+                  g.source as "source!", g.reason, g.created_at as "created_at!",
+                  (select c.name from principal c where c.pid = g.created_by) as created_by
              from acl_grant g join principal p on p.pid = g.subject_pid
             order by p.kind, p.name, g.pattern, g.effect, g.role, g.rights, g.tags"#
     );
     let rows = query.fetch_all(db).await?.into_iter().map(|found| GrantSummary {
         subject_kind: found.kind,
         subject_name: found.name,
+        source: found.source,
         reason: found.reason,
+        created_by: found.created_by,
         created_at: found.created_at,
         row: GrantRow {
             id: found.id,
@@ -221,7 +263,8 @@ pub async fn insert_grant(
                    and networks is not distinct from ($10::inet[])::cidr[]) as "is_same!"
              from acl_grant
             where subject_pid = $1 and pattern = $2 and effect = $3 and coalesce(role, rights) = coalesce($4, $5)
-              and coalesce(tags, '') = coalesce($6, '') and namespace_id is null for update"#,
+              and coalesce(tags, '') = coalesce($6, '') and source = $11
+              and elevation_id is not distinct from $12 for update"#,
         grant.subject_pid,
         grant.pattern,
         grant.effect,
@@ -231,7 +274,9 @@ pub async fn insert_grant(
         now,
         grant.not_before,
         grant.expires_at,
-        networks as Option<&[IpNet]>
+        networks as Option<&[IpNet]>,
+        grant.source.as_str(),
+        grant.source.elevation()
     );
     if let Some(twin) = twin.fetch_optional(&mut *db).await? {
         match (twin.has_ended, twin.is_same) {
@@ -244,8 +289,8 @@ pub async fn insert_grant(
     }
     let query = sqlx::query_scalar!(
         "insert into acl_grant (subject_pid, anchor, pattern, effect, role, rights, tags, not_before, expires_at,
-                                networks, reason, created_at, created_by)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict do nothing returning id",
+                                networks, reason, created_at, created_by, source, elevation_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) on conflict do nothing returning id",
         grant.subject_pid,
         grant.anchor,
         grant.pattern,
@@ -258,7 +303,9 @@ pub async fn insert_grant(
         networks as Option<&[IpNet]>,
         grant.reason,
         now,
-        grant.created_by
+        grant.created_by,
+        grant.source.as_str(),
+        grant.source.elevation()
     );
     // Somebody else may have added it at the same time.
     Ok(query.fetch_optional(&mut *db).await?.map_or(Inserted::Same, Inserted::New))
@@ -269,13 +316,16 @@ pub async fn delete_grant(db: impl PgExecutor<'_>, grant: &NewGrant<'_>) -> Resu
     let query = sqlx::query_scalar!(
         "delete from acl_grant
           where subject_pid = $1 and pattern = $2 and effect = $3 and coalesce(role, rights) = coalesce($4, $5)
-            and coalesce(tags, '') = coalesce($6, '') and namespace_id is null returning id",
+            and coalesce(tags, '') = coalesce($6, '') and source = $7
+            and elevation_id is not distinct from $8 returning id",
         grant.subject_pid,
         grant.pattern,
         grant.effect,
         grant.role,
         grant.rights,
-        grant.tags
+        grant.tags,
+        grant.source.as_str(),
+        grant.source.elevation()
     );
     Ok(query.fetch_optional(db).await?)
 }

@@ -26,6 +26,8 @@ pub mod namespaces;
 
 pub mod robots;
 
+pub mod elevations;
+
 pub mod signing_keys;
 
 pub mod refresh_tokens;

@@ -148,8 +148,8 @@ pub async fn insert_own_grant(
     now: OffsetDateTime,
 ) -> Result<(), DbError> {
     let query = sqlx::query!(
-        "insert into acl_grant (subject_pid, anchor, pattern, role, namespace_id, created_at)
-         values ($1, 's:' || $2 || '/', $2 || '/**', $3, $4, $5)",
+        "insert into acl_grant (subject_pid, anchor, pattern, role, namespace_id, source, created_at)
+         values ($1, 's:' || $2 || '/', $2 || '/**', $3, $4, 'namespace', $5)",
         subject_pid,
         name,
         role,

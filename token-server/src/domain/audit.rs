@@ -77,6 +77,16 @@ pub enum Event {
     RobotSecretAdded,
     /// …
     RobotSecretRevoked,
+    /// Rights for a while were asked for.
+    ElevationRequested,
+    /// … and given,
+    ElevationApproved,
+    /// … not given,
+    ElevationDenied,
+    /// … or given back.
+    ElevationEnded,
+    /// Everything was taken in an emergency.
+    GlassBroken,
     /// Somebody was to change something and may not.
     ChangeRefused,
     /// Old records were removed, by an administrator or by the server.
@@ -112,6 +122,11 @@ impl Event {
             Self::RobotEnabled => "robot_enabled",
             Self::RobotSecretAdded => "robot_secret_added",
             Self::RobotSecretRevoked => "robot_secret_revoked",
+            Self::ElevationRequested => "elevation_requested",
+            Self::ElevationApproved => "elevation_approved",
+            Self::ElevationDenied => "elevation_denied",
+            Self::ElevationEnded => "elevation_ended",
+            Self::GlassBroken => "glass_broken",
             Self::GrantAdded => "grant_added",
             Self::GrantRemoved => "grant_removed",
             Self::BarrierAdded => "barrier_added",

@@ -97,6 +97,20 @@ pub enum TokenServerError {
         /// What you do not hold.
         what: String,
     },
+    /// Nobody decides about their own request.
+    #[error("nobody decides about their own request; ask somebody else who may")]
+    OwnElevation,
+    /// A request that is decided, or that nobody decided about for too long.
+    #[error("the request {id} is {state}, so there is nothing to decide")]
+    ElevationOver {
+        /// Which.
+        id: String,
+        /// What became of it.
+        state: String,
+    },
+    /// Somebody asked for too much at once.
+    #[error("too many of your requests wait for an answer; take one back first")]
+    TooManyRequests,
     /// Something that makes no sense together.
     #[error("{0}")]
     Contradiction(String),

@@ -3,7 +3,7 @@
 //! Reading order: who can hold rights ([`principal_name`], [`robot_name`], [`grant_subject`], [`subject`]), which rights there are
 //! ([`right`], [`role`], [`grant`], [`barrier`], [`namespace`]), how one is decided ([`policy`] on [`stored_rows`]), explained
 //! ([`question`], [`explanation`]) and becomes claims ([`issue`], [`audience`]); who may change them ([`delegation`],
-//! [`actor`]); how somebody proves who they are ([`password`], [`opaque_token`],
+//! [`actor`]), also for a while ([`elevation`]); how somebody proves who they are ([`password`], [`opaque_token`],
 //! [`refresh`], [`robot_secret`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`],
 //! [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
 //! is remembered ([`audit`], [`audit_repeats`]), for how long ([`audit_retention`]), and how that is read and believed
@@ -71,6 +71,8 @@ pub mod token_issuer;
 pub mod account;
 
 pub mod actor;
+
+pub mod elevation;
 
 pub mod administration;
 

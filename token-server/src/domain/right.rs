@@ -37,13 +37,15 @@ pub enum Right {
     ElevationApprove,
     /// Read what was done.
     AuditRead,
+    /// Take everything for an hour, in an emergency.
+    BreakGlass,
     /// Everything, now and later.
     All,
 }
 
 impl Right {
     /// Every right, in the order in which sets print.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::List,
         Self::Pull,
         Self::Attach,
@@ -58,6 +60,7 @@ impl Right {
         Self::RobotManage,
         Self::ElevationApprove,
         Self::AuditRead,
+        Self::BreakGlass,
         Self::All,
     ];
 
@@ -78,6 +81,7 @@ impl Right {
             Self::RobotManage => "robot-manage",
             Self::ElevationApprove => "elevation-approve",
             Self::AuditRead => "audit-read",
+            Self::BreakGlass => "break-glass",
             Self::All => "*",
         }
     }
@@ -100,7 +104,7 @@ pub struct RightSet(u32);
 /// A word is neither a right nor a name for several.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not an action; use list, pull, push, delete, repository-delete, administer, *, or parts of push (attach, \
+    "`{0}` is not an action; use list, pull, push, delete, repository-delete, administer, break-glass, *, or parts of push (attach, \
      push-digest, tag-create, tag-update, repository-create), of delete (tag-delete, manifest-delete) and of administer \
      (grant-manage, robot-manage, elevation-approve, audit-read)"
 )]

@@ -152,7 +152,7 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::NotAComponent(_)
         | E::NotASubtree(_) => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
         E::NotFound { .. } => bad_request(StatusCode::NOT_FOUND),
-        E::NotDelegated(_) | E::TooManyRows | E::RobotHoldsMore { .. } => {
+        E::NotDelegated(_) | E::TooManyRows | E::RobotHoldsMore { .. } | E::OwnElevation => {
             Verdict::new(StatusCode::FORBIDDEN, ErrorCode::Denied, "access_denied")
         }
         E::AlreadyThere { .. }
@@ -162,6 +162,8 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::RoleInUse { .. }
         | E::NamespaceTaken { .. }
         | E::OwnsNamespaces { .. }
+        | E::ElevationOver { .. }
+        | E::TooManyRequests
         | E::TooManySecrets(_) => bad_request(StatusCode::CONFLICT),
         E::Hashing(HashingError::Busy) => Verdict::retry(2),
         E::Db(DbError::Unavailable(_)) => Verdict::retry(5),

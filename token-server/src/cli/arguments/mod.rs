@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use people::{NamespaceCommand, RobotCommand, TeamCommand, UserCommand};
 use records::{AuditCommand, KeyCommand};
-use rights::{BarrierCommand, GrantCommand, QuestionArguments, RoleCommand};
+use rights::{BarrierCommand, ElevationCommand, GrantCommand, QuestionArguments, RoleCommand};
 
 const AFTER_HELP: &str = "\
 Settings come from the file given with --config and from environment variables such as
@@ -84,6 +84,9 @@ pub enum Command {
     /// Rights on repositories: add, list, remove
     #[command(subcommand)]
     Grant(GrantCommand),
+    /// Rights for a while: ask, list, approve, deny, end; and breaking the glass
+    #[command(subcommand)]
+    Elevation(ElevationCommand),
     /// Where rights from above stop: add, list, remove
     #[command(subcommand)]
     Barrier(BarrierCommand),

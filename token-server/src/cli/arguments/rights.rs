@@ -125,6 +125,66 @@ pub enum RoleCommand {
     },
 }
 
+/// About rights for a while.
+#[derive(Debug, Subcommand)]
+pub enum ElevationCommand {
+    /// Ask for a right for a user; somebody else decides
+    Request {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        grant: GrantArguments,
+        /// For how long, from when it is approved: such as 2h
+        #[arg(long = "for", value_name = "LENGTH")]
+        length: humantime::Duration,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// List requests that wait and rights that last
+    List {
+        /// And what is over
+        #[arg(long)]
+        all: bool,
+    },
+    /// Give what was asked for
+    Approve {
+        /// The number of the request
+        id: uuid::Uuid,
+        /// What to say about it
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Refuse what was asked for
+    Deny {
+        /// The number of the request
+        id: uuid::Uuid,
+        /// What to say about it
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Take a request back, or end before its time what came of it
+    End {
+        /// The number of the request
+        id: uuid::Uuid,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+    /// Take everything on a place for an hour, in an emergency; the log and the audit record tell
+    BreakGlass {
+        /// user:NAME
+        subject: String,
+        /// 'a/b/**'
+        pattern: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+}
+
 /// About barriers.
 #[derive(Debug, Subcommand)]
 pub enum BarrierCommand {

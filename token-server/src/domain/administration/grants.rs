@@ -14,7 +14,7 @@ use super::super::right::RightSet;
 use super::super::role::Role;
 use super::{Administration, hold_robot, hold_team, hold_user};
 use crate::db::error::DbError;
-use crate::db::grants::{self, GrantSummary, Inserted, NewGrant};
+use crate::db::grants::{self, GrantSummary, Inserted, NewGrant, Source};
 use crate::db::{self, Transaction, principals, roles};
 
 /// What a row gives or denies, as people write it.
@@ -112,7 +112,7 @@ impl Administration {
 }
 
 /// The row that is meant, whoever is to hold it; the role it names stays as it is until the transaction ends.
-async fn meant(
+pub(super) async fn meant(
     tx: &mut Transaction,
     grant: &GrantSpec,
     conditions: &Conditions,
@@ -147,14 +147,14 @@ async fn hold_role(tx: &mut Transaction, name: &str) -> Result<Role, TokenServer
 }
 
 /// The texts of a row, for as long as a statement needs them.
-struct Texts {
+pub(super) struct Texts {
     anchor: String,
     pattern: String,
     rights: Option<String>,
 }
 
 impl Texts {
-    fn of(row: &Grant) -> Self {
+    pub(super) fn of(row: &Grant) -> Self {
         let rights = match &row.what {
             What::Role(_) => None,
             What::Rights(rights) => Some(rights.to_string()),
@@ -162,7 +162,7 @@ impl Texts {
         Self { anchor: row.pattern.anchor(), pattern: row.pattern.to_string(), rights }
     }
 
-    fn new_grant<'a>(&'a self, subject_pid: i64, row: &'a Grant) -> NewGrant<'a> {
+    pub(super) fn new_grant<'a>(&'a self, subject_pid: i64, row: &'a Grant) -> NewGrant<'a> {
         NewGrant {
             subject_pid,
             anchor: &self.anchor,
@@ -179,6 +179,7 @@ impl Texts {
             networks: &row.conditions.networks,
             reason: None,
             created_by: None,
+            source: Source::Manual,
         }
     }
 }

@@ -20,6 +20,8 @@ pub mod robots;
 
 pub mod robot_secrets;
 
+pub mod elevations;
+
 pub mod records;
 
 use std::sync::Arc;
@@ -100,12 +102,9 @@ impl Administration {
         tx: &mut Transaction,
         check: impl FnOnce(&Authority) -> Result<(), NotDelegated>,
     ) -> Result<(), TokenServerError> {
-        let Actor::Subject { subject, origin } = &self.actor else { return Ok(()) };
-        let address = origin.address.as_deref().and_then(|address| address.parse().ok());
-        let circumstances = Circumstances { now: self.clock.now(), address };
-        let rows = stored_rows::all_held(tx, subject.pid()).await?;
-        let authority = Authority::of(rows, subject.user_name(), circumstances);
+        let Some(authority) = self.authority(tx).await? else { return Ok(()) };
         let Err(refusal) = check(&authority) else { return Ok(()) };
+        let Actor::Subject { subject, origin } = &self.actor else { return Ok(()) };
         let sentence = refusal.to_string();
         let record = Record {
             event: Event::ChangeRefused,
@@ -116,6 +115,15 @@ impl Administration {
         };
         self.repeats.record(&self.pool, &*self.clock, origin, record).await?;
         Err(refusal.into())
+    }
+
+    /// What whoever acts can do about rights; nothing for those who need not be asked.
+    async fn authority(&self, tx: &mut Transaction) -> Result<Option<Authority>, TokenServerError> {
+        let Actor::Subject { subject, origin } = &self.actor else { return Ok(None) };
+        let address = origin.address.as_deref().and_then(|address| address.parse().ok());
+        let circumstances = Circumstances { now: self.clock.now(), address };
+        let rows = stored_rows::all_held(tx, subject.pid()).await?;
+        Ok(Some(Authority::of(rows, subject.user_name(), circumstances)))
     }
 
     /// Lets through who holds everything everywhere.
