@@ -64,6 +64,8 @@ mod repository_delete;
 
 mod read_only;
 
+mod search;
+
 mod wire;
 
 mod conformance;
