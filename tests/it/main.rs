@@ -27,6 +27,8 @@ mod rights;
 mod audit;
 mod audit_chain;
 
+mod token_uses;
+
 mod commands;
 
 mod access_matrix;

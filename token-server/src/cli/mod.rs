@@ -29,6 +29,8 @@ mod rights;
 
 mod times;
 
+mod uses;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 
