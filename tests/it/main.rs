@@ -29,6 +29,8 @@ mod audit_chain;
 
 mod token_uses;
 
+mod least_privilege;
+
 mod commands;
 
 mod access_matrix;

@@ -63,7 +63,7 @@ pub enum Command {
     /// Teams: add, list, remove, and their members
     #[command(subcommand)]
     Team(TeamCommand),
-    /// Rights on repositories: add, list, remove
+    /// Rights on repositories: add, list, remove, find those that are not used
     #[command(subcommand)]
     Grant(GrantCommand),
     /// Where rights from above stop: add, list, remove
@@ -258,6 +258,12 @@ pub enum GrantCommand {
     },
     /// List all rights
     List,
+    /// List rights that nobody used for a long time or not all of, with the commands that make them fewer
+    Unused {
+        /// For so long; only rights that are older are looked at
+        #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+    },
     /// Take away what was added with the same words; tokens that carry it live on for some minutes
     Remove {
         #[command(flatten)]
@@ -422,6 +428,7 @@ mod tests {
             "token-server grant add user:ann --deny --actions push platform/frozen/**",
             "token-server grant add user:ben writer platform/app --tags pr-* --expires 30d",
             "token-server team member add platform team:core",
+            "token-server grant unused --days 30",
             "token-server explain user:ann push platform/app:v1 --address 192.0.2.1",
             "token-server who-can push platform/app",
             "token-server barrier add prod/** --actions push,delete",

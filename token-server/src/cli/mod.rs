@@ -13,6 +13,8 @@ mod audit;
 
 mod barriers;
 
+mod command_lines;
+
 mod json;
 
 mod keys;

@@ -121,6 +121,63 @@ pub async fn list_latest_uses(
     Ok(query.fetch_all(db).await?)
 }
 
+/// What a subject was given on a repository within a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SummedUse {
+    /// User name; empty for clients without a login.
+    pub subject: String,
+    /// Repository; empty for all that are not kept apart.
+    pub repository: String,
+    /// Actions with commas between them.
+    pub actions: String,
+    /// How many tokens.
+    pub uses: i64,
+    /// The address of the last one.
+    pub last_address: Option<String>,
+}
+
+/// What was given since the hour that begins there, up to a number of rows, the most used first.
+pub async fn list_summed_uses(
+    db: impl PgExecutor<'_>,
+    since: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<SummedUse>, DbError> {
+    let query = sqlx::query_as!(
+        SummedUse,
+        r#"select subject, repository, actions, sum(uses)::bigint as "uses!",
+                  (array_agg(last_address order by last_at desc))[1] as last_address
+             from token_use where hour >= $1
+            group by subject, repository, actions
+            order by 4 desc, 1, 2, 3 limit $2"#,
+        since,
+        limit
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
+/// What is known of the uses of a row of `acl_grant`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrantUseSummary {
+    /// Which row.
+    pub grant_id: i64,
+    /// The last day on which it gave something.
+    pub last_day: Date,
+    /// How often it did since a day.
+    pub uses: i64,
+}
+
+/// All rows that ever gave something, with how often they did since a day.
+pub async fn list_grant_uses(db: impl PgExecutor<'_>, since: Date) -> Result<Vec<GrantUseSummary>, DbError> {
+    let query = sqlx::query_as!(
+        GrantUseSummary,
+        r#"select grant_id, max(day) as "last_day!",
+                  coalesce(sum(uses) filter (where day >= $1), 0)::bigint as "uses!"
+             from grant_use group by grant_id order by grant_id"#,
+        since
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
 /// Since when everything is there.
 pub async fn find_start(db: impl PgExecutor<'_>) -> Result<Option<OffsetDateTime>, DbError> {
     Ok(sqlx::query_scalar!("select max(since) from token_use_start").fetch_one(db).await?)

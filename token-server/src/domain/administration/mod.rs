@@ -13,6 +13,8 @@ pub mod barriers;
 
 pub mod records;
 
+pub mod uses;
+
 use std::sync::Arc;
 
 use ring::rand::SystemRandom;

@@ -1,4 +1,4 @@
-//! The audit record, and what tokens were issued for: list, read as a whole, verify, prune.
+//! The audit record: list, read as a whole, verify, prune.
 //!
 //! *Invariant:* reading leaves no record, removing does.
 
@@ -13,7 +13,6 @@ use super::super::token_uses;
 use super::Administration;
 use crate::db;
 use crate::db::audit::{self, EventFilter, EventRow, Period};
-use crate::db::token_uses::{TokenUseFilter, TokenUseRow, list_latest_uses};
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,17 +50,5 @@ impl Administration {
     pub async fn prune_events(&self, before: OffsetDateTime) -> Result<Pruned, TokenServerError> {
         let events = audit_retention::prune(&self.pool, &*self.clock, COMMAND_LINE, before).await?;
         Ok(Pruned { events, token_uses: token_uses::prune(&self.pool, before).await? })
-    }
-
-    /// The newest rows of what tokens were issued for, newest last.
-    pub async fn list_token_uses(
-        &self,
-        filter: &TokenUseFilter,
-        limit: i64,
-    ) -> Result<Vec<TokenUseRow>, TokenServerError> {
-        let mut snapshot = db::begin_snapshot(&self.pool).await?;
-        let mut rows = list_latest_uses(&mut *snapshot, filter, limit).await?;
-        rows.reverse();
-        Ok(rows)
     }
 }
