@@ -117,6 +117,11 @@ impl RepositoryPattern {
         matches!(self.0, Form::PerUser(_))
     }
 
+    /// Whether it is the name of one repository.
+    pub fn is_exact(&self) -> bool {
+        matches!(self.0, Form::Exact(_))
+    }
+
     /// Whether it is a repository and everything below it, `a/b/**`.
     pub fn is_subtree(&self) -> bool {
         matches!(self.0, Form::Subtree(_))

@@ -20,6 +20,9 @@ pub const MAX_RESOURCES: usize = 64;
 /// Text beyond this many bytes of scopes is not looked at.
 pub const MAX_SCOPE_BYTES: usize = 8 * 1024;
 
+/// What Docker asks for on the catalogue before it searches there; what it finds is a part of the list.
+const SEARCH: &str = "search";
+
 /// Something rights can be held on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resource {
@@ -85,9 +88,12 @@ impl Scope {
     /// Nothing is returned for a malformed scope, an unknown resource, or one without a known action.
     pub fn parse(text: &str) -> Option<Self> {
         let (kind, rest) = text.split_once(':')?;
-        let (name, actions) = rest.rsplit_once(':')?;
+        let (name, words) = rest.rsplit_once(':')?;
         let resource = Resource::parse(kind, name)?;
-        let actions = ActionSet::parse_known(actions);
+        let mut actions = ActionSet::parse_known(words);
+        if resource == Resource::Catalog && words.split(',').any(|word| word == SEARCH) {
+            actions = actions.union(ActionSet::of(&[Action::All]));
+        }
         (!actions.is_empty()).then_some(Self { resource, actions })
     }
 }
@@ -223,6 +229,13 @@ mod tests {
         assert_eq!(printed(&["repository(plugin):a:pull"]), "repository:a:pull");
         assert_eq!(Scope::parse("repository:catalog:*").expect("a repository").resource.kind(), "repository");
         assert_eq!(Scope::parse("registry:catalog:*"), Some(Scope::catalog()));
+    }
+
+    #[test]
+    fn searching_is_listing() {
+        assert_eq!(Scope::parse("registry:catalog:search"), Some(Scope::catalog()));
+        assert_eq!(printed(&["registry:catalog:search,*"]), "registry:catalog:*");
+        assert_eq!(Scope::parse("repository:a:search"), None);
     }
 
     #[test]

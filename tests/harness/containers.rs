@@ -21,6 +21,8 @@ impl ContainersPerson {
         let policy = r#"{"default":[{"type":"insecureAcceptAnything"}]}"#;
         std::fs::write(folder.join("policy.json"), policy)?;
         std::fs::write(folder.join("registries.conf"), "unqualified-search-registries = []\n")?;
+        // A search insists on the file.
+        std::fs::write(folder.join("auth.json"), "{}")?;
         Ok(Self { folder })
     }
 

@@ -103,6 +103,7 @@ impl Furniture {
         match operation {
             Operation::Base => (Request::get("/v2/"), 200),
             Operation::ListCatalog => (Request::get("/v2/_catalog"), 200),
+            Operation::Search => (Request::get("/v1/search?q=matrix"), 200),
             Operation::DeleteRepository => {
                 (new(Method::DELETE, &format!("/v2/_portcullis/repositories/{repository}")), 202)
             }
@@ -317,7 +318,13 @@ async fn every_operation_refuses_every_wrong_token_and_takes_the_right_one() -> 
             refused["portcullis"]["refused"] =
                 json!([{"type": kind, "name": name, "actions": [action], "reason": "no_grant"}]);
             let value = format!("Bearer {}", room.forge.sign(&refused)?);
-            assert_denied(&room, &furniture, operation, &value, scope).await?;
+            if operation == Operation::Search {
+                // Who may see nothing finds nothing.
+                let search = furniture.request(operation).0.header(AUTHORIZATION, value);
+                assert_eq!(room.client.raw(&search).await?.expect(200)?.json()?["results"], json!([]));
+            } else {
+                assert_denied(&room, &furniture, operation, &value, scope).await?;
+            }
         }
 
         for action in [action, "*"] {

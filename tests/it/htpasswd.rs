@@ -78,6 +78,7 @@ async fn nobody_gets_anything_without_a_password() -> anyhow::Result<()> {
         (Method::GET, "/v2/".to_owned()),
         (Method::HEAD, "/v2/".to_owned()),
         (Method::GET, "/v2/_catalog".into()),
+        (Method::GET, "/v1/search?q=a".into()),
         (Method::GET, "/v2/a/b/tags/list".into()),
         (Method::GET, "/v2/a/b/manifests/1".into()),
         (Method::PUT, "/v2/a/b/manifests/1".into()),

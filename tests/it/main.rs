@@ -33,6 +33,10 @@ mod elevations;
 mod audit;
 mod audit_chain;
 
+mod token_uses;
+
+mod least_privilege;
+
 mod commands;
 
 mod access_matrix;
@@ -69,6 +73,8 @@ mod referrers;
 mod repository_delete;
 
 mod read_only;
+
+mod search;
 
 mod wire;
 

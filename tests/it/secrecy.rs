@@ -44,7 +44,7 @@ fn requests(
     let manifests = |reference: &str| format!("/v2/{repository}/manifests/{reference}");
     let blob = format!("/v2/{repository}/blobs/{}", image.layers[0].digest);
     let targets = match operation {
-        Operation::Base | Operation::ListCatalog => vec![],
+        Operation::Base | Operation::ListCatalog | Operation::Search => vec![],
         Operation::DeleteRepository => vec![format!("/v2/_portcullis/repositories/{repository}")],
         Operation::ListTags => {
             ["", "?n=1", "?n=1&last=a"].map(|query| format!("/v2/{repository}/tags/list{query}")).into()

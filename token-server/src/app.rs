@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -29,7 +30,8 @@ use crate::domain::password::PasswordHasher;
 use crate::domain::random::NoRandomness;
 use crate::domain::refresh::RefreshTokens;
 use crate::domain::robot_secret::RobotSecrets;
-use crate::domain::token_issuer::TokenIssuer;
+use crate::domain::token_issuer::{IssuerRecords, TokenIssuer};
+use crate::domain::token_uses::TokenUses;
 use crate::http::key_set::PublishedKeySet;
 use crate::http::{Services, routes};
 use crate::settings::{DatabaseSettings, Migrate, TokenServerSettings};
@@ -70,6 +72,9 @@ pub async fn open_database(settings: &DatabaseSettings) -> Result<Pool, StartErr
     Ok(pool)
 }
 
+/// How long a server that stops waits for the database to take what it has counted.
+const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A token server with its socket bound.
 pub struct TokenServer {
     listener: Listener,
@@ -77,6 +82,7 @@ pub struct TokenServer {
     token_paths: Vec<String>,
     pool: Pool,
     hasher: Arc<PasswordHasher>,
+    uses: Arc<TokenUses>,
     pruning: Option<BoxFuture<'static, ()>>,
 }
 
@@ -95,6 +101,7 @@ impl TokenServer {
         let refresh_tokens =
             RefreshTokens::new(TokenMac::new(TokenKind::Refresh, &settings.secret), settings.refresh);
         let repeats = Arc::new(AuditRepeats::default());
+        let uses = Arc::new(TokenUses::default());
         let authenticator = Arc::new(Authenticator::new(
             pool.clone(),
             clock.clone(),
@@ -116,7 +123,7 @@ impl TokenServer {
             random,
             authenticator,
             Arc::new(key),
-            repeats,
+            IssuerRecords { repeats, uses: uses.clone() },
         );
         let services = Services {
             issuer: Arc::new(issuer),
@@ -124,7 +131,7 @@ impl TokenServer {
             key_set,
             body_timeout: settings.listener.stall_timeout,
         };
-        Ok(Self { listener, services, token_paths: settings.token_paths, pool, hasher, pruning })
+        Ok(Self { listener, services, token_paths: settings.token_paths, pool, hasher, uses, pruning })
     }
 
     /// Where it is bound, with the real port.
@@ -147,7 +154,13 @@ impl TokenServer {
         });
         let routes = routes::configure(self.services, self.token_paths);
         let pruning = self.pruning.map(tokio::spawn);
+        let (uses, pool) = (self.uses.clone(), self.pool.clone());
+        let writing = tokio::spawn(async move { uses.keep_writing(&pool).await });
         let outcome = self.listener.run(health, shutdown, routes).await;
+        self.uses.stop();
+        if tokio::time::timeout(LAST_WRITE_TIMEOUT, writing).await.is_err() {
+            tracing::warn!("the last uses of tokens were not written: the database did not answer");
+        }
         if let Some(pruning) = pruning {
             pruning.abort();
         }

@@ -271,7 +271,11 @@ pub(super) fn repository_name(request: &HttpRequest) -> Result<RepositoryName, A
 }
 
 /// Users of the password file may do everything; a token may do what it carries.
-async fn authorize(request: &HttpRequest, scope: &Scope, action: Action) -> Result<Caller, ApiError> {
+pub(super) async fn authorize(
+    request: &HttpRequest,
+    scope: &Scope,
+    action: Action,
+) -> Result<Caller, ApiError> {
     match &state(request).auth {
         Auth::Open => Ok(Caller::Anybody),
         Auth::Token(auth) => {
@@ -323,7 +327,7 @@ pub(super) async fn require(
     Err(ApiError::Unauthorized(Box::new(challenge)))
 }
 
-fn refusal(token: &VerifiedToken, resource: &Resource, action: Action) -> Option<RefusalReason> {
+pub(super) fn refusal(token: &VerifiedToken, resource: &Resource, action: Action) -> Option<RefusalReason> {
     token.portcullis.as_ref().and_then(|claim| claim.refusal(resource, action))
 }
 

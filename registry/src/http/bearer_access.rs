@@ -52,21 +52,8 @@ pub(super) async fn presented_token(
         }
         Bearer::Text(text) => text,
     };
-    let mut outcome = auth.verifier.verify(text);
-    // A key can also be exchanged under its old id.
-    let may_be_new = matches!(
-        outcome,
-        Err(TokenError::UnknownKey | TokenError::Chain(_) | TokenError::BadSignature | TokenError::NoKeys)
-    );
-    if may_be_new && auth.refresh_for_unknown_key().await {
-        outcome = auth.verifier.verify(text);
-    }
-    auth.verifications.count(outcome.as_ref().map_or_else(TokenError::outcome, |_| "valid"));
-    match outcome {
-        Ok(token) => {
-            RequestLog::note_subject(request, &token.subject);
-            Ok(Presented::Valid(token))
-        }
+    match verified(request, auth, text).await {
+        Ok(token) => Ok(Presented::Valid(token)),
         Err(TokenError::Expired(token)) => {
             RequestLog::note_subject(request, &token.subject);
             Ok(Presented::Expired(token))
@@ -79,7 +66,30 @@ pub(super) async fn presented_token(
     }
 }
 
-enum Bearer<'a> {
+/// Verifies a token, with newer keys if it has to be.
+pub(super) async fn verified(
+    request: &HttpRequest,
+    auth: &TokenAuth,
+    text: &str,
+) -> Result<Arc<VerifiedToken>, TokenError> {
+    let mut outcome = auth.verifier.verify(text);
+    // A key can also be exchanged under its old id.
+    let may_be_new = matches!(
+        outcome,
+        Err(TokenError::UnknownKey | TokenError::Chain(_) | TokenError::BadSignature | TokenError::NoKeys)
+    );
+    if may_be_new && auth.refresh_for_unknown_key().await {
+        outcome = auth.verifier.verify(text);
+    }
+    auth.verifications.count(outcome.as_ref().map_or_else(TokenError::outcome, |_| "valid"));
+    if let Ok(token) = &outcome {
+        RequestLog::note_subject(request, &token.subject);
+    }
+    outcome
+}
+
+/// What a request brings in place of a token.
+pub(super) enum Bearer<'a> {
     /// No credentials, or of another scheme.
     None,
     /// Several headers, or bytes that are no text.
@@ -87,7 +97,7 @@ enum Bearer<'a> {
     Text(&'a str),
 }
 
-fn bearer(request: &HttpRequest) -> Bearer<'_> {
+pub(super) fn bearer(request: &HttpRequest) -> Bearer<'_> {
     let mut values = request.headers().get_all(AUTHORIZATION);
     let Some(value) = values.next() else { return Bearer::None };
     if values.next().is_some() {

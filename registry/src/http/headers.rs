@@ -25,3 +25,10 @@ pub(super) const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-uploa
 
 /// The type under which blobs are served, whatever they hold.
 pub(super) const OCTET_STREAM: &str = "application/octet-stream";
+
+/// The Docker engine sends it with a search, and takes no challenge for an answer then.
+pub(super) const DOCKER_TOKEN: HeaderName = HeaderName::from_static("x-docker-token");
+
+/// Tells engines to send a user name and a password only where there are any.
+pub(super) const NOT_STANDALONE: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-docker-registry-standalone"), HeaderValue::from_static("false"));

@@ -16,6 +16,8 @@ pub(crate) mod caller;
 
 pub(crate) mod upload_access;
 
+pub(crate) mod search_access;
+
 mod basic_access;
 
 mod bearer_access;
@@ -35,6 +37,8 @@ mod referrers;
 mod tags;
 
 mod catalog;
+
+mod search;
 
 mod repositories;
 

@@ -6,9 +6,10 @@
 //!
 //! Spec: distribution-spec, "Endpoints".
 
+use actix_web::dev::{ServiceFactory, ServiceRequest};
 use actix_web::http::Method;
 use actix_web::middleware::{DefaultHeaders, from_fn};
-use actix_web::{FromRequest, HttpResponse, Route, guard, web};
+use actix_web::{Error, FromRequest, HttpResponse, Route, Scope, guard, web};
 use shared::action::Action;
 use shared::server::fallback::method_not_allowed;
 use shared::server::metrics::http::measure;
@@ -17,7 +18,7 @@ use super::access::{Authenticated, Authorized, AuthorizedCatalog, AuthorizedOwne
 use super::error::ApiError;
 use super::state::RegistryState;
 use super::{
-    base, blobs, catalog, headers, manifests, referrers, repositories, tags, token_forward, uploads,
+    base, blobs, catalog, headers, manifests, referrers, repositories, search, tags, token_forward, uploads,
 };
 
 /// Everything a client can do.
@@ -27,6 +28,8 @@ pub enum Operation {
     Base,
     /// All repositories.
     ListCatalog,
+    /// Repositories by a part of their name; of version 1 of the protocol
+    Search,
     /// A whole repository; ours
     DeleteRepository,
     /// end-8
@@ -70,9 +73,10 @@ pub enum Need {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Base,
         Self::ListCatalog,
+        Self::Search,
         Self::DeleteRepository,
         Self::ListTags,
         Self::GetManifest,
@@ -91,7 +95,7 @@ impl Operation {
     /// Its methods, as they stand in an `Allow` header.
     pub const fn methods(self) -> &'static [&'static str] {
         match self {
-            Self::ListCatalog | Self::ListTags => &["GET"],
+            Self::ListCatalog | Self::Search | Self::ListTags => &["GET"],
             Self::Base | Self::GetManifest | Self::ListReferrers | Self::GetBlob | Self::UploadStatus => {
                 &["GET", "HEAD"]
             }
@@ -104,11 +108,17 @@ impl Operation {
         }
     }
 
-    /// Its path below `/v2`.
+    /// What its path is below.
+    pub const fn root(self) -> &'static str {
+        if matches!(self, Self::Search) { "/v1" } else { "/v2" }
+    }
+
+    /// Its path below that.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Base => "/",
             Self::ListCatalog => "/_catalog",
+            Self::Search => "/search",
             Self::DeleteRepository => "/_portcullis/repositories/{name:.+}",
             Self::ListTags => "/{name:.+}/tags/list",
             Self::GetManifest | Self::PutManifest | Self::DeleteManifest => {
@@ -127,7 +137,7 @@ impl Operation {
     pub const fn need(self) -> Need {
         match self {
             Self::Base => Need::Token,
-            Self::ListCatalog => Need::Catalog,
+            Self::ListCatalog | Self::Search => Need::Catalog,
             Self::ListTags | Self::GetManifest | Self::ListReferrers | Self::GetBlob => {
                 Need::Repository(Action::Pull)
             }
@@ -148,6 +158,7 @@ impl Operation {
         match self {
             Self::Base => "base",
             Self::ListCatalog => "catalog",
+            Self::Search => "search",
             Self::DeleteRepository => "repository",
             Self::ListTags => "tags",
             Self::GetManifest | Self::PutManifest | Self::DeleteManifest => "manifest",
@@ -165,6 +176,7 @@ impl Operation {
         match self {
             Self::Base
             | Self::ListCatalog
+            | Self::Search
             | Self::ListTags
             | Self::GetManifest
             | Self::ListReferrers
@@ -197,6 +209,7 @@ impl Operation {
         match self {
             Self::Base => web::to(base::check),
             Self::ListCatalog => web::to(catalog::list),
+            Self::Search => web::to(search::find),
             Self::DeleteRepository => web::to(repositories::delete),
             Self::ListTags => web::to(tags::list),
             Self::GetManifest => web::to(manifests::get),
@@ -234,7 +247,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
     }
     let mut scope = web::scope(&state.locations.root()).wrap(DefaultHeaders::new().add(headers::API_VERSION));
     // Uploads come before blobs, so that `blobs/uploads` without its slash is not taken for a digest.
-    let groups: [(&str, &[Operation], &'static str); 9] = [
+    let groups: [(&str, &'static [Operation], &'static str); 9] = [
         ("", &[Operation::Base], "GET, HEAD"),
         ("/_catalog", &[Operation::ListCatalog], "GET"),
         (Operation::DeleteRepository.path(), &[Operation::DeleteRepository], "DELETE"),
@@ -259,33 +272,49 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
         (Operation::GetBlob.path(), &[Operation::GetBlob, Operation::DeleteBlob], "DELETE, GET, HEAD"),
     ];
     for (path, operations, allow) in groups {
-        // With a slash behind it a path means the same. A redirect would turn a POST into a GET in many clients.
-        // That one comes first, because a name at the end of a path would take the slash.
-        let mut resource = web::resource([format!("{path}/"), path.to_owned()]);
-        resource = resource.route(web::method(Method::OPTIONS).to(move || base::options(allow)));
-        for operation in operations {
-            let wanted = operation.methods();
-            let methods = guard::fn_guard(move |context| wanted.contains(&context.head().method.as_str()));
-            let route = if state.read_only && operation.writes() {
-                operation.refusing_route()
-            } else {
-                operation.route()
-            };
-            resource = resource.route(route.guard(methods));
-        }
-        let resource = resource.default_service(method_not_allowed(allow));
-        let handler = operations.first().map(|operation| operation.handler());
-        scope = match state.metrics.as_ref().zip(handler) {
-            Some((metrics, handler)) => {
-                let handler = metrics.handler(handler);
-                scope.service(
-                    resource.wrap(from_fn(move |request, next| measure(handler.clone(), request, next))),
-                )
-            }
-            None => scope.service(resource),
-        };
+        scope = add(scope, state, path, operations, allow);
     }
     config.service(scope);
+    // Engines ask under no prefix.
+    let root = web::scope(Operation::Search.root()).route("/_ping", web::get().to(search::ping));
+    config.service(add(root, state, Operation::Search.path(), &[Operation::Search], "GET"));
+}
+
+/// Registers the operations of one path.
+fn add<T>(
+    scope: Scope<T>,
+    state: &RegistryState,
+    path: &str,
+    operations: &'static [Operation],
+    allow: &'static str,
+) -> Scope<T>
+where
+    T: ServiceFactory<ServiceRequest, Config = (), Error = Error, InitError = ()>,
+{
+    // With a slash behind it a path means the same. A redirect would turn a POST into a GET in many clients.
+    // That one comes first, because a name at the end of a path would take the slash.
+    let mut resource = web::resource([format!("{path}/"), path.to_owned()]);
+    resource = resource.route(web::method(Method::OPTIONS).to(move || base::options(allow)));
+    for operation in operations {
+        let wanted = operation.methods();
+        let methods = guard::fn_guard(move |context| wanted.contains(&context.head().method.as_str()));
+        let route = if state.read_only && operation.writes() {
+            operation.refusing_route()
+        } else {
+            operation.route()
+        };
+        resource = resource.route(route.guard(methods));
+    }
+    let resource = resource.default_service(method_not_allowed(allow));
+    let handler = operations.first().map(|operation| operation.handler());
+    match state.metrics.as_ref().zip(handler) {
+        Some((metrics, handler)) => {
+            let handler = metrics.handler(handler);
+            scope
+                .service(resource.wrap(from_fn(move |request, next| measure(handler.clone(), request, next))))
+        }
+        None => scope.service(resource),
+    }
 }
 
 #[cfg(test)]
@@ -316,7 +345,8 @@ mod tests {
                 Need::Ownership => "`repository-delete`, or `*` of another issuer".to_owned(),
                 Need::Repository(action) => format!("`{action}`"),
             };
-            let row = format!("| {} | `/v2{path}` | {need} |", operation.methods().join(", "));
+            let (methods, root) = (operation.methods().join(", "), operation.root());
+            let row = format!("| {methods} | `{root}{path}` | {need} |");
             assert!(manual.contains(&row), "the endpoint table of the manual lacks: {row}");
         }
     }

@@ -10,6 +10,7 @@ use actix_web::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
     WWW_AUTHENTICATE,
 };
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use shared::server::client_address::Client;
 
@@ -44,31 +45,59 @@ pub(super) async fn forward(
     state: web::Data<RegistryState>,
 ) -> Result<HttpResponse, ApiError> {
     let Auth::Token(auth) = &state.auth else { return Err(ApiError::TokenServerUnavailable) };
-    let Some(Forward { endpoint, client }) = &auth.forward else {
-        return Err(ApiError::TokenServerUnavailable);
-    };
+    let Some(forward) = &auth.forward else { return Err(ApiError::TokenServerUnavailable) };
     let Some(sent) = state.large_bodies.collect(payload, MAX_REQUEST_BYTES, state.stall_timeout).await?
     else {
         return Err(ApiError::TokenRequestTooLarge { limit: MAX_REQUEST_BYTES });
     };
-    let mut target = endpoint.clone();
-    if !request.query_string().is_empty() {
-        target.set_query(Some(request.query_string()));
-    }
     let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or_default();
-    let mut outgoing = client.request(method, target).body(sent.bytes);
+    let question = Question { method, query: request.query_string(), body: sent.bytes };
+    let answer = ask(&request, &state, forward, question).await?;
+    let mut response = HttpResponse::build(answer.status);
+    for header in answer.headers {
+        response.append_header(header);
+    }
+    Ok(response.body(answer.body))
+}
+
+/// What the token server is asked, besides what is passed on.
+pub(super) struct Question<'a> {
+    pub(super) method: reqwest::Method,
+    pub(super) query: &'a str,
+    pub(super) body: Bytes,
+}
+
+/// What it answered.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// Asks the token server with the credentials of a request, whatever they are.
+pub(super) async fn ask(
+    request: &HttpRequest,
+    state: &RegistryState,
+    Forward { endpoint, client }: &Forward,
+    Question { method, query, body }: Question<'_>,
+) -> Result<Answer, ApiError> {
+    let mut target = endpoint.clone();
+    if !query.is_empty() {
+        target.set_query(Some(query));
+    }
+    let mut outgoing = client.request(method, target).body(body);
     for name in PASSED_ON {
         // Repeated credentials stay repeated: whether that is acceptable is for the token server to say.
         for value in request.headers().get_all(&name) {
             outgoing = outgoing.header(name.as_str(), value.as_bytes());
         }
     }
-    let caller = Client::of(&request);
+    let caller = Client::of(request);
     if let Some(address) = caller.address {
         outgoing = outgoing.header("x-forwarded-for", address.to_string());
     }
     outgoing = outgoing.header("x-forwarded-proto", caller.scheme);
-    if let Some(origin) = state.locations.origin(&request) {
+    if let Some(origin) = state.locations.origin(request) {
         let host = origin.split_once("://").map_or(origin.as_str(), |(_, host)| host);
         outgoing = outgoing.header("x-forwarded-host", host);
     }
@@ -89,11 +118,7 @@ pub(super) async fn forward(
         }
         received.extend_from_slice(&chunk);
     }
-    let mut response = HttpResponse::build(status);
-    for header in headers {
-        response.append_header(header);
-    }
-    Ok(response.body(received))
+    Ok(Answer { status, headers, body: received })
 }
 
 /// The error is logged without its URL, whose query can hold what a client sent.

@@ -12,8 +12,10 @@ use super::arguments::records::{AuditCommand, OutcomeWord, PeriodArguments};
 use super::error::CliError;
 use super::terminal::{confirm, print, remark, show};
 use super::times::parse_ago;
-use super::{administration, json, listings};
+use super::{administration, json, listings, uses};
 use crate::db::audit::{EventFilter, Period};
+use crate::db::token_uses::TokenUseFilter;
+use crate::domain::administration::records::Pruned;
 use crate::domain::audit_chain::{EventHash, KnownHashes, Verdict};
 use crate::settings::TokenServerSettings;
 
@@ -37,6 +39,16 @@ pub(super) async fn audit(
             let found = administration.list_events(&filter, limit.into()).await?;
             show(output, || listings::events(&found), || json::events(&found))?;
         }
+        AuditCommand::Tokens { period, user, repository, limit } => {
+            let administration = administration(settings).await?;
+            let period = parse_period(&period, administration.now())?;
+            // Names are folded; nobody can be called as clients without a login are here.
+            let subject = user.map(|name| name.to_lowercase());
+            let subject = subject.map(|name| if name == uses::ANONYMOUS { String::new() } else { name });
+            let filter = TokenUseFilter { period, subject, repository };
+            let found = administration.list_token_uses(&filter, limit.into()).await?;
+            show(output, || uses::token_uses(&found), || uses::token_uses_json(&found))?;
+        }
         AuditCommand::Export { period } => {
             let administration = administration(settings).await?;
             let period = parse_period(&period, administration.now())?;
@@ -59,8 +71,13 @@ pub(super) async fn audit(
             let moment = parse_ago(&before, administration.now())?;
             confirm(&format!("Remove the rows of the audit record before {before}?"), confirmation)?;
             match administration.prune_events(moment).await? {
-                0 => remark("no row is so old; nothing was removed"),
-                rows => remark(&format!("{rows} rows of the audit record removed")),
+                Pruned { events: 0, token_uses: 0 } => remark("no row is so old; nothing was removed"),
+                Pruned { events, token_uses: 0 } => {
+                    remark(&format!("{events} rows of the audit record removed"));
+                }
+                Pruned { events, token_uses } => remark(&format!(
+                    "{events} rows of the audit record and {token_uses} of what tokens were issued for removed"
+                )),
             }
         }
     }

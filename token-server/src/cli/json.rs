@@ -25,15 +25,15 @@ use crate::domain::question::Question;
 use crate::domain::right::RightSet;
 use crate::domain::role::Role;
 
-fn time(at: OffsetDateTime) -> String {
+pub(super) fn time(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).expect("times of the database are within the years that RFC 3339 can write")
 }
 
-fn list<T>(items: &[T], one: impl Fn(&T) -> Value) -> Value {
+pub(super) fn list<T>(items: &[T], one: impl Fn(&T) -> Value) -> Value {
     Value::Array(items.iter().map(one).collect())
 }
 
-fn actions(rights: RightSet) -> Vec<&'static str> {
+pub(super) fn actions(rights: RightSet) -> Vec<&'static str> {
     rights.iter().map(crate::domain::right::Right::as_str).collect()
 }
 

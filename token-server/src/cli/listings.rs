@@ -27,16 +27,16 @@ use crate::domain::role::Role;
 const TIME: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]Z");
 
 /// For what happens often.
-const MOMENT: &[BorrowedFormatItem<'_>] =
+pub(super) const MOMENT: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
 
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.iter().copied());
     table
 }
 
-fn printed(table: &Table) -> String {
+pub(super) fn printed(table: &Table) -> String {
     table.lines().flat_map(|line| [line.trim().to_owned(), "\n".to_owned()]).collect()
 }
 
@@ -303,11 +303,23 @@ mod tests {
         let rows: Vec<Vec<&str>> = listing.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(
             rows[0],
-            ["ID", "SUBJECT", "EFFECT", "WHAT", "PATTERN", "TAGS", "ONLY", "ADDED", "REASON"]
+            ["ID", "SUBJECT", "EFFECT", "WHAT", "PATTERN", "TAGS", "ONLY", "SOURCE", "ADDED", "REASON"]
         );
         assert_eq!(
             rows[1],
-            ["7", "everyone", "allow", "viewer", "public/**", "-", "-", "1970-01-01", "00:00Z", "-"]
+            [
+                "7",
+                "everyone",
+                "allow",
+                "viewer",
+                "public/**",
+                "-",
+                "-",
+                "manual",
+                "1970-01-01",
+                "00:00Z",
+                "-"
+            ]
         );
         assert_eq!(rows[2][1..6], ["team:platform", "allow", "viewer", "public/**", "v*"]);
         assert!(listing.contains("until 1970-01-01 00:00Z, in 192.0.2.0/24"), "{listing}");

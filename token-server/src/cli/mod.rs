@@ -13,6 +13,8 @@ mod audit;
 
 mod barriers;
 
+mod command_lines;
+
 mod elevations;
 
 mod json;
@@ -36,6 +38,8 @@ mod robots;
 mod roles;
 
 mod times;
+
+mod uses;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use super::arguments::rights::{ConditionArguments, GrantArguments, GrantCommand}
 use super::error::CliError;
 use super::terminal::{confirm, remark, show};
 use super::times::{parse_ahead, parse_time};
-use super::{json, listings};
+use super::{json, listings, uses};
 use crate::domain::administration::Administration;
 use crate::domain::administration::grants::{GrantSpec, NamedWhat};
 use crate::domain::error::TokenServerError;
@@ -36,6 +36,11 @@ pub(super) async fn grant(
         GrantCommand::List => {
             let found = administration.list_grants().await?;
             show(output, || listings::grants(&found), || json::grants(&found))?;
+        }
+        GrantCommand::Unused { days } => {
+            let found = administration.unused_rights(days).await?;
+            show(output, || uses::unused(&found, days), || uses::unused_json(&found))?;
+            remark(&uses::unused_in_short(&found, days));
         }
         GrantCommand::Remove { grant, confirmation } => {
             let grant = parse(&grant)?;

@@ -34,6 +34,8 @@ pub mod refresh_tokens;
 
 pub mod audit;
 
+pub mod token_uses;
+
 use std::str::FromStr as _;
 use std::time::Duration;
 

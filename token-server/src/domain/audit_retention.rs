@@ -11,6 +11,7 @@ use shared::server::causes;
 use time::OffsetDateTime;
 
 use super::audit::{self, Event, Origin, Outcome, Record, SYSTEM};
+use super::token_uses;
 use crate::db::error::DbError;
 use crate::db::{self, Pool, audit as rows};
 
@@ -52,7 +53,7 @@ pub async fn prune(
     Ok(removed)
 }
 
-/// Removes what is older than this, once an hour, until it is dropped. Several servers that do so do no harm.
+/// Removes what is older than this, also of what tokens were issued for, once an hour, until it is dropped. Several servers that do so do no harm.
 pub async fn keep_pruning(pool: Pool, clock: Arc<dyn Clock>, retention: Duration) {
     let mut due = clock.now();
     loop {
@@ -66,6 +67,10 @@ pub async fn keep_pruning(pool: Pool, clock: Arc<dyn Clock>, retention: Duration
                     let error = causes::sentence(&error);
                     tracing::error!(error, "old rows of the audit record were not removed");
                 }
+            }
+            if let Err(error) = token_uses::prune(&pool, now - retention).await {
+                let error = causes::sentence(&error);
+                tracing::error!(error, "old counts of uses of tokens were not removed");
             }
         }
         tokio::time::sleep(LOOK_INTERVAL).await;

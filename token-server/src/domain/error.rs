@@ -171,6 +171,19 @@ pub enum TokenServerError {
     /// The same row with other times or networks is there.
     #[error("there is a grant {0} that counts at other times or from other networks; remove it first")]
     OtherConditions(String),
+    /// Uses are not counted for so long.
+    #[error(
+        "uses are counted since {since}, so nothing can be said of {asked} days; {}",
+        if *possible > 0 { format!("ask for {possible} or fewer") } else { "wait for a day at least".into() }
+    )]
+    UsesNotKnown {
+        /// Since when, as people write it.
+        since: String,
+        /// What was asked for.
+        asked: u32,
+        /// What can be said.
+        possible: u32,
+    },
     /// The stored signing key does not open.
     #[error(
         "the signing key {kid} in the database cannot be opened: it was sealed with another `secret`, or is damaged"

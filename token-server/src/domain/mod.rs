@@ -7,7 +7,8 @@
 //! [`refresh`], [`robot_secret`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`],
 //! [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
 //! is remembered ([`audit`], [`audit_repeats`]), for how long ([`audit_retention`]), and how that is read and believed
-//! ([`audit_pages`], [`audit_chain`]).
+//! ([`audit_pages`], [`audit_chain`]); what tokens were issued for ([`token_uses`])
+//! and which rights were not needed for it ([`least_privilege`]).
 //!
 //! *Invariant:* nothing here knows HTTP, reads the clock or makes randomness by itself, and no connection to the
 //! database is held while a password is hashed.
@@ -85,3 +86,7 @@ pub mod audit_pages;
 pub mod audit_chain;
 
 pub mod audit_retention;
+
+pub mod token_uses;
+
+pub mod least_privilege;

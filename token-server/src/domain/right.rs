@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use shared::action::Action;
 use shared::limits::is_attachment;
 
 /// One right on a repository.
@@ -142,6 +143,18 @@ impl RightSet {
 
     /// Every right.
     pub const EVERYTHING: Self = Self::of(&Right::ALL);
+
+    /// The rights any of which is enough for an action.
+    pub const fn behind(action: Action) -> Self {
+        match action {
+            Action::Pull => Self::of(&[Right::Pull]),
+            // To make a repository without pushing anything to it is nothing.
+            Action::Push => Self::PUSH.difference(Self::of(&[Right::RepositoryCreate])),
+            Action::Delete => Self::DELETE,
+            Action::RepositoryDelete => Self::of(&[Right::RepositoryDelete]),
+            Action::All => Self::of(&[Right::All]),
+        }
+    }
 
     /// The set of exactly these.
     pub const fn of(rights: &[Right]) -> Self {

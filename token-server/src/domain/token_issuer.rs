@@ -25,6 +25,7 @@ use super::refresh::Login;
 use super::signing::{CertificateHeader, SigningKey};
 use super::stored_rows;
 use super::subject::Subject;
+use super::token_uses::TokenUses;
 use crate::db::Pool;
 
 /// Whether the client wants to keep the login.
@@ -81,6 +82,14 @@ pub struct IssuerSettings {
     pub audiences: Audiences,
 }
 
+/// Where it is remembered what an issuer did.
+pub struct IssuerRecords {
+    /// What it refused.
+    pub repeats: Arc<AuditRepeats>,
+    /// What it issued tokens for.
+    pub uses: Arc<TokenUses>,
+}
+
 /// Issues tokens.
 pub struct TokenIssuer {
     settings: IssuerSettings,
@@ -89,7 +98,7 @@ pub struct TokenIssuer {
     random: SystemRandom,
     authenticator: Arc<Authenticator>,
     key: Arc<SigningKey>,
-    repeats: Arc<AuditRepeats>,
+    records: IssuerRecords,
 }
 
 impl TokenIssuer {
@@ -101,9 +110,9 @@ impl TokenIssuer {
         random: SystemRandom,
         authenticator: Arc<Authenticator>,
         key: Arc<SigningKey>,
-        repeats: Arc<AuditRepeats>,
+        records: IssuerRecords,
     ) -> Self {
-        Self { settings, pool, clock, random, authenticator, key, repeats }
+        Self { settings, pool, clock, random, authenticator, key, records }
     }
 
     /// Answers a request.
@@ -129,8 +138,10 @@ impl TokenIssuer {
             Verifier::Distribution2 => CertificateHeader::Included,
             Verifier::Portcullis | Verifier::Distribution3 => CertificateHeader::Omitted,
         };
+        let token = self.key.sign(&claims, certificate)?;
+        self.records.uses.note(&*self.clock, &subject, &decision, origin);
         Ok(IssuedToken {
-            token: self.key.sign(&claims, certificate)?,
+            token,
             expires_in: lifetime.as_secs(),
             granted: decision.granted.into_iter().collect(),
             refresh_token,
@@ -215,7 +226,7 @@ impl TokenIssuer {
                 target: &target,
                 outcome: Outcome::Refused(reason),
             };
-            self.repeats.record(&self.pool, &*self.clock, origin, refusal).await?;
+            self.records.repeats.record(&self.pool, &*self.clock, origin, refusal).await?;
         }
         Ok(())
     }

@@ -150,6 +150,7 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::InvalidRobotName(_)
         | E::InvalidMember(_)
         | E::NotAComponent(_)
+        | E::UsesNotKnown { .. }
         | E::NotASubtree(_) => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
         E::NotFound { .. } => bad_request(StatusCode::NOT_FOUND),
         E::NotDelegated(_) | E::TooManyRows | E::RobotHoldsMore { .. } | E::OwnElevation => {

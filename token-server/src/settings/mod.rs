@@ -97,7 +97,8 @@ pub const KEYS: &[Key] = &[
     scalar(
         "audit.retention",
         "",
-        "How long rows of the audit record are kept; without it, until `audit prune`.",
+        "How long rows of the audit record, and counts of what tokens were issued for, are kept; without it, until \
+         `audit prune`.",
     ),
 ];
 

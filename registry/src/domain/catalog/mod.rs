@@ -7,6 +7,8 @@
 //! Walking folder by folder does not give that order, because `-` and `.` sort before `/`: `a`, `a-b`, `a/c`. So each
 //! folder stands in the queue twice: as `a`, for itself, and as `a/`, for everything below it.
 
+pub mod search;
+
 use std::collections::BTreeMap;
 
 use shared::limits::Limits;
@@ -39,6 +41,63 @@ enum Visit {
     Below(Vec<String>),
 }
 
+/// A walk through the tree in the order of the list.
+struct Walk<'a> {
+    repositories: &'a Repositories,
+    queue: Queue,
+    after: &'a str,
+    visible: Option<&'a [RepositorySet]>,
+}
+
+/// What the next place in the order is.
+enum Step {
+    /// A repository that may be shown.
+    Repository(RepositoryName),
+    /// Nothing to show.
+    Nothing,
+    /// There is no more.
+    End,
+}
+
+impl<'a> Walk<'a> {
+    /// Begins strictly after `after`, which need not exist.
+    async fn begin(
+        repositories: &'a Repositories,
+        after: &'a str,
+        visible: Option<&'a [RepositorySet]>,
+    ) -> Result<Self, RegistryError> {
+        let (_, top) = repositories.look_into(&layout::repositories()).await?;
+        let mut queue = Queue::new();
+        enqueue(&mut queue, "", top, after);
+        Ok(Self { repositories, queue, after, visible })
+    }
+
+    /// Looks into one folder at most.
+    async fn step(&mut self) -> Result<Step, RegistryError> {
+        let Some((place, visit)) = self.queue.pop_first() else { return Ok(Step::End) };
+        if let Visit::Below(names) = visit {
+            enqueue(&mut self.queue, &place, names, self.after);
+            return Ok(Step::Nothing);
+        }
+        let below = format!("{place}/");
+        // A folder made by hand can have a name no client can ask for.
+        let name = RepositoryName::parse(&place).ok();
+        let sets = self.visible;
+        let name = name.filter(|name| sets.is_none_or(|sets| sets.iter().any(|set| set.contains(name))));
+        let may_hold_more = sets.is_none_or(|sets| sets.iter().any(|set| set.may_hold_below(&below)));
+        if name.is_none() && !may_hold_more {
+            return Ok(Step::Nothing);
+        }
+        let folder = layout::repository_folder(&place);
+        let (is_repository, names) = self.repositories.look_into(&folder).await?;
+        if !names.is_empty() && may_hold_more {
+            self.queue.insert(below, Visit::Below(names));
+        }
+        let name = name.filter(|name| is_repository && name.as_str() > self.after);
+        Ok(name.map_or(Step::Nothing, Step::Repository))
+    }
+}
+
 impl Repositories {
     /// Lists at most `limit` repositories strictly after `after`, which need not exist; those that are in
     /// any of these sets, or all.
@@ -48,41 +107,22 @@ impl Repositories {
         limit: usize,
         visible: Option<&[RepositorySet]>,
     ) -> Result<CatalogPage, RegistryError> {
-        let after = after.unwrap_or_default();
         let mut page = CatalogPage { repositories: Vec::new(), more: false };
         if limit == 0 {
             return Ok(page);
         }
-        let (_, top) = self.look_into(&layout::repositories()).await?;
-        let mut queue = Queue::new();
-        enqueue(&mut queue, "", top, after);
-        while let Some((place, visit)) = queue.pop_first() {
-            if let Visit::Below(names) = visit {
-                enqueue(&mut queue, &place, names, after);
-                continue;
-            }
-            let below = format!("{place}/");
-            // A folder made by hand can have a name no client can ask for.
-            let name = RepositoryName::parse(&place).ok();
-            let name =
-                name.filter(|name| visible.is_none_or(|sets| sets.iter().any(|set| set.contains(name))));
-            let may_hold_more = visible.is_none_or(|sets| sets.iter().any(|set| set.may_hold_below(&below)));
-            if name.is_none() && !may_hold_more {
-                continue;
-            }
-            let (is_repository, names) = self.look_into(&layout::repository_folder(&place)).await?;
-            if let Some(name) = name.filter(|name| is_repository && name.as_str() > after) {
-                if page.repositories.len() == limit {
+        let mut walk = Walk::begin(self, after.unwrap_or_default(), visible).await?;
+        loop {
+            match walk.step().await? {
+                Step::Repository(_) if page.repositories.len() == limit => {
                     page.more = true;
                     return Ok(page);
                 }
-                page.repositories.push(name);
-            }
-            if !names.is_empty() && may_hold_more {
-                queue.insert(below, Visit::Below(names));
+                Step::Repository(name) => page.repositories.push(name),
+                Step::Nothing => {}
+                Step::End => return Ok(page),
             }
         }
-        Ok(page)
     }
 
     /// Whether anything was ever pushed to a repository.

@@ -81,7 +81,7 @@ pub enum Command {
     /// Roles besides those that are built in: add, list, change, remove
     #[command(subcommand)]
     Role(RoleCommand),
-    /// Rights on repositories: add, list, remove
+    /// Rights on repositories: add, list, remove, find those that are not used
     #[command(subcommand)]
     Grant(GrantCommand),
     /// Rights for a while: ask, list, approve, deny, end; and breaking the glass
@@ -104,7 +104,7 @@ pub enum Command {
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         question: QuestionArguments,
     },
-    /// The audit record: list, export, verify, prune
+    /// The audit record: list, export, verify, prune; and what tokens were issued for
     #[command(subcommand)]
     Audit(AuditCommand),
     /// The key that signs tokens
@@ -147,11 +147,13 @@ mod tests {
             "token-server grant add user:ann --deny --actions push platform/frozen/**",
             "token-server grant add user:ben writer platform/app --tags pr-* --expires 30d",
             "token-server team member add platform team:core",
+            "token-server grant unused --days 30",
             "token-server explain user:ann push platform/app:v1 --address 192.0.2.1",
             "token-server who-can push platform/app",
             "token-server barrier add prod/** --actions push,delete",
             "token-server audit list --since 7d --event login --outcome refused --limit 20",
             "token-server audit export --since 2027-01-01T00:00:00Z --until 1h",
+            "token-server audit tokens --since 30d --user anonymous --repository app --limit 20",
             "token-server audit verify --head 00",
             "token-server audit prune --before 365d --yes",
             "token-server key export --format pem",

@@ -56,6 +56,21 @@ pub enum AuditCommand {
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         period: PeriodArguments,
     },
+    /// List what tokens were issued for, hour by hour, the newest last
+    Tokens {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        period: PeriodArguments,
+        /// Only one user, or anonymous
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// Only repositories with this in their name
+        #[arg(long, value_name = "TEXT")]
+        repository: Option<String>,
+        /// How many of the newest
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        limit: u32,
+    },
     /// Check that no row was changed, removed or moved; exit with 0 if so and 1 if not
     Verify {
         /// Check only what comes after the row with this hash
@@ -65,7 +80,7 @@ pub enum AuditCommand {
         #[arg(long, value_name = "HEX")]
         head: Option<String>,
     },
-    /// Remove the oldest rows
+    /// Remove the oldest rows, also of what tokens were issued for
     Prune {
         /// All rows before this moment: a time, or how long ago, such as 365d
         #[arg(long, value_name = "TIME")]

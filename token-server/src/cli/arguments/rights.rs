@@ -74,6 +74,12 @@ pub enum GrantCommand {
     },
     /// List all rights
     List,
+    /// List rights that nobody used for a long time or not all of, with the commands that make them fewer
+    Unused {
+        /// For so long; only rights that are older are looked at
+        #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+    },
     /// Take away what was added with the same words; tokens that carry it live on for some minutes
     Remove {
         #[command(flatten)]

@@ -24,6 +24,8 @@ pub mod elevations;
 
 pub mod records;
 
+pub mod uses;
+
 use std::sync::Arc;
 
 use ring::rand::SystemRandom;

@@ -9,9 +9,19 @@ use super::super::audit_chain::{self, KnownHashes, Verdict};
 use super::super::audit_pages::EventPages;
 use super::super::audit_retention;
 use super::super::error::TokenServerError;
+use super::super::token_uses;
 use super::Administration;
 use crate::db;
 use crate::db::audit::{self, EventFilter, EventRow, Period};
+
+/// What was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pruned {
+    /// Rows of the audit record.
+    pub events: u64,
+    /// Rows of what tokens were issued for.
+    pub token_uses: u64,
+}
 
 impl Administration {
     /// The newest rows, newest last.
@@ -36,8 +46,9 @@ impl Administration {
         Ok(audit_chain::verify(&self.pool, known).await?)
     }
 
-    /// Removes the rows before this moment; says how many.
-    pub async fn prune_events(&self, before: OffsetDateTime) -> Result<u64, TokenServerError> {
-        Ok(audit_retention::prune(&self.pool, &*self.clock, COMMAND_LINE, before).await?)
+    /// Removes the rows before this moment.
+    pub async fn prune_events(&self, before: OffsetDateTime) -> Result<Pruned, TokenServerError> {
+        let events = audit_retention::prune(&self.pool, &*self.clock, COMMAND_LINE, before).await?;
+        Ok(Pruned { events, token_uses: token_uses::prune(&self.pool, before).await? })
     }
 }

@@ -60,7 +60,7 @@ fn administrators_give_what_they_hold_in_their_place_and_nothing_else() {
         (give(Role::ADMIN, "a/*-dev"), "yes"),
         (give(Role::OWNER, "b/**"), "yes"),
         (deny("push", "a/**"), "yes"),
-        (give(Role::OWNER, "a/app"), "you do not hold repository-delete,* on all of a/app"),
+        (give(Role::OWNER, "a/app"), "you do not hold repository-delete,break-glass,* on all of a/app"),
         (deny("tag-delete", "a/app"), "you do not hold repository-delete on all of a/app"),
         (give(Role::VIEWER, "**"), "you do not administer **"),
         (give(Role::VIEWER, "c/**"), "you do not administer c/**"),

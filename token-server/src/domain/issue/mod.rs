@@ -58,6 +58,8 @@ pub struct Decision {
     pub limits: Vec<Limits>,
     /// What the list of repositories shows, where that is not everything.
     pub catalogue: Option<Vec<RepositorySet>>,
+    /// The rows that give it, once for each repository on which they do.
+    pub rests_on: Vec<i64>,
     /// What was asked for and is not held.
     pub refused: Vec<Scope>,
     /// What is held and cannot be put into the token, and why.
@@ -144,6 +146,8 @@ pub fn decide(requested: &ScopeList, rows: &Relevant, asker: Asker<'_>) -> Decis
         match room.checked_sub(needed) {
             Some(left) => {
                 room = left;
+                let rows = held.given_by(&rows.near, name, asker.user, asker.circumstances, granted);
+                decision.rests_on.extend(rows.map(|row| row.id));
                 decision.granted.push(of(granted));
                 decision.limits.extend(limits);
             }

@@ -123,16 +123,27 @@ impl Held {
 
     /// What clients can ask for.
     pub fn actions(&self) -> ActionSet {
-        let any = |rights: RightSet| !self.rights.intersection(rights).is_empty();
-        let actions = [
-            (Action::Pull, any(RightSet::of(&[Right::Pull]))),
-            // To make a repository without pushing anything to it is nothing.
-            (Action::Push, any(RightSet::PUSH.difference(RightSet::of(&[Right::RepositoryCreate])))),
-            (Action::Delete, any(RightSet::DELETE)),
-            (Action::RepositoryDelete, any(RightSet::of(&[Right::RepositoryDelete]))),
-            (Action::All, any(RightSet::of(&[Right::All]))),
-        ];
-        actions.into_iter().filter_map(|(action, held)| held.then_some(action)).collect()
+        let is_held = |action: &Action| !self.rights.intersection(RightSet::behind(*action)).is_empty();
+        Action::ALL.into_iter().filter(is_held).collect()
+    }
+
+    /// The rows that give some of these actions, each by itself.
+    pub fn given_by<'a>(
+        &self,
+        rows: &'a Rows,
+        name: &RepositoryName,
+        user: Option<&str>,
+        circumstances: Circumstances,
+        actions: ActionSet,
+    ) -> impl Iterator<Item = &'a Grant> {
+        let wanted = actions.iter().fold(RightSet::EMPTY, |set, action| set.union(RightSet::behind(action)));
+        let wanted = wanted.intersection(self.rights);
+        rows.grants.iter().filter(move |grant| {
+            grant.effect == Effect::Allow
+                && grant.pattern.matches(name, user)
+                && grant.counts(circumstances).is_ok()
+                && !rows.rights(grant, name).intersection(wanted).is_empty()
+        })
     }
 
     /// Those of [`Self::actions`] that mean less than they say.
