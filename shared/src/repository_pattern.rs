@@ -107,6 +107,11 @@ impl RepositoryPattern {
         }
     }
 
+    /// One repository.
+    pub fn exactly(name: RepositoryName) -> Self {
+        Self(Form::Exact(name))
+    }
+
     /// Every repository.
     pub fn all() -> Self {
         Self(Form::All)

@@ -7,7 +7,7 @@
 //!
 //! Reading order: what ends with the run ([`watchdog`]), other programs ([`program`]), the database ([`database`],
 //! [`audit`], [`gate`]), the two servers ([`settings`], [`passwords`], [`server`], [`stack`], [`edited`]), who speaks to them
-//! ([`client`], [`actors`], [`forge`], [`forgery`], [`notary`], [`key_source`]), what is pushed ([`tar`], [`images`],
+//! ([`client`], [`api`], [`actors`], [`forge`], [`forgery`], [`notary`], [`key_source`]), what is pushed ([`tar`], [`images`],
 //! [`layout`]), the real clients and the real peer, the [`trees`] registries leave, and how
 //! answers are compared.
 
@@ -32,6 +32,8 @@ pub mod stack;
 pub mod client;
 
 pub mod answer;
+
+pub mod api;
 
 pub mod raw_http;
 

@@ -16,10 +16,12 @@ use shared::server::listener::{ListenError, Listener};
 use shared::server::passwords::verified::VerifiedPasswords;
 use shared::server::shutdown::Shutdown;
 use shared::server::sockets::BoundAddress;
+use tokio::sync::Semaphore;
 
 use crate::db::error::DbError;
 use crate::db::{self, Pool};
 use crate::domain::account::Accounts;
+use crate::domain::administration::{Administration, Parts};
 use crate::domain::audit_repeats::AuditRepeats;
 use crate::domain::audit_retention::keep_pruning;
 use crate::domain::authenticate::Authenticator;
@@ -32,8 +34,9 @@ use crate::domain::refresh::RefreshTokens;
 use crate::domain::robot_secret::RobotSecrets;
 use crate::domain::token_issuer::{IssuerRecords, TokenIssuer};
 use crate::domain::token_uses::TokenUses;
+use crate::http::api::document::Documents;
 use crate::http::key_set::PublishedKeySet;
-use crate::http::{Services, routes};
+use crate::http::{Services, WHOLE_READS, routes};
 use crate::settings::{DatabaseSettings, Migrate, TokenServerSettings};
 
 /// Why the server does not start.
@@ -102,17 +105,28 @@ impl TokenServer {
             RefreshTokens::new(TokenMac::new(TokenKind::Refresh, &settings.secret), settings.refresh);
         let repeats = Arc::new(AuditRepeats::default());
         let uses = Arc::new(TokenUses::default());
+        let robot_secrets = Arc::new(RobotSecrets::new(&settings.secret));
         let authenticator = Arc::new(Authenticator::new(
             pool.clone(),
             clock.clone(),
             hasher.clone(),
             verified,
             refresh_tokens,
-            Arc::new(RobotSecrets::new(&settings.secret)),
+            robot_secrets.clone(),
             repeats.clone(),
         ));
         let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
+        let administration = Administration::new(Parts {
+            pool: pool.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            hasher: hasher.clone(),
+            repeats: repeats.clone(),
+            secrets: robot_secrets.clone(),
+            personal_namespaces: settings.personal_namespaces,
+        });
         let key_set = PublishedKeySet::new(&key.key_set());
+        let certificate = key.certificate_pem().into();
         let pruning = settings
             .audit_retention
             .map(|retention| keep_pruning(pool.clone(), clock.clone(), retention).boxed());
@@ -121,14 +135,19 @@ impl TokenServer {
             pool.clone(),
             clock,
             random,
-            authenticator,
+            authenticator.clone(),
             Arc::new(key),
             IssuerRecords { repeats, uses: uses.clone() },
         );
         let services = Services {
             issuer: Arc::new(issuer),
             accounts: Arc::new(accounts),
+            authenticator,
+            administration,
             key_set,
+            certificate,
+            documents: Documents::build(),
+            whole_reads: Arc::new(Semaphore::new(WHOLE_READS)),
             body_timeout: settings.listener.stall_timeout,
         };
         Ok(Self { listener, services, token_paths: settings.token_paths, pool, hasher, uses, pruning })

@@ -5,8 +5,8 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::listings::holder;
 use crate::db::grants::GrantSummary;
+use crate::domain::grant_subject::spelled;
 use crate::domain::right::RightSet;
 
 const PROGRAM: &str = "token-server";
@@ -39,7 +39,7 @@ pub(super) fn add_smaller(grant: &GrantSummary, pattern: &str, rights: Option<Ri
 /// Everything before the pattern.
 fn begin(verb: &str, grant: &GrantSummary, rights: Option<&str>) -> Vec<String> {
     let mut words: Vec<String> = [PROGRAM, "grant", verb].map(str::to_owned).into();
-    words.push(quoted(&holder(grant)));
+    words.push(quoted(&spelled(&grant.subject_kind, &grant.subject_name)));
     match (rights, &grant.row.role) {
         (Some(rights), _) => words.extend(option("--actions", Some(rights))),
         (None, Some(role)) => words.push(quoted(role)),

@@ -1,13 +1,12 @@
-//! Listings for programs.
+//! Listings for programs: the representations of the API, so that both always say the same.
 //!
 //! *Invariant:* a member that was printed once keeps its name and meaning, and is there in every element, `null` where
 //! there is nothing to say.
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Value, json, to_value};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use super::listings::holder;
 use crate::db::audit::EventRow;
 use crate::db::barriers::BarrierRow;
 use crate::db::elevations::ElevationRow;
@@ -17,16 +16,27 @@ use crate::db::robots::{RobotSummary, SecretSummary};
 use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
-use crate::domain::audit_chain::{EventHash, Verdict};
+use crate::domain::audit_chain::Verdict;
 use crate::domain::explanation::{Capable, Explanation};
-use crate::domain::grant::NotNow;
 use crate::domain::grant_subject::GrantSubject;
+use crate::domain::moment;
 use crate::domain::question::Question;
 use crate::domain::right::RightSet;
-use crate::domain::role::Role;
+use crate::domain::role;
+use crate::http::api;
+use crate::http::api::audit::{AuditEvent, AuditVerdict};
+use crate::http::api::roles::Role;
+
+fn value(representation: &impl Serialize) -> Value {
+    to_value(representation).expect("representations are plain data")
+}
+
+fn represented<'a, T, R: From<&'a T> + Serialize>(items: &'a [T]) -> Value {
+    Value::Array(items.iter().map(|item| value(&R::from(item))).collect())
+}
 
 pub(super) fn time(at: OffsetDateTime) -> String {
-    at.format(&Rfc3339).expect("times of the database are within the years that RFC 3339 can write")
+    moment::written(at)
 }
 
 pub(super) fn list<T>(items: &[T], one: impl Fn(&T) -> Value) -> Value {
@@ -39,45 +49,17 @@ pub(super) fn actions(rights: RightSet) -> Vec<&'static str> {
 
 /// All users.
 pub(super) fn users(users: &[UserSummary]) -> Value {
-    list(users, |user| {
-        json!({
-            "name": user.name,
-            "disabled_at": user.disabled_at.map(time),
-            "added_at": time(user.created_at),
-            "teams": user.teams,
-        })
-    })
+    represented::<_, api::users::User>(users)
 }
 
 /// All teams.
 pub(super) fn teams(teams: &[TeamSummary]) -> Value {
-    list(
-        teams,
-        |team| json!({ "name": team.name, "added_at": time(team.created_at), "members": team.members }),
-    )
+    represented::<_, api::teams::Team>(teams)
 }
 
 /// All rights.
 pub(super) fn grants(grants: &[GrantSummary]) -> Value {
-    list(grants, |grant| {
-        let row = &grant.row;
-        json!({
-            "id": row.id,
-            "subject": holder(grant),
-            "effect": row.effect,
-            "role": row.role,
-            "actions": row.rights.as_ref().map(|rights| rights.split(',').collect::<Vec<_>>()),
-            "pattern": row.pattern,
-            "tags": row.tags,
-            "not_before": row.not_before.map(time),
-            "expires_at": row.expires_at.map(time),
-            "networks": row.networks.iter().flatten().map(ToString::to_string).collect::<Vec<_>>(),
-            "source": grant.source,
-            "reason": grant.reason,
-            "added_by": grant.created_by,
-            "added_at": time(grant.created_at),
-        })
-    })
+    represented::<_, api::grants::Grant>(grants)
 }
 
 /// Requests for rights for a while.
@@ -145,115 +127,36 @@ pub(super) fn secrets(secrets: &[SecretSummary]) -> Value {
 
 /// All roles, first those that are built in.
 pub(super) fn roles(roles: &[RoleRow]) -> Value {
-    let built_in = Role::BUILT_IN.into_iter().map(|role| {
-        json!({
-            "name": role.name(),
-            "actions": role.rights().to_string().split(',').collect::<Vec<_>>(),
-            "built_in": true,
-            "description": null,
-            "added_at": null,
-        })
-    });
-    let made = roles.iter().map(|role| {
-        json!({
-            "name": role.name,
-            "actions": role.rights.split(',').collect::<Vec<_>>(),
-            "built_in": false,
-            "description": role.description,
-            "added_at": time(role.created_at),
-        })
-    });
-    Value::Array(built_in.chain(made).collect())
+    let built_in = role::Role::BUILT_IN.into_iter().map(|role| value(&Role::from(&role)));
+    Value::Array(built_in.chain(roles.iter().map(|role| value(&Role::from(role)))).collect())
 }
 
 /// All barriers.
 pub(super) fn barriers(barriers: &[BarrierRow]) -> Value {
-    list(barriers, |barrier| {
-        json!({
-            "pattern": barrier.pattern,
-            "actions": barrier.rights.split(',').collect::<Vec<_>>(),
-            "reason": barrier.reason,
-            "added_at": time(barrier.created_at),
-        })
-    })
+    represented::<_, api::barriers::Barrier>(barriers)
 }
 
 /// One row of the audit record, with every column.
 pub(super) fn event(row: &EventRow) -> Value {
-    json!({
-        "id": row.id,
-        "at": time(row.at),
-        "event": row.event,
-        "actor": row.actor,
-        "actor_uid": row.actor_uid.map(|uid| uid.to_string()),
-        "target": row.target,
-        "outcome": row.outcome,
-        "reason": row.reason,
-        "address": row.address,
-        "agent": row.agent,
-        "before": row.before,
-        "after": row.after,
-        "hash": EventHash::from_row(row).to_string(),
-    })
+    value(&AuditEvent::from(row))
 }
 
 /// Rows of the audit record.
 pub(super) fn events(rows: &[EventRow]) -> Value {
-    list(rows, event)
+    represented::<_, AuditEvent>(rows)
 }
 
 /// Whether the audit record is whole.
 pub(super) fn verdict(verdict: &Verdict) -> Value {
-    let (whole, misfit, missing) = match verdict {
-        Verdict::Whole(chain) => (Some(chain), None, None),
-        Verdict::Broken(misfit) => (None, Some(misfit), None),
-        Verdict::Missing(hash) => (None, None, Some(hash)),
-    };
-    json!({
-        "whole": whole.is_some(),
-        "rows": whole.map(|chain| chain.rows),
-        "last_id": whole.map(|chain| chain.last_id),
-        "last_hash": whole.map(|chain| chain.last.to_string()),
-        "misfit_id": misfit.map(|misfit| misfit.id),
-        "missing_hash": missing.map(ToString::to_string),
-        "sentence": verdict.to_string(),
-    })
+    value(&AuditVerdict::from(verdict))
 }
 
 /// A verdict and the rows that decide it.
 pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &Explanation) -> Value {
-    let rows = list(&found.rows, |row| {
-        json!({
-            "id": row.grant.id,
-            "holder": row.holder,
-            "effect": row.grant.effect.as_str(),
-            "what": row.grant.what.to_string(),
-            "about": actions(row.rights),
-            "pattern": row.grant.pattern.to_string(),
-            "tags": row.grant.tags.as_ref().map(ToString::to_string),
-            "counts": row.not_now.is_none(),
-            "kept_out": actions(row.kept_out),
-            "why_not": row.not_now.map(|reason| match reason {
-                NotNow::TooEarly => "too_early",
-                NotNow::Expired => "expired",
-                NotNow::Elsewhere => "elsewhere",
-            }),
-        })
-    });
-    json!({
-        "subject": subject.to_string(),
-        "question": question.to_string(),
-        "allowed": !found.held.is_empty(),
-        "actions": actions(found.held),
-        "disabled": found.is_disabled,
-        "rows": rows,
-    })
+    value(&api::questions::Explanation::new(subject, question, found))
 }
 
 /// Who may, and the rows that give it.
 pub(super) fn capable(found: &[Capable]) -> Value {
-    list(
-        found,
-        |capable| json!({ "subject": capable.subject, "actions": actions(capable.held), "rows": capable.rows }),
-    )
+    represented::<_, api::questions::Capable>(found)
 }

@@ -13,14 +13,13 @@ use crate::db::barriers::BarrierRow;
 use crate::db::elevations::ElevationRow;
 use crate::db::grants::GrantSummary;
 use crate::db::namespaces::NamespaceRow;
-use crate::db::principals;
 use crate::db::robots::{RobotSummary, SecretSummary};
 use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
 use crate::domain::explanation::{Capable, Explanation};
 use crate::domain::grant::{Conditions, Effect, NotNow};
-use crate::domain::grant_subject::GrantSubject;
+use crate::domain::grant_subject::{GrantSubject, spelled};
 use crate::domain::question::Question;
 use crate::domain::role::Role;
 
@@ -63,16 +62,6 @@ pub(super) fn teams(teams: &[TeamSummary]) -> String {
     printed(&table)
 }
 
-/// Whose a row is, as people write it.
-pub(super) fn holder(grant: &GrantSummary) -> String {
-    match grant.subject_kind.as_str() {
-        kind @ (principals::USER | principals::TEAM | principals::ROBOT) => {
-            format!("{kind}:{}", grant.subject_name)
-        }
-        _ => grant.subject_name.clone(),
-    }
-}
-
 /// All rights.
 pub(super) fn grants(grants: &[GrantSummary]) -> String {
     let mut table =
@@ -82,7 +71,7 @@ pub(super) fn grants(grants: &[GrantSummary]) -> String {
         let what = row.role.as_deref().or(row.rights.as_deref()).unwrap_or("-");
         table.add_row([
             &row.id.to_string(),
-            &holder(grant),
+            &spelled(&grant.subject_kind, &grant.subject_name),
             &row.effect,
             what,
             &row.pattern,

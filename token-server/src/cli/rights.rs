@@ -2,7 +2,6 @@
 //!
 //! *Invariant:* everything that was typed is understood before anything is looked up.
 
-use ipnet::IpNet;
 use shared::limits::TagPattern;
 use shared::repository_pattern::RepositoryPattern;
 use time::OffsetDateTime;
@@ -76,17 +75,11 @@ pub(super) fn parse(arguments: &GrantArguments) -> Result<GrantSpec, CliError> {
 fn parse_conditions(arguments: &ConditionArguments, now: OffsetDateTime) -> Result<Conditions, CliError> {
     let not_before = arguments.from.as_deref().map(parse_time).transpose()?;
     let expires_at = arguments.expires.as_deref().map(|text| parse_ahead(text, now)).transpose()?;
-    if expires_at.is_some_and(|end| end <= not_before.unwrap_or(now).max(now)) {
-        return Err(usage("it would end before it begins to count"));
-    }
-    let network = |text: &String| {
-        let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
-        parsed
-            .map(|network| network.trunc())
-            .map_err(|_| usage(format!("`{text}` is neither a network nor an address")))
-    };
-    let networks = arguments.network.iter().map(network).collect::<Result<_, _>>()?;
-    Ok(Conditions { not_before, expires_at, networks })
+    let networks = arguments.network.iter().map(|text| Conditions::parse_network(text));
+    let networks = networks.collect::<Result<_, _>>().map_err(usage)?;
+    let conditions = Conditions { not_before, expires_at, networks };
+    conditions.check(now).map_err(usage)?;
+    Ok(conditions)
 }
 
 #[cfg(test)]

@@ -3,14 +3,13 @@
 //! *Invariant:* a length of time counts from a moment that is given; nothing here reads the clock.
 
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::error::CliError;
+use crate::domain::moment;
 
 /// Parses a time.
 pub(super) fn parse_time(text: &str) -> Result<OffsetDateTime, CliError> {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| CliError::Usage(format!("`{text}` is not a time; write it like 2027-01-31T12:00:00Z")))
+    moment::parse(text).map_err(|error| CliError::Usage(error.to_string()))
 }
 
 /// Parses a time, or how long from now.

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::command_lines;
 use super::json::{actions, list, time as json_time};
-use super::listings::{MOMENT, holder, printed, table, time};
+use super::listings::{MOMENT, printed, table, time};
 use crate::db::token_uses::TokenUseRow;
+use crate::domain::grant_subject::spelled;
 use crate::domain::least_privilege::{Finding, Report};
 
 /// What clients without a login are called.
@@ -67,7 +68,12 @@ pub(super) fn unused(report: &Report, days: u32) -> String {
         let added = time(grant.created_at);
         let row = &grant.row;
         let what = row.role.as_deref().or(row.rights.as_deref()).unwrap_or_default();
-        let said = format!("# {}: {} {what} {}, added {added}: {used}", row.id, holder(grant), row.pattern);
+        let said = format!(
+            "# {}: {} {what} {}, added {added}: {used}",
+            row.id,
+            spelled(&grant.subject_kind, &grant.subject_name),
+            row.pattern
+        );
         [vec![said], commands(finding)].concat().join("\n") + "\n"
     });
     paragraphs.collect::<Vec<_>>().join("\n")
@@ -103,7 +109,7 @@ pub(super) fn unused_json(report: &Report) -> Value {
         });
         json!({
             "id": grant.row.id,
-            "subject": holder(grant),
+            "subject": spelled(&grant.subject_kind, &grant.subject_name),
             "role": grant.row.role,
             "actions": grant.row.rights.as_ref().map(|rights| rights.split(',').collect::<Vec<_>>()),
             "pattern": grant.row.pattern,

@@ -151,6 +151,43 @@ pub async fn list_latest_events(
     Ok(query.fetch_all(db).await?)
 }
 
+/// Of so many rows before one, the newest that are of interest, newest first, up to a number.
+pub async fn list_events_before(
+    db: impl PgExecutor<'_>,
+    filter: &EventFilter,
+    before: i64,
+    looked_at: i64,
+    limit: i64,
+) -> Result<Vec<EventRow>, DbError> {
+    let query = sqlx::query_as!(
+        EventRow,
+        "select id, at, event, actor, actor_uid, target, outcome, reason, address, agent, before, after, hash
+           from audit_event
+          where id < $7 and id >= $7 - $8::bigint
+            and ($1::timestamptz is null or at >= $1) and ($2::timestamptz is null or at < $2)
+            and ($3::text is null or event = $3) and ($4::text is null or actor = $4)
+            and ($5::text is null or strpos(target, $5) > 0) and ($6::text is null or outcome = $6)
+          order by id desc limit $9",
+        filter.period.since,
+        filter.period.until,
+        filter.event,
+        filter.actor,
+        filter.target,
+        filter.outcome,
+        before,
+        looked_at,
+        limit
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
+/// The number of the oldest row and of the newest one.
+pub async fn find_ends(db: impl PgExecutor<'_>) -> Result<Option<(i64, i64)>, DbError> {
+    let query = sqlx::query!("select min(id) as oldest, max(id) as newest from audit_event");
+    let found = query.fetch_one(db).await?;
+    Ok(found.oldest.zip(found.newest))
+}
+
 /// The rows behind one, in order.
 pub async fn list_events_behind(
     db: impl PgExecutor<'_>,

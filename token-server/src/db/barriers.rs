@@ -6,6 +6,7 @@ use sqlx::PgExecutor;
 use time::OffsetDateTime;
 
 use super::error::DbError;
+use super::places::AnchorRange;
 
 /// The key of the table.
 pub const BARRIER_KEY: &str = "acl_barrier_key";
@@ -41,6 +42,40 @@ pub async fn list_barriers(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<Ba
     let query = sqlx::query_as!(
         BarrierRow,
         "select pattern, rights, reason, created_at from acl_barrier order by pattern limit $1",
+        limit
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
+/// The one around this pattern.
+pub async fn find_barrier(
+    db: impl PgExecutor<'_>,
+    anchor: &str,
+    pattern: &str,
+) -> Result<Option<BarrierRow>, DbError> {
+    let query = sqlx::query_as!(
+        BarrierRow,
+        "select pattern, rights, reason, created_at from acl_barrier where anchor = $1 and pattern = $2",
+        anchor,
+        pattern
+    );
+    Ok(query.fetch_optional(db).await?)
+}
+
+/// Those at anchors of a range behind one of them, in order, up to a number.
+pub async fn list_barriers_behind(
+    db: impl PgExecutor<'_>,
+    range: &AnchorRange,
+    anchor: &str,
+    limit: i64,
+) -> Result<Vec<BarrierRow>, DbError> {
+    let query = sqlx::query_as!(
+        BarrierRow,
+        "select pattern, rights, reason, created_at from acl_barrier
+          where anchor >= $1 and anchor < $2 and anchor > $3 order by anchor limit $4",
+        range.from,
+        range.to,
+        anchor,
         limit
     );
     Ok(query.fetch_all(db).await?)

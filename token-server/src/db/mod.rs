@@ -18,7 +18,11 @@ pub mod teams;
 
 pub mod roles;
 
+pub mod places;
+
 pub mod grants;
+
+pub mod grant_pages;
 
 pub mod barriers;
 
@@ -79,6 +83,8 @@ pub fn connect(url: &Secret, max_connections: u32) -> Result<Pool, DbError> {
         ("lock_timeout", STATEMENT_TIMEOUT),
         // A server that stops in the middle of a transaction must not keep the others from what it has locked.
         ("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
+        // Compiling a query takes longer than any query here.
+        ("jit", "off"),
         // The audit record can be written in no other, whatever the database prefers.
         ("default_transaction_isolation", "read committed"),
     ]);

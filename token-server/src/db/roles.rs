@@ -50,6 +50,34 @@ pub async fn list_roles(db: impl PgExecutor<'_>) -> Result<Vec<RoleRow>, DbError
     Ok(query.fetch_all(db).await?)
 }
 
+/// The role of that name.
+pub async fn find_role(db: impl PgExecutor<'_>, name: &str) -> Result<Option<RoleRow>, DbError> {
+    let query = sqlx::query_as!(
+        RoleRow,
+        "select name, rights, description, created_at from role where name = $1",
+        name
+    );
+    Ok(query.fetch_optional(db).await?)
+}
+
+/// Roles by name, behind one, up to a number; all, or those among these.
+pub async fn list_roles_behind(
+    db: impl PgExecutor<'_>,
+    name: &str,
+    among: Option<&[String]>,
+    limit: i64,
+) -> Result<Vec<RoleRow>, DbError> {
+    let query = sqlx::query_as!(
+        RoleRow,
+        "select name, rights, description, created_at from role
+          where name > $1 and ($2::text[] is null or name = any($2)) order by name limit $3",
+        name,
+        among as Option<&[String]>,
+        limit
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
 /// Adds one; a taken name is a conflict with [`ROLE_KEY`].
 pub async fn insert_role(db: impl PgExecutor<'_>, role: &RoleRow) -> Result<(), DbError> {
     let query = sqlx::query!(

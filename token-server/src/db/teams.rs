@@ -9,6 +9,7 @@ use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 
 use super::error::DbError;
+use super::principals::PrincipalRow;
 
 /// Most teams in a chain of which each is a member of the next.
 pub const MAX_DEPTH: i32 = 5;
@@ -49,6 +50,95 @@ pub async fn list_teams(db: impl PgExecutor<'_>) -> Result<Vec<TeamSummary>, DbE
             order by t.name"#
     );
     Ok(query.fetch_all(db).await?)
+}
+
+/// The living team of that name.
+pub async fn find_team_summary(db: impl PgExecutor<'_>, name: &str) -> Result<Option<TeamSummary>, DbError> {
+    let query = sqlx::query_as!(
+        TeamSummary,
+        r#"select t.name, t.created_at,
+                  array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
+                          from team_member m join principal p on p.pid = m.member_pid
+                         where m.team_pid = t.pid order by p.kind desc, p.name) as "members!"
+             from principal t
+            where t.kind = 'team' and t.name = $1 and t.deleted_at is null"#,
+        name
+    );
+    Ok(query.fetch_optional(db).await?)
+}
+
+/// Living teams by name, behind one, up to a number; all, or those among these.
+pub async fn list_teams_behind(
+    db: impl PgExecutor<'_>,
+    name: &str,
+    among: Option<&[i64]>,
+    limit: i64,
+) -> Result<Vec<TeamSummary>, DbError> {
+    let query = sqlx::query_as!(
+        TeamSummary,
+        r#"select t.name, t.created_at,
+                  array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
+                          from team_member m join principal p on p.pid = m.member_pid
+                         where m.team_pid = t.pid order by p.kind desc, p.name) as "members!"
+             from principal t
+            where t.kind = 'team' and t.name > $1 and t.deleted_at is null
+              and ($2::bigint[] is null or t.pid = any($2))
+            order by t.name limit $3"#,
+        name,
+        among as Option<&[i64]>,
+        limit
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
+/// The teams that a user is in, directly or through others, by name.
+pub async fn list_teams_of(db: impl PgExecutor<'_>, member_pid: i64) -> Result<Vec<PrincipalRow>, DbError> {
+    let query = sqlx::query_as!(
+        PrincipalRow,
+        r#"with recursive above(pid, depth) as (
+               select $1::bigint, 0
+               union
+               select m.team_pid, above.depth + 1
+                 from above join team_member m on m.member_pid = above.pid
+                where above.depth < $2)
+           select pid, kind, name from principal
+            where pid in (select pid from above where depth > 0) order by name"#,
+        member_pid,
+        MAX_DEPTH
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
+/// One member of a team.
+#[derive(Clone, Debug)]
+pub struct MemberRow {
+    /// Who.
+    pub member: PrincipalRow,
+    /// Since when.
+    pub added_at: OffsetDateTime,
+}
+
+/// Members of a team by their numbers, behind one, up to a number.
+pub async fn list_members_behind(
+    db: impl PgExecutor<'_>,
+    team_pid: i64,
+    member_pid: i64,
+    limit: i64,
+) -> Result<Vec<MemberRow>, DbError> {
+    let query = sqlx::query!(
+        "select p.pid, p.kind, p.name, m.added_at
+           from team_member m join principal p on p.pid = m.member_pid
+          where m.team_pid = $1 and m.member_pid > $2
+          order by m.member_pid limit $3",
+        team_pid,
+        member_pid,
+        limit
+    );
+    let rows = query.fetch_all(db).await?.into_iter().map(|found| MemberRow {
+        member: PrincipalRow { pid: found.pid, kind: found.kind, name: found.name },
+        added_at: found.added_at,
+    });
+    Ok(rows.collect())
 }
 
 /// Looks at what putting a team into another would make, and keeps it so until the transaction ends.

@@ -70,6 +70,40 @@ pub async fn list_users(db: impl PgExecutor<'_>) -> Result<Vec<UserSummary>, DbE
     Ok(query.fetch_all(db).await?)
 }
 
+/// The living user of that name, as a listing shows it.
+pub async fn find_user_summary(db: impl PgExecutor<'_>, name: &str) -> Result<Option<UserSummary>, DbError> {
+    let query = sqlx::query_as!(
+        UserSummary,
+        r#"select p.name, p.disabled_at, p.created_at,
+                  array(select t.name from team_member m join principal t on t.pid = m.team_pid
+                         where m.member_pid = p.pid order by t.name) as "teams!"
+             from principal p
+            where p.kind = 'user' and p.name = $1 and p.deleted_at is null"#,
+        name
+    );
+    Ok(query.fetch_optional(db).await?)
+}
+
+/// Living users by name, behind one, up to a number.
+pub async fn list_users_behind(
+    db: impl PgExecutor<'_>,
+    name: &str,
+    limit: i64,
+) -> Result<Vec<UserSummary>, DbError> {
+    let query = sqlx::query_as!(
+        UserSummary,
+        r#"select p.name, p.disabled_at, p.created_at,
+                  array(select t.name from team_member m join principal t on t.pid = m.team_pid
+                         where m.member_pid = p.pid order by t.name) as "teams!"
+             from principal p
+            where p.kind = 'user' and p.name > $1 and p.deleted_at is null
+            order by p.name limit $2"#,
+        name,
+        limit
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
 /// Gives a principal its account.
 pub async fn insert_account(
     db: impl PgExecutor<'_>,

@@ -8,12 +8,16 @@ use shared::repository_pattern::InvalidPattern;
 use super::administration::teams::InvalidMember;
 use super::barrier::NotASubtree;
 use super::delegation::NotDelegated;
+use super::grant::InvalidConditions;
 use super::grant_subject::InvalidSubject;
+use super::moment::InvalidMoment;
 use super::namespace::NotAComponent;
 use super::password::{HashingError, InvalidPassword};
 use super::principal_name::InvalidName;
 use super::question::InvalidQuestion;
 use super::random::NoRandomness;
+use super::remark::InvalidRemark;
+use super::right::UnknownRight;
 use super::robot_name::InvalidRobotName;
 use super::role::InvalidRole;
 use super::signing::SigningError;
@@ -111,6 +115,18 @@ pub enum TokenServerError {
     /// Somebody asked for too much at once.
     #[error("too many of your requests wait for an answer; take one back first")]
     TooManyRequests,
+    /// Times or networks that make no sense.
+    #[error(transparent)]
+    InvalidConditions(#[from] InvalidConditions),
+    /// A word that is no action.
+    #[error(transparent)]
+    UnknownRight(#[from] UnknownRight),
+    /// A text that is no time.
+    #[error(transparent)]
+    InvalidMoment(#[from] InvalidMoment),
+    /// A reason or a description that cannot be kept.
+    #[error(transparent)]
+    InvalidRemark(#[from] InvalidRemark),
     /// Something that makes no sense together.
     #[error("{0}")]
     Contradiction(String),
@@ -122,6 +138,9 @@ pub enum TokenServerError {
         "you hold more rights than one request can look at; whoever runs the server can use the command line"
     )]
     TooManyRows,
+    /// It is no longer what whoever changes it has seen.
+    #[error("it was changed meanwhile; look at it again and decide anew")]
+    ChangedMeanwhile,
     /// A role that grants name cannot be removed.
     #[error("the role {name} is in use: {grants} grants name it")]
     RoleInUse {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::TokenServerError;
 use super::grant::{Circumstances, Effect, Grant, NotNow};
-use super::grant_subject::GrantSubject;
+use super::grant_subject::{GrantSubject, spelled};
 use super::policy::{Held, Rows};
 use super::question::Question;
 use super::right::RightSet;
@@ -175,15 +175,7 @@ async fn names(
     let pids: BTreeSet<i64> = pids.collect();
     let pids: Vec<i64> = pids.into_iter().collect();
     let found = principals::list_names(pool, &pids).await?.into_iter();
-    Ok(found.map(|PrincipalRow { pid, kind, name }| (pid, spelled(&kind, name))).collect())
-}
-
-fn spelled(kind: &str, name: String) -> String {
-    if matches!(kind, principals::USER | principals::TEAM | principals::ROBOT) {
-        format!("{kind}:{name}")
-    } else {
-        name
-    }
+    Ok(found.map(|PrincipalRow { pid, kind, name }| (pid, spelled(&kind, &name))).collect())
 }
 
 fn missing(kind: &'static str, name: &str) -> TokenServerError {

@@ -97,6 +97,42 @@ pub struct Conditions {
     pub networks: Vec<IpNet>,
 }
 
+/// Why conditions make no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidConditions {
+    /// There would be no moment at which it counts.
+    #[error("it would end before it begins to count")]
+    NeverCounts,
+    /// Not a network.
+    #[error("`{0}` is neither a network nor an address")]
+    Network(String),
+    /// More than [`MAX_NETWORKS`].
+    #[error("a right is limited to at most {MAX_NETWORKS} networks")]
+    TooManyNetworks,
+}
+
+/// More networks than anybody has; every decision looks at all of them.
+pub const MAX_NETWORKS: usize = 64;
+
+impl Conditions {
+    /// Checks what is about to be stored.
+    pub fn check(&self, now: OffsetDateTime) -> Result<(), InvalidConditions> {
+        if self.expires_at.is_some_and(|end| end <= self.not_before.unwrap_or(now).max(now)) {
+            return Err(InvalidConditions::NeverCounts);
+        }
+        if self.networks.len() > MAX_NETWORKS {
+            return Err(InvalidConditions::TooManyNetworks);
+        }
+        Ok(())
+    }
+
+    /// Parses a network, or an address as a network of its own.
+    pub fn parse_network(text: &str) -> Result<IpNet, InvalidConditions> {
+        let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        parsed.map(|network| network.trunc()).map_err(|_| InvalidConditions::Network(text.to_owned()))
+    }
+}
+
 /// `from …, until …, in …`; nothing for a row that always counts.
 impl fmt::Display for Conditions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -52,6 +52,11 @@ impl GrantSubject {
     }
 }
 
+/// Writes a subject as people do, from its kind and its name in the database.
+pub fn spelled(kind: &str, name: &str) -> String {
+    if matches!(kind, USER | TEAM | ROBOT) { format!("{kind}:{name}") } else { name.to_owned() }
+}
+
 impl fmt::Display for GrantSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,6 +1,6 @@
 //! What the token server does, without HTTP.
 //!
-//! Reading order: who can hold rights ([`principal_name`], [`robot_name`], [`grant_subject`], [`subject`]), which rights there are
+//! Reading order: what people write ([`moment`], [`remark`]), who can hold rights ([`principal_name`], [`robot_name`], [`grant_subject`], [`subject`]), which rights there are
 //! ([`right`], [`role`], [`grant`], [`barrier`], [`namespace`]), how one is decided ([`policy`] on [`stored_rows`]), explained
 //! ([`question`], [`explanation`]) and becomes claims ([`issue`], [`audience`]); who may change them ([`delegation`],
 //! [`actor`]), also for a while ([`elevation`]); how somebody proves who they are ([`password`], [`opaque_token`],
@@ -16,6 +16,10 @@
 pub mod error;
 
 pub mod random;
+
+pub mod moment;
+
+pub mod remark;
 
 pub mod principal_name;
 

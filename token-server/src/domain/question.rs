@@ -5,6 +5,7 @@
 use std::fmt;
 
 use shared::repository_name::{InvalidRepositoryName, RepositoryName};
+use shared::repository_pattern::RepositoryPattern;
 use shared::scope::Resource;
 
 use super::policy::Held;
@@ -54,6 +55,11 @@ impl Question {
     /// The repository, as a token request names it.
     pub fn resource(&self) -> Resource {
         Resource::Repository(self.repository.clone())
+    }
+
+    /// The repository as a pattern that covers nothing else.
+    pub fn place(&self) -> RepositoryPattern {
+        RepositoryPattern::exactly(self.repository.clone())
     }
 
     /// The rights that are asked about.

@@ -82,13 +82,17 @@ impl Role {
         Self { name: Cow::Owned(name), rights }
     }
 
+    /// Whether a text is well-formed as the name of a role.
+    pub fn is_name(text: &str) -> bool {
+        text.len() <= MAX_ROLE_BYTES
+            && text.starts_with(|first: char| first.is_ascii_lowercase())
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    }
+
     /// Checks a name that a role is about to get.
     pub fn check_new_name(name: &str) -> Result<(), InvalidRole> {
-        let fits = name.len() <= MAX_ROLE_BYTES
-            && name.starts_with(|first: char| first.is_ascii_lowercase())
-            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         match Self::find_built_in(name) {
-            _ if !fits => Err(InvalidRole::Grammar),
+            _ if !Self::is_name(name) => Err(InvalidRole::Grammar),
             Some(_) => Err(InvalidRole::BuiltIn(name.to_owned())),
             None => Ok(()),
         }

@@ -26,7 +26,7 @@ struct NewPasswordBody {
 /// Sets the password of the user who sends the current one.
 pub async fn change_password(request: HttpRequest, services: Data<Services>, body: Payload) -> HttpResponse {
     let answer = async {
-        let body = body::read(&request, body, services.body_timeout).await?;
+        let body = body::read(&request, body, body::MAX_BODY_BYTES, services.body_timeout).await?;
         let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case(JSON) {

@@ -9,15 +9,16 @@
 //!
 //! Spec: RFC 6749 §5.2, RFC 9457, distribution-spec "Error codes".
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Route, web};
 use serde::Serialize;
 use shared::error_body::{ErrorBody, ErrorCode};
 use shared::server::causes;
 use shared::server::fallback::note_error;
 use shared::server::request_log::RequestLog;
 
+use super::problem::{self, PROBLEM};
 use crate::db::error::DbError;
 use crate::domain::error::TokenServerError;
 use crate::domain::password::HashingError;
@@ -46,6 +47,31 @@ pub enum ApiError {
     /// The body broke off.
     #[error("the body cannot be read")]
     BodyBroken,
+    /// A parameter that the address does not take.
+    #[error("this address does not take the parameter `{name}`; it takes {}", listed(known))]
+    UnknownParameter {
+        /// What came.
+        name: String,
+        /// What could come.
+        known: Vec<&'static str>,
+    },
+    /// A parameter that makes no sense.
+    #[error("the parameter `{name}` {sentence}")]
+    BadParameter {
+        /// Which.
+        name: &'static str,
+        /// How the sentence goes on.
+        sentence: String,
+    },
+    /// A body of the API that makes no sense.
+    #[error("{0}")]
+    BadBody(String),
+    /// A version was named where there is none.
+    #[error("there is no version here that If-Match could be compared with")]
+    NothingToCompare,
+    /// Others read the whole audit record.
+    #[error("too many requests read the whole audit record")]
+    ManyReadersOfAll,
     /// The body is not the JSON it should be.
     #[error("the body must be a JSON object such as {{\"password\": \"…\"}}")]
     MalformedJson,
@@ -105,7 +131,12 @@ impl ApiError {
             Self::UnsupportedMediaType(_) => bad_request(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::BodyTooLarge => bad_request(StatusCode::PAYLOAD_TOO_LARGE),
             Self::BodyTooSlow => bad_request(StatusCode::REQUEST_TIMEOUT),
-            Self::BodyBroken | Self::MalformedJson => bad_request(StatusCode::BAD_REQUEST),
+            Self::BodyBroken | Self::MalformedJson | Self::BadBody(_) | Self::UnknownParameter { .. } => {
+                bad_request(StatusCode::BAD_REQUEST)
+            }
+            Self::BadParameter { .. } => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
+            Self::NothingToCompare => bad_request(StatusCode::PRECONDITION_FAILED),
+            Self::ManyReadersOfAll => Verdict::retry(5),
         }
     }
 
@@ -126,8 +157,10 @@ impl ApiError {
             // After a form it would only make browsers and clients ask for what they have just sent.
             response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"token server\""));
         }
-        let mut response = finish(response, &verdict, shape, &message, detail.as_deref());
-        note_error(&mut response, verdict.code.as_str(), causes::sentence(self));
+        let code = problem::code(self);
+        let mut response = finish(response, &verdict, shape, code, &message, detail.as_deref());
+        let noted = if shape == Shape::Problem { code } else { verdict.code.as_str() };
+        note_error(&mut response, noted, causes::sentence(self));
         response
     }
 }
@@ -146,6 +179,10 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::InvalidSubject(_)
         | E::InvalidQuestion(_)
         | E::InvalidRole(_)
+        | E::UnknownRight(_)
+        | E::InvalidMoment(_)
+        | E::InvalidConditions(_)
+        | E::InvalidRemark(_)
         | E::Contradiction(_)
         | E::InvalidRobotName(_)
         | E::InvalidMember(_)
@@ -153,6 +190,7 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::UsesNotKnown { .. }
         | E::NotASubtree(_) => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
         E::NotFound { .. } => bad_request(StatusCode::NOT_FOUND),
+        E::ChangedMeanwhile => bad_request(StatusCode::PRECONDITION_FAILED),
         E::NotDelegated(_) | E::TooManyRows | E::RobotHoldsMore { .. } | E::OwnElevation => {
             Verdict::new(StatusCode::FORBIDDEN, ErrorCode::Denied, "access_denied")
         }
@@ -191,6 +229,9 @@ fn server_sentence(error: &ApiError) -> &'static str {
         ApiError::Domain(TokenServerError::Db(DbError::Unavailable(_))) => {
             "the token server cannot reach its database; try again in a moment"
         }
+        ApiError::ManyReadersOfAll => {
+            "others are reading the whole audit record; try again when they are done"
+        }
         _ => "the token server failed; its log says why",
     }
 }
@@ -203,21 +244,11 @@ struct FormError<'a> {
     error_description: &'a str,
 }
 
-#[derive(Serialize)]
-struct Problem<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    instance: Option<&'a str>,
-}
-
 fn finish(
     mut response: HttpResponseBuilder,
     verdict: &Verdict,
     shape: Shape,
+    code: &str,
     message: &str,
     detail: Option<&str>,
 ) -> HttpResponse {
@@ -232,40 +263,39 @@ fn finish(
             response.json(FormError { body: &body, error: verdict.oauth, error_description: message })
         }
         Shape::Problem => {
-            let problem = problem(verdict.status, message, detail);
+            let problem = problem::body(verdict.status, code, message, detail);
             response.insert_header((CONTENT_TYPE, PROBLEM)).body(problem)
         }
     }
 }
 
-const PROBLEM: &str = "application/problem+json";
-
-fn problem(status: StatusCode, detail: &str, instance: Option<&str>) -> String {
-    let problem = Problem {
-        kind: "about:blank",
-        title: status.canonical_reason().unwrap_or("Error"),
-        status: status.as_u16(),
-        detail,
-        instance,
-    };
-    serde_json::to_string(&problem).expect("strings and a number always serialise")
+fn listed(known: &[&'static str]) -> String {
+    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
 }
 
 /// The answer to an address of the API that is nowhere.
 pub async fn api_not_found() -> HttpResponse {
     let status = StatusCode::NOT_FOUND;
-    let body = problem(status, "there is nothing at this address", None);
+    let body = problem::body(status, "no_such_address", "there is nothing at this address", None);
     HttpResponse::build(status).insert_header((CONTENT_TYPE, PROBLEM)).body(body)
 }
 
-/// The answer to a wrong method on the one address of the API that there is.
-pub async fn api_method_not_allowed() -> HttpResponse {
-    let status = StatusCode::METHOD_NOT_ALLOWED;
-    let body = problem(status, "this address takes PUT only", None);
-    HttpResponse::build(status)
-        .insert_header((CONTENT_TYPE, PROBLEM))
-        .insert_header((ALLOW, "PUT"))
-        .body(body)
+/// A route that answers every method with 405 and names the ones that work.
+pub fn api_method_not_allowed(allowed: &[Method]) -> Route {
+    let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+    let allow = allowed.join(", ");
+    web::to(move || {
+        let allow = allow.clone();
+        async move {
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            let sentence = format!("this address takes {allow} only");
+            let body = problem::body(status, "method_not_allowed", &sentence, None);
+            HttpResponse::build(status)
+                .insert_header((CONTENT_TYPE, PROBLEM))
+                .insert_header((ALLOW, allow))
+                .body(body)
+        }
+    })
 }
 
 #[cfg(test)]
@@ -294,7 +324,7 @@ mod tests {
         assert_eq!(rendered(wrong(), Shape::Form).await, (401, None, form));
         let problem = concat!(
             r#"{"type":"about:blank","title":"Unauthorized","status":401,"#,
-            r#""detail":"wrong user name or password"}"#
+            r#""code":"wrong_credentials","detail":"wrong user name or password"}"#
         );
         assert_eq!(rendered(wrong(), Shape::Problem).await, (401, basic, problem.to_owned()));
     }

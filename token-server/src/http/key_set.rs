@@ -34,6 +34,11 @@ impl PublishedKeySet {
         let hash = URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]);
         Self { json: json.into(), etag: format!("\"{hash}\"").into() }
     }
+
+    /// The document.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
 }
 
 /// Sends the document, or says that the caller has it.

@@ -1,7 +1,8 @@
 //! HTTP: parse, call the domain, render; nothing is decided here.
 //!
 //! Reading order: which addresses there are ([`routes`]), how a request is read ([`parameters`], [`body`],
-//! [`credentials`]), what each address does ([`token`], [`key_set`], [`account`]), how refusals look ([`error`]).
+//! [`credentials`]), what each address does ([`token`], [`key_set`], [`account`], [`api`]), how refusals look ([`error`],
+//! [`problem`]).
 //!
 //! *Invariant:* every answer that is not a success is JSON, and queries and credentials are never logged.
 
@@ -19,17 +20,27 @@ pub mod key_set;
 
 pub mod account;
 
+pub mod api;
+
 pub mod error;
+
+pub mod problem;
 
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::USER_AGENT;
 use shared::server::client_address::Client;
+use tokio::sync::Semaphore;
 
 use crate::domain::account::Accounts;
+use crate::domain::administration::Administration;
 use crate::domain::audit::Origin;
+use crate::domain::authenticate::Authenticator;
 use crate::domain::token_issuer::TokenIssuer;
+
+/// How many requests at a time read the whole audit record, each with a connection to the database.
+pub const WHOLE_READS: usize = 2;
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -38,8 +49,18 @@ pub struct Services {
     pub issuer: Arc<TokenIssuer>,
     /// Changes accounts.
     pub accounts: Arc<Accounts>,
+    /// Checks who calls.
+    pub authenticator: Arc<Authenticator>,
+    /// What administrators do, to be put into the hands of whoever calls.
+    pub administration: Administration,
     /// The public keys as they are sent.
     pub key_set: key_set::PublishedKeySet,
+    /// The certificate of the key that signs, as PEM.
+    pub certificate: Arc<str>,
+    /// The description of the API.
+    pub documents: api::document::Documents,
+    /// Turns at reading the whole audit record.
+    pub whole_reads: Arc<Semaphore>,
     /// How long a body may take to arrive; zero for ever.
     pub body_timeout: std::time::Duration,
 }

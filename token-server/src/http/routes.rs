@@ -6,9 +6,9 @@
 use actix_web::web;
 use shared::server::fallback::method_not_allowed;
 
-use super::{Services, account, error, key_set, token};
+use super::{Services, api, key_set, token};
 
-/// What the server does for clients.
+/// What the server does for clients, besides the API, whose addresses [`api::Resource`] has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// A token for a query; on each configured path.
@@ -19,14 +19,11 @@ pub enum Operation {
     GetKeySet,
     /// The same without a body.
     HeadKeySet,
-    /// Users change their own password.
-    ChangePassword,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 5] =
-        [Self::GetToken, Self::PostToken, Self::GetKeySet, Self::HeadKeySet, Self::ChangePassword];
+    pub const ALL: [Self; 4] = [Self::GetToken, Self::PostToken, Self::GetKeySet, Self::HeadKeySet];
 
     /// Its method.
     pub const fn method(self) -> &'static str {
@@ -34,7 +31,6 @@ impl Operation {
             Self::GetToken | Self::GetKeySet => "GET",
             Self::PostToken => "POST",
             Self::HeadKeySet => "HEAD",
-            Self::ChangePassword => "PUT",
         }
     }
 
@@ -43,7 +39,6 @@ impl Operation {
         match self {
             Self::GetToken | Self::PostToken => "/token",
             Self::GetKeySet | Self::HeadKeySet => "/.well-known/jwks.json",
-            Self::ChangePassword => "/api/v1/account/password",
         }
     }
 }
@@ -69,12 +64,7 @@ pub fn configure(
                 .route(web::head().to(key_set::get_key_set))
                 .default_service(method_not_allowed("GET, HEAD")),
         );
-        config.service(
-            web::resource(Operation::ChangePassword.path())
-                .route(web::put().to(account::change_password))
-                .default_service(web::to(error::api_method_not_allowed)),
-        );
-        config.service(web::scope("/api").default_service(web::to(error::api_not_found)));
+        api::configure(config);
     }
 }
 

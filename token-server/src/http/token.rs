@@ -43,7 +43,7 @@ pub async fn get_token(request: HttpRequest, services: Data<Services>) -> HttpRe
 /// Answers a form.
 pub async fn post_token(request: HttpRequest, services: Data<Services>, body: Payload) -> HttpResponse {
     let answer = async {
-        let body = body::read(&request, body, services.body_timeout).await?;
+        let body = body::read(&request, body, body::MAX_BODY_BYTES, services.body_timeout).await?;
         let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let essence = content_type.unwrap_or(FORM).split(';').next().unwrap_or_default().trim();
         if !body.is_empty() && !essence.eq_ignore_ascii_case(FORM) {

@@ -7,8 +7,10 @@ use shared::repository_pattern::RepositoryPattern;
 use super::super::audit::Event;
 use super::super::barrier::Barrier;
 use super::super::error::TokenServerError;
+use super::super::remark;
 use super::super::right::{Right, RightSet};
 use super::Administration;
+use super::expectation::Present;
 use crate::db;
 use crate::db::barriers::{self, BarrierRow};
 use crate::db::error::DbError;
@@ -24,6 +26,7 @@ impl Administration {
         rights: RightSet,
         reason: Option<&str>,
     ) -> Result<(), TokenServerError> {
+        remark::check(reason)?;
         let barrier = Barrier::new(pattern.clone(), rights)?;
         let row = BarrierRow {
             pattern: pattern.to_string(),
@@ -46,6 +49,7 @@ impl Administration {
 
     /// All barriers, by pattern.
     pub async fn list_barriers(&self) -> Result<Vec<BarrierRow>, TokenServerError> {
+        self.demand_sight_of_all("listing all barriers").await?;
         Ok(barriers::list_barriers(&self.pool, MAX_LISTED).await?)
     }
 
@@ -55,9 +59,12 @@ impl Administration {
         let name = pattern.to_string();
         // Before anything is told of what is there.
         self.demand(&mut tx, |own| own.demand(Right::GrantManage, pattern)).await?;
-        let Some(rights) = barriers::delete_barrier(&mut *tx, &pattern.anchor(), &name).await? else {
+        let Some(row) = barriers::find_barrier(&mut *tx, &pattern.anchor(), &name).await? else {
             return Err(TokenServerError::NotFound { kind: "barrier around", name });
         };
+        self.compare(Present::Barrier(&row))?;
+        let rights = row.rights;
+        barriers::delete_barrier(&mut *tx, &pattern.anchor(), &name).await?;
         let wrong =
             || DbError::Inconsistent { table: "acl_barrier", column: "rights", value: rights.clone() };
         let barrier = Barrier::new(pattern.clone(), RightSet::parse(&rights).map_err(|_| wrong())?)?;

@@ -9,13 +9,15 @@ use super::super::audit::Event;
 use super::super::delegation::Touched;
 use super::super::error::TokenServerError;
 use super::super::grant::{Conditions, Effect, Grant, What};
-use super::super::grant_subject::GrantSubject;
+use super::super::grant_subject::{GrantSubject, spelled};
+use super::super::remark;
 use super::super::right::RightSet;
 use super::super::role::Role;
+use super::expectation::Present;
 use super::{Administration, hold_robot, hold_team, hold_user};
 use crate::db::error::DbError;
 use crate::db::grants::{self, GrantSummary, Inserted, NewGrant, Source};
-use crate::db::{self, Transaction, principals, roles};
+use crate::db::{self, Transaction, grant_pages, principals, roles};
 
 /// What a row gives or denies, as people write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +68,8 @@ impl Administration {
         conditions: &Conditions,
         reason: Option<&str>,
     ) -> Result<i64, TokenServerError> {
+        remark::check(reason)?;
+        conditions.check(self.clock.now())?;
         let mut tx = self.begin().await?;
         let row = meant(&mut tx, grant, conditions).await?;
         if row.tags.is_some() && row.what.rights().intersection(RightSet::OF_TAGS).is_empty() {
@@ -95,6 +99,7 @@ impl Administration {
 
     /// All rows, by subject.
     pub async fn list_grants(&self) -> Result<Vec<GrantSummary>, TokenServerError> {
+        self.demand_sight_of_all("listing all rights").await?;
         Ok(grants::list_grants(&self.pool).await?)
     }
 
@@ -108,6 +113,43 @@ impl Administration {
         removed.ok_or_else(|| TokenServerError::NotFound { kind: "grant", name: grant.to_string() })?;
         self.record(&mut tx, Event::GrantRemoved, &grant.to_string(), None).await?;
         Ok(db::commit(tx).await?)
+    }
+}
+
+impl Administration {
+    /// Takes the row of that number away.
+    pub async fn remove_grant_numbered(&self, id: i64) -> Result<(), TokenServerError> {
+        let mut tx = self.begin().await?;
+        let (found, row) = self.visible_grant(&mut tx, id).await?;
+        self.demand(&mut tx, |own| own.demand_row(Touched { grant: &row, is_added: false })).await?;
+        if found.source != Source::Manual.as_str() {
+            let sentence = format!("the right {id} comes from its {}, and goes with that", found.source);
+            return Err(TokenServerError::Contradiction(sentence));
+        }
+        let holder = spelled(&found.subject_kind, &found.subject_name);
+        self.compare(Present::Grant(&found))?;
+        grant_pages::delete_grant_numbered(&mut *tx, id).await?;
+        let what = match &row.what {
+            What::Role(role) => NamedWhat::Role(role.name().to_owned()),
+            What::Rights(rights) => NamedWhat::Rights(*rights),
+        };
+        let subject = GrantSubject::parse(&holder)?;
+        let spec = GrantSpec { subject, effect: row.effect, what, pattern: row.pattern, tags: row.tags };
+        self.record(&mut tx, Event::GrantRemoved, &spec.to_string(), None).await?;
+        Ok(db::commit(tx).await?)
+    }
+
+    /// The row of that number, if whoever asks may see it.
+    pub(super) async fn visible_grant(
+        &self,
+        tx: &mut Transaction,
+        id: i64,
+    ) -> Result<(GrantSummary, Grant), TokenServerError> {
+        let sight = self.sight(tx).await?;
+        let missing = || TokenServerError::NotFound { kind: "grant", name: id.to_string() };
+        let found = grant_pages::find_grant(&mut **tx, id).await?.ok_or_else(missing)?;
+        let row = Grant::read(found.row.clone())?;
+        if sight.shows_row(&found, &row) { Ok((found, row)) } else { Err(missing()) }
     }
 }
 
@@ -135,6 +177,9 @@ pub(super) async fn meant(
 async fn hold_role(tx: &mut Transaction, name: &str) -> Result<Role, TokenServerError> {
     if let Some(role) = Role::find_built_in(name) {
         return Ok(role);
+    }
+    if !Role::is_name(name) {
+        return Err(TokenServerError::NotFound { kind: "role", name: name.to_owned() });
     }
     let found = roles::find_role_held(&mut **tx, name).await?;
     let row = found.ok_or_else(|| TokenServerError::NotFound { kind: "role", name: name.to_owned() })?;

@@ -1,4 +1,4 @@
-//! What administrators do: users, teams, roles, grants, barriers, and reading what was done.
+//! What administrators do: users, teams, roles, grants, barriers, and reading what there is and what was done.
 //!
 //! *Invariant:* each change, the check that whoever makes it may do so, and its record are one transaction, which the
 //! record ends, and one after the other; a change that changes nothing is an answer ("already there", "not there") and
@@ -26,6 +26,12 @@ pub mod records;
 
 pub mod uses;
 
+pub mod expectation;
+
+mod sight;
+
+pub mod pages;
+
 use std::sync::Arc;
 
 use ring::rand::SystemRandom;
@@ -33,7 +39,7 @@ use shared::clock::Clock;
 use time::OffsetDateTime;
 
 use super::actor::Actor;
-use super::audit::{self, Change, Event, Outcome, Record};
+use super::audit::{self, Change, Event, Origin, Outcome, Record};
 use super::audit_repeats::AuditRepeats;
 use super::delegation::{Authority, NotDelegated};
 use super::error::TokenServerError;
@@ -48,6 +54,7 @@ use super::robot_secret::RobotSecrets;
 use super::stored_rows;
 use crate::db::principals::{self, ROBOT, TEAM, USER};
 use crate::db::{self, Executor, Pool, Transaction};
+use expectation::Expectation;
 
 /// What an administrator works with.
 pub struct Parts {
@@ -78,13 +85,15 @@ pub struct Administration {
     secrets: Arc<RobotSecrets>,
     personal_namespaces: bool,
     actor: Actor,
+    expectation: Option<Expectation>,
 }
 
 impl Administration {
     /// For whoever runs the server, until it is said on whose behalf it acts.
     pub fn new(parts: Parts) -> Self {
         let Parts { pool, clock, random, hasher, repeats, secrets, personal_namespaces } = parts;
-        Self { pool, clock, random, hasher, repeats, secrets, personal_namespaces, actor: Actor::Operator }
+        let (actor, expectation) = (Actor::Operator, None);
+        Self { pool, clock, random, hasher, repeats, secrets, personal_namespaces, actor, expectation }
     }
 
     /// The same tools in somebody's hands.
@@ -122,10 +131,8 @@ impl Administration {
     /// What whoever acts can do about rights; nothing for those who need not be asked.
     async fn authority(&self, tx: &mut Transaction) -> Result<Option<Authority>, TokenServerError> {
         let Actor::Subject { subject, origin } = &self.actor else { return Ok(None) };
-        let address = origin.address.as_deref().and_then(|address| address.parse().ok());
-        let circumstances = Circumstances { now: self.clock.now(), address };
         let rows = stored_rows::all_held(tx, subject.pid()).await?;
-        Ok(Some(Authority::of(rows, subject.user_name(), circumstances)))
+        Ok(Some(Authority::of(rows, subject.user_name(), self.circumstances_of(origin))))
     }
 
     /// Lets through who holds everything everywhere.
@@ -137,27 +144,50 @@ impl Administration {
         self.demand(tx, |authority| authority.demand_everything(what)).await
     }
 
+    /// What is known of a request from there.
+    fn circumstances_of(&self, origin: &Origin) -> Circumstances {
+        let address = origin.address.as_deref().and_then(|address| address.parse().ok());
+        Circumstances { now: self.clock.now(), address }
+    }
+
+    /// Lets through who sees everything, for lists that are not cut to what somebody may see.
+    async fn demand_sight_of_all(&self, what: &'static str) -> Result<(), TokenServerError> {
+        let mut tx = db::begin(&self.pool).await?;
+        let is_everything = self.sight(&mut tx).await?.is_everything();
+        if is_everything { Ok(()) } else { Err(NotDelegated::NotEverything(what).into()) }
+    }
+
     /// The time by the clock of this server.
     pub fn now(&self) -> OffsetDateTime {
         self.clock.now()
     }
 
-    /// Whether a subject may do something, and why.
+    /// Whether a subject may do something, and why. Users ask about themselves, and about others where they administer
+    /// the place.
     pub async fn explain(
         &self,
         subject: &GrantSubject,
         question: &Question,
         circumstances: Circumstances,
     ) -> Result<Explanation, TokenServerError> {
+        let mut tx = db::begin(&self.pool).await?;
+        let sight = self.sight(&mut tx).await?;
+        if !sight.is_own(subject) {
+            sight.demand_within("explaining the rights of others", &question.place())?;
+        }
+        drop(tx);
         explanation::explain(&self.pool, subject, question, circumstances).await
     }
 
-    /// Who may do something.
+    /// Who may do something. Users ask where they administer the place.
     pub async fn who_can(
         &self,
         question: &Question,
         circumstances: Circumstances,
     ) -> Result<Vec<Capable>, TokenServerError> {
+        let mut tx = db::begin(&self.pool).await?;
+        self.sight(&mut tx).await?.demand_within("asking who may do something", &question.place())?;
+        drop(tx);
         explanation::who_can(&self.pool, question, circumstances).await
     }
 
@@ -214,6 +244,17 @@ async fn find_robot(db: impl Executor<'_>, name: &RobotName) -> Result<i64, Toke
 async fn hold_robot(db: impl Executor<'_>, name: &RobotName) -> Result<i64, TokenServerError> {
     let found = principals::find_principal_held(db, ROBOT, name.as_str()).await?;
     found.ok_or_else(|| TokenServerError::NotFound { kind: ROBOT, name: name.to_string() })
+}
+
+/// The number of a subject, if there is such a subject.
+async fn find_subject(tx: &mut Transaction, subject: &GrantSubject) -> Result<Option<i64>, TokenServerError> {
+    Ok(match subject {
+        GrantSubject::Everyone => Some(principals::EVERYONE),
+        GrantSubject::Authenticated => Some(principals::AUTHENTICATED),
+        GrantSubject::User(name) => principals::find_principal(&mut **tx, USER, name.as_str()).await?,
+        GrantSubject::Robot(name) => principals::find_principal(&mut **tx, ROBOT, name.as_str()).await?,
+        GrantSubject::Team(name) => principals::find_principal(&mut **tx, TEAM, name.as_str()).await?,
+    })
 }
 
 fn not_found(kind: &'static str, name: &PrincipalName) -> TokenServerError {

@@ -2,6 +2,7 @@
 //!
 //! *Invariant:* reading leaves no record, removing does.
 
+use shared::repository_pattern::RepositoryPattern;
 use time::OffsetDateTime;
 
 use super::super::audit::COMMAND_LINE;
@@ -9,8 +10,10 @@ use super::super::audit_chain::{self, KnownHashes, Verdict};
 use super::super::audit_pages::EventPages;
 use super::super::audit_retention;
 use super::super::error::TokenServerError;
+use super::super::right::Right;
 use super::super::token_uses;
 use super::Administration;
+use super::pages::Page;
 use crate::db;
 use crate::db::audit::{self, EventFilter, EventRow, Period};
 
@@ -23,6 +26,9 @@ pub struct Pruned {
     pub token_uses: u64,
 }
 
+/// How many rows a page looks at: more than anybody reads, and done in some milliseconds.
+const LOOKED_AT: i64 = 20_000;
+
 impl Administration {
     /// The newest rows, newest last.
     pub async fn list_events(
@@ -30,19 +36,52 @@ impl Administration {
         filter: &EventFilter,
         limit: i64,
     ) -> Result<Vec<EventRow>, TokenServerError> {
+        self.demand_audit().await?;
         let mut snapshot = db::begin_snapshot(&self.pool).await?;
         let mut rows = audit::list_latest_events(&mut *snapshot, filter, limit).await?;
         rows.reverse();
         Ok(rows)
     }
 
+    /// Rows before one, newest first; without one, the newest. A page looks at so many rows at most, so it can have
+    /// few items or none although there are more.
+    pub async fn page_of_events(
+        &self,
+        filter: &EventFilter,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Page<EventRow, i64>, TokenServerError> {
+        self.demand_audit().await?;
+        let Some((oldest, newest)) = audit::find_ends(&self.pool).await? else {
+            return Ok(Page { items: Vec::new(), next: None });
+        };
+        let before = before.unwrap_or(newest + 1).clamp(oldest, newest + 1);
+        let wanted = i64::try_from(limit).unwrap_or(i64::MAX);
+        let items = audit::list_events_before(&self.pool, filter, before, LOOKED_AT, wanted).await?;
+        let is_full = items.len() >= limit;
+        let reached = match items.last() {
+            Some(last) if is_full => last.id,
+            _ => before.saturating_sub(LOOKED_AT),
+        };
+        Ok(Page { items, next: (reached > oldest).then_some(reached) })
+    }
+
+    /// Lets through who may read the record.
+    async fn demand_audit(&self) -> Result<(), TokenServerError> {
+        let mut tx = db::begin(&self.pool).await?;
+        let sight = self.sight(&mut tx).await?;
+        Ok(sight.demand("reading the audit record", Right::AuditRead, &RepositoryPattern::all())?)
+    }
+
     /// All rows of a time, in order.
     pub async fn open_events(&self, period: Period) -> Result<EventPages, TokenServerError> {
+        self.demand_audit().await?;
         Ok(EventPages::open(&self.pool, period).await?)
     }
 
     /// Whether the record is as it was written.
     pub async fn verify_events(&self, known: &KnownHashes) -> Result<Verdict, TokenServerError> {
+        self.demand_audit().await?;
         Ok(audit_chain::verify(&self.pool, known).await?)
     }
 

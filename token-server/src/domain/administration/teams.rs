@@ -81,6 +81,7 @@ impl Administration {
 
     /// All teams, by name.
     pub async fn list_teams(&self) -> Result<Vec<TeamSummary>, TokenServerError> {
+        self.demand_sight_of_all("listing all teams").await?;
         Ok(teams::list_teams(&self.pool).await?)
     }
 
@@ -88,6 +89,7 @@ impl Administration {
     pub async fn remove_team(&self, name: &PrincipalName) -> Result<RemovedTeam, TokenServerError> {
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, "removing a team").await?;
+        self.compare_team(&mut tx, name).await?;
         // First of all, so that nothing is attached to the team any more.
         let pid = principals::update_deleted(&mut *tx, principals::TEAM, name.as_str(), self.clock.now());
         let pid = pid.await?.ok_or_else(|| not_found(principals::TEAM, name))?;

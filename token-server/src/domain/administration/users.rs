@@ -63,6 +63,7 @@ impl Administration {
 
     /// All users, by name.
     pub async fn list_users(&self) -> Result<Vec<UserSummary>, TokenServerError> {
+        self.demand_sight_of_all("listing all users").await?;
         Ok(users::list_users(&self.pool).await?)
     }
 
@@ -75,6 +76,7 @@ impl Administration {
         let hash = self.hash_for_change(SETTING_A_PASSWORD, password).await?;
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, SETTING_A_PASSWORD).await?;
+        self.compare_user(&mut tx, name).await?;
         let pid = find_user(&mut *tx, name).await?;
         let now = self.clock.now();
         let before = users::update_password(&mut *tx, pid, &hash, now).await?;
@@ -89,6 +91,7 @@ impl Administration {
     pub async fn disable_user(&self, name: &PrincipalName) -> Result<bool, TokenServerError> {
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, "disabling a user").await?;
+        self.compare_user(&mut tx, name).await?;
         let pid = find_user(&mut *tx, name).await?;
         let before = users::update_disabled(&mut *tx, pid, Some(self.clock.now())).await?;
         if before.is_some() {
@@ -104,6 +107,7 @@ impl Administration {
     pub async fn enable_user(&self, name: &PrincipalName) -> Result<bool, TokenServerError> {
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, "enabling a user").await?;
+        self.compare_user(&mut tx, name).await?;
         let pid = find_user(&mut *tx, name).await?;
         let before = users::update_disabled(&mut *tx, pid, None).await?;
         if let Some(before) = &before {

@@ -29,6 +29,16 @@ pub enum NotDelegated {
         /// Where.
         pattern: String,
     },
+    /// It is shown only to those who hold a right.
+    #[error("{what} takes {right} on all of {pattern}, which you do not hold")]
+    NotHeld {
+        /// For what, as in "listing barriers".
+        what: &'static str,
+        /// Which.
+        right: Right,
+        /// Where.
+        pattern: String,
+    },
     /// It is for those who hold everything.
     #[error("{0} takes `*` on `**`")]
     NotEverything(&'static str),
@@ -64,6 +74,12 @@ impl Authority {
     /// Whether everything is held everywhere.
     pub fn is_everything(&self) -> bool {
         self.demand_everything("").is_ok()
+    }
+
+    /// Whether any place is administered.
+    pub fn administers_anything(&self) -> bool {
+        let places = self.given.iter().filter(|row| row.rights().contains(Right::GrantManage));
+        places.into_iter().any(|row| !self.managing(&row.pattern).is_empty())
     }
 
     /// Lets through who holds everything everywhere; `what` says for what, as in "adding a user".

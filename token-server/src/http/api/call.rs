@@ -1,0 +1,114 @@
+//! What reaches a handler of the API: who calls, and what was sent.
+//!
+//! *Invariant:* there is no call without a login that was checked in this request, unless the address is open to
+//! everybody; and its tools act for nobody else.
+
+use actix_web::HttpRequest;
+use actix_web::http::Method;
+use actix_web::http::header::IF_MATCH;
+use actix_web::web::{Bytes, Data, Payload};
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+use shared::server::request_log::RequestLog;
+
+use super::endpoint::{Access, Endpoint};
+use super::parameters::Query;
+use super::{etag, json_body};
+use crate::domain::actor::Actor;
+use crate::domain::administration::Administration;
+use crate::domain::authenticate::Credentials;
+use crate::domain::error::TokenServerError;
+use crate::domain::subject::Subject;
+use crate::http::error::ApiError;
+use crate::http::{Services, credentials, origin};
+
+/// One request to the API.
+pub struct Call {
+    /// What handlers work with.
+    pub services: Data<Services>,
+    /// What came in the query, of which nothing is unknown.
+    pub query: Query,
+    login: Option<Login>,
+    request: HttpRequest,
+    body: Bytes,
+}
+
+struct Login {
+    subject: Subject,
+    administration: Administration,
+}
+
+/// Reads a request and checks who sent it.
+pub(super) async fn receive(
+    endpoint: &Endpoint,
+    request: &HttpRequest,
+    services: Data<Services>,
+    payload: Payload,
+) -> Result<Call, ApiError> {
+    let login = match endpoint.access {
+        Access::Everybody => None,
+        Access::Users => Some(log_in(request, &services).await?),
+    };
+    let query = Query::parse(request.query_string(), &endpoint.query)?;
+    let is_safe = request.method() == Method::GET || request.method() == Method::HEAD;
+    if !is_safe && !endpoint.is_conditional && request.headers().contains_key(IF_MATCH) {
+        return Err(ApiError::NothingToCompare);
+    }
+    let body = match endpoint.body {
+        Some(_) => json_body::read(request, payload, services.body_timeout).await?,
+        None => Bytes::new(),
+    };
+    let mut call = Call { services, query, login, request: request.clone(), body };
+    if endpoint.is_conditional
+        && let Some(login) = &mut call.login
+    {
+        login.administration = login.administration.expecting(etag::expectation(request.headers()));
+    }
+    Ok(call)
+}
+
+async fn log_in(request: &HttpRequest, services: &Services) -> Result<Login, ApiError> {
+    let origin = origin(request);
+    let subject = match credentials::from_header(request.headers())? {
+        None => return Err(TokenServerError::CredentialsRequired.into()),
+        Some(Credentials::RefreshToken(_)) => {
+            let sentence = "the API takes a user name and a password; a refresh token is for registries";
+            return Err(TokenServerError::UnusableCredentials(sentence).into());
+        }
+        Some(Credentials::Password { user, password }) => {
+            services.authenticator.authenticate(&user, &password, &origin).await?
+        }
+    };
+    RequestLog::note_subject(request, subject.name());
+    let actor = Actor::Subject { subject: subject.clone(), origin };
+    let administration = services.administration.on_behalf_of(actor);
+    Ok(Login { subject, administration })
+}
+
+impl Call {
+    /// Tools that act on behalf of whoever calls.
+    pub fn administration(&self) -> Result<&Administration, ApiError> {
+        Ok(&self.login()?.administration)
+    }
+
+    /// Whoever calls.
+    pub fn subject(&self) -> Result<&Subject, ApiError> {
+        Ok(&self.login()?.subject)
+    }
+
+    fn login(&self) -> Result<&Login, ApiError> {
+        self.login.as_ref().ok_or_else(|| TokenServerError::CredentialsRequired.into())
+    }
+
+    /// A name in the path, decoded.
+    pub fn path(&self, name: &str) -> String {
+        let text = self.request.match_info().get(name).unwrap_or_default();
+        // The router leaves encoded what would mean something else in a path.
+        percent_decode_str(text).decode_utf8_lossy().into_owned()
+    }
+
+    /// The body.
+    pub fn body<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        json_body::parse(&self.body)
+    }
+}

@@ -1,0 +1,232 @@
+//! Rights: `/api/v1/grants`.
+//!
+//! *Invariant:* a row is found by its number only by those who may see it; for the others there is no such row.
+
+use actix_web::http::Method;
+use futures_util::FutureExt as _;
+use serde::{Deserialize, Serialize};
+use shared::limits::TagPattern;
+use shared::repository_pattern::RepositoryPattern;
+use utoipa::ToSchema;
+
+use super::call::Call;
+use super::endpoint::Endpoint;
+use super::parameters::{Kind, Parameter};
+use super::reply::Reply;
+use super::{cursor, roles};
+use crate::db::grants::GrantSummary;
+use crate::db::places::Place;
+use crate::domain::administration::grants::{GrantSpec, NamedWhat};
+use crate::domain::administration::pages::PlaceFilter;
+use crate::domain::error::TokenServerError;
+use crate::domain::grant::{Conditions, Effect};
+use crate::domain::grant_subject::{GrantSubject, spelled};
+use crate::domain::moment::{self, written};
+use crate::http::error::ApiError;
+
+const LIST: &str = "/api/v1/grants";
+const ONE: &str = "/api/v1/grants/{grant}";
+
+/// A right: who is given or denied what, where, and when it counts.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Grant {
+    /// Its number.
+    pub id: i64,
+    /// `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `everyone` or `authenticated`.
+    pub subject: String,
+    /// `allow` or `deny`.
+    pub effect: String,
+    /// Which role; `null` when actions are listed.
+    #[schema(required = true)]
+    pub role: Option<String>,
+    /// Which actions; `null` when a role is named.
+    #[schema(required = true)]
+    pub actions: Option<Vec<String>>,
+    /// On which repositories.
+    pub pattern: String,
+    /// On which tags only.
+    #[schema(required = true)]
+    pub tags: Option<String>,
+    /// When it begins to count.
+    #[schema(required = true, format = DateTime)]
+    pub not_before: Option<String>,
+    /// When it ends.
+    #[schema(required = true, format = DateTime)]
+    pub expires_at: Option<String>,
+    /// Networks from which alone it counts; from everywhere if there is none.
+    pub networks: Vec<String>,
+    /// Where it comes from: `manual`, `policy`, `namespace` or `elevation`.
+    pub source: String,
+    /// Why, in somebody's words.
+    #[schema(required = true)]
+    pub reason: Option<String>,
+    /// Who added it; `null` when it was on the command line.
+    #[schema(required = true)]
+    pub added_by: Option<String>,
+    /// When it was added.
+    #[schema(format = DateTime)]
+    pub added_at: String,
+}
+
+impl From<&GrantSummary> for Grant {
+    fn from(grant: &GrantSummary) -> Self {
+        let row = &grant.row;
+        Self {
+            id: row.id,
+            subject: spelled(&grant.subject_kind, &grant.subject_name),
+            effect: row.effect.clone(),
+            role: row.role.clone(),
+            actions: row.rights.as_deref().map(roles::words),
+            pattern: row.pattern.clone(),
+            tags: row.tags.clone(),
+            not_before: row.not_before.map(written),
+            expires_at: row.expires_at.map(written),
+            networks: row.networks.iter().flatten().map(ToString::to_string).collect(),
+            source: grant.source.clone(),
+            reason: grant.reason.clone(),
+            added_by: grant.created_by.clone(),
+            added_at: written(grant.created_at),
+        }
+    }
+}
+
+/// Whether a right gives or takes away.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum EffectWord {
+    /// It gives.
+    #[default]
+    Allow,
+    /// It takes away, whatever else gives.
+    Deny,
+}
+
+/// A right to be given or denied: a role, or a list of actions.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewGrant {
+    /// `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `everyone` or `authenticated`.
+    subject: String,
+    /// Without it, `allow`. What is denied is listed as actions.
+    #[serde(default)]
+    effect: EffectWord,
+    /// Which role.
+    role: Option<String>,
+    /// Which actions.
+    actions: Option<Vec<String>>,
+    /// On which repositories: `a/b`, `a/b/**`, `**`, or a glob.
+    pattern: String,
+    /// On which tags only.
+    tags: Option<String>,
+    /// When it begins to count.
+    #[schema(format = DateTime)]
+    not_before: Option<String>,
+    /// When it ends.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    /// Networks from which alone it counts.
+    #[serde(default)]
+    networks: Vec<String>,
+    /// Why, for whoever reads it later.
+    reason: Option<String>,
+}
+
+const FILTERS: [Parameter; 2] = [
+    Parameter::optional(
+        "subject",
+        Kind::Text,
+        "Only rights of `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `everyone` or `authenticated`.",
+    ),
+    Parameter::optional("within", Kind::Text, "Only rights that lie in this place, such as `platform/**`."),
+];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(Method::GET, LIST, "listGrants", |call| list(call).boxed_local())
+            .summary(
+                "Lists rights by place: all, for who holds everything; those within a place, for who administers it; \
+                 those of a subject, when they are one's own.",
+            )
+            .query(&FILTERS)
+            .page::<Grant>(),
+        Endpoint::new(Method::POST, LIST, "addGrant", |call| add(call).boxed_local())
+            .summary("Gives a right, or denies one.")
+            .body::<NewGrant>()
+            .made::<Grant>(),
+        Endpoint::new(Method::GET, ONE, "getGrant", |call| get(call).boxed_local())
+            .summary("Shows a right.")
+            .one::<Grant>(),
+        Endpoint::new(Method::DELETE, ONE, "removeGrant", |call| remove(call).boxed_local())
+            .summary("Takes a right away; tokens that carry it live on for some minutes.")
+            .conditional(),
+    ]
+}
+
+fn number(call: &Call) -> Result<i64, ApiError> {
+    let text = call.path("grant");
+    text.parse().map_err(|_| TokenServerError::NotFound { kind: "grant", name: text }.into())
+}
+
+async fn list(call: Call) -> Result<Reply, ApiError> {
+    let behind: Option<(String, i64)> = cursor::read("grants", &call.query)?;
+    let behind = behind.map_or_else(Place::default, |(anchor, id)| Place { anchor, id });
+    let filter = PlaceFilter {
+        subject: call.query.read("subject", GrantSubject::parse)?,
+        within: call.query.read("within", RepositoryPattern::parse)?,
+    };
+    let page = call.administration()?.page_of_grants(&filter, &behind, call.query.limit()?).await?;
+    let next = page.next.map(|place| cursor::write("grants", &(place.anchor, place.id)));
+    Ok(Reply::page(page.items.iter().map(Grant::from).collect(), next))
+}
+
+async fn add(call: Call) -> Result<Reply, ApiError> {
+    let new: NewGrant = call.body()?;
+    let (spec, conditions) = understand(&new)?;
+    let administration = call.administration()?;
+    let id = administration.add_grant(&spec, &conditions, new.reason.as_deref()).await?;
+    let grant = administration.show_grant(id).await?;
+    Ok(Reply::made(format!("{LIST}/{id}"), &Grant::from(&grant)))
+}
+
+fn understand(new: &NewGrant) -> Result<(GrantSpec, Conditions), TokenServerError> {
+    let contradiction = |sentence: &str| Err(TokenServerError::Contradiction(sentence.to_owned()));
+    let effect = match new.effect {
+        EffectWord::Allow => Effect::Allow,
+        EffectWord::Deny => Effect::Deny,
+    };
+    let what = match (&new.role, &new.actions) {
+        (Some(_), None) if effect == Effect::Deny => {
+            return contradiction("what is denied is listed as actions, not named as a role");
+        }
+        (Some(role), None) => NamedWhat::Role(role.clone()),
+        (None, Some(words)) => NamedWhat::Rights(roles::rights(words)?),
+        (None, None) => return contradiction("name a role or list actions"),
+        (Some(_), Some(_)) => return contradiction("name a role or list actions, not both"),
+    };
+    let tags = new.tags.as_deref().map(TagPattern::parse).transpose();
+    let tags = tags.map_err(|error| TokenServerError::Contradiction(error.to_string()))?;
+    let time = |text: &Option<String>| text.as_deref().map(moment::parse).transpose();
+    let networks = new.networks.iter().map(|text| Conditions::parse_network(text));
+    let conditions = Conditions {
+        not_before: time(&new.not_before)?,
+        expires_at: time(&new.expires_at)?,
+        networks: networks.collect::<Result<_, _>>()?,
+    };
+    let spec = GrantSpec {
+        subject: GrantSubject::parse(&new.subject)?,
+        effect,
+        what,
+        pattern: RepositoryPattern::parse(&new.pattern)?,
+        tags,
+    };
+    Ok((spec, conditions))
+}
+
+async fn get(call: Call) -> Result<Reply, ApiError> {
+    Ok(Reply::one(&Grant::from(&call.administration()?.show_grant(number(&call)?).await?)))
+}
+
+async fn remove(call: Call) -> Result<Reply, ApiError> {
+    call.administration()?.remove_grant_numbered(number(&call)?).await?;
+    Ok(Reply::Done)
+}

@@ -1,0 +1,37 @@
+//! The public key for registries that take it from a file: `/api/v1/key`.
+//!
+//! *Invariant:* only public halves are given.
+
+use actix_web::http::Method;
+use futures_util::FutureExt as _;
+use futures_util::future::ready;
+
+use super::call::Call;
+use super::endpoint::Endpoint;
+use super::reply::Reply;
+
+const PEM: &str = "application/x-pem-file";
+const JWKS: &str = "application/jwk-set+json";
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(Method::GET, "/api/v1/key/certificate", "getCertificate", |call| {
+            ready(Ok(certificate(&call))).boxed_local()
+        })
+        .summary("Gives the certificate of the signing key, for `rootcertbundle`.")
+        .text(PEM),
+        Endpoint::new(Method::GET, "/api/v1/key/jwks", "getKeySet", |call| {
+            ready(Ok(key_set(&call))).boxed_local()
+        })
+        .summary("Gives the public keys as a JSON web key set, for `jwks`.")
+        .text(JWKS),
+    ]
+}
+
+fn certificate(call: &Call) -> Reply {
+    Reply::Text(PEM, call.services.certificate.to_string(), Vec::new())
+}
+
+fn key_set(call: &Call) -> Reply {
+    Reply::Text(JWKS, call.services.key_set.json().to_owned(), Vec::new())
+}

@@ -1,0 +1,83 @@
+//! Who is in a team: `/api/v1/teams/{team}/members`.
+//!
+//! *Invariant:* putting a member where it is already changes nothing and is no error.
+
+use actix_web::http::Method;
+use futures_util::FutureExt as _;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::call::Call;
+use super::endpoint::Endpoint;
+use super::reply::Reply;
+use super::{cursor, teams};
+use crate::db::principals::USER;
+use crate::db::teams::MemberRow;
+use crate::domain::administration::teams::TeamMember;
+use crate::domain::error::TokenServerError;
+use crate::domain::grant_subject::spelled;
+use crate::domain::moment::written;
+use crate::http::error::ApiError;
+
+const LIST: &str = "/api/v1/teams/{team}/members";
+const ONE: &str = "/api/v1/teams/{team}/members/{member}";
+
+/// One member of a team.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Member {
+    /// The name of a user, or `team:NAME`, or `robot:OWNER/NAME`.
+    pub member: String,
+    /// Since when.
+    #[schema(format = DateTime)]
+    pub added_at: String,
+}
+
+impl From<&MemberRow> for Member {
+    fn from(row: &MemberRow) -> Self {
+        let member = if row.member.kind == USER {
+            row.member.name.clone()
+        } else {
+            spelled(&row.member.kind, &row.member.name)
+        };
+        Self { member, added_at: written(row.added_at) }
+    }
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(Method::GET, LIST, "listMembers", |call| list(call).boxed_local())
+            .summary("Lists who is in a team directly, in the order in which they came to this server.")
+            .page::<Member>(),
+        Endpoint::new(Method::PUT, ONE, "putMember", |call| put(call).boxed_local())
+            .summary("Puts a user, a robot, or a team whose members then are members here too, into a team."),
+        Endpoint::new(Method::DELETE, ONE, "removeMember", |call| remove(call).boxed_local())
+            .summary("Takes a user, a robot or a team out of a team."),
+    ]
+}
+
+fn member(call: &Call) -> Result<TeamMember, ApiError> {
+    Ok(TeamMember::parse(&call.path("member")).map_err(TokenServerError::from)?)
+}
+
+async fn list(call: Call) -> Result<Reply, ApiError> {
+    let behind: Option<i64> = cursor::read("members", &call.query)?;
+    let team = teams::name(&call)?;
+    let behind = behind.unwrap_or_default();
+    let page = call.administration()?.page_of_members(&team, behind, call.query.limit()?).await?;
+    let next = page.next.map(|pid| cursor::write("members", &pid));
+    Ok(Reply::page(page.items.iter().map(Member::from).collect(), next))
+}
+
+async fn put(call: Call) -> Result<Reply, ApiError> {
+    let (team, member) = (teams::name(&call)?, member(&call)?);
+    match call.administration()?.add_team_member(&team, &member).await {
+        Ok(()) => Ok(Reply::There),
+        Err(TokenServerError::AlreadyThere { .. }) => Ok(Reply::Done),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn remove(call: Call) -> Result<Reply, ApiError> {
+    call.administration()?.remove_team_member(&teams::name(&call)?, &member(&call)?).await?;
+    Ok(Reply::Done)
+}

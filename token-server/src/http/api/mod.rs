@@ -1,0 +1,179 @@
+//! The API below `/api/v1`: what the command line does, for people with rights of their own.
+//!
+//! Reading order: what an address of the API is ([`endpoint`]), what reaches a handler ([`call`], [`parameters`],
+//! [`json_body`], [`cursor`]), what it answers ([`reply`], [`etag`]); then one file for each resource with its
+//! representation, its addresses and its handlers; and what is said about all of them ([`document`], [`manual`]).
+//! The command line prints the same representations, so that the two cannot drift apart.
+//!
+//! *Invariant:* a handler runs only for somebody who logged in, and with tools that act on their behalf, so the domain
+//! decides; every address is in [`Resource::endpoints`], and nowhere else.
+
+pub mod endpoint;
+
+pub mod call;
+
+pub mod parameters;
+
+pub mod json_body;
+
+pub mod cursor;
+
+pub mod reply;
+
+pub mod etag;
+
+pub mod account;
+
+pub mod users;
+
+pub mod teams;
+
+pub mod members;
+
+pub mod roles;
+
+pub mod grants;
+
+pub mod barriers;
+
+pub mod audit;
+
+pub mod questions;
+
+pub mod key;
+
+pub mod document;
+
+pub mod manual;
+
+use actix_web::web;
+
+use super::error;
+use endpoint::Endpoint;
+
+/// What the API is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Whoever asks.
+    Account,
+    /// Users.
+    Users,
+    /// Teams.
+    Teams,
+    /// Who is in a team.
+    Members,
+    /// Roles.
+    Roles,
+    /// Rights.
+    Grants,
+    /// Barriers.
+    Barriers,
+    /// The audit record.
+    Audit,
+    /// Who may do what, and why.
+    Questions,
+    /// The public key.
+    Key,
+    /// The description of the API.
+    Document,
+}
+
+impl Resource {
+    /// Every resource.
+    pub const ALL: [Self; 11] = [
+        Self::Account,
+        Self::Users,
+        Self::Teams,
+        Self::Members,
+        Self::Roles,
+        Self::Grants,
+        Self::Barriers,
+        Self::Audit,
+        Self::Questions,
+        Self::Key,
+        Self::Document,
+    ];
+
+    /// Its title in the description of the API.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Account => "Account",
+            Self::Users => "Users",
+            Self::Teams => "Teams",
+            Self::Members => "Members",
+            Self::Roles => "Roles",
+            Self::Grants => "Rights",
+            Self::Barriers => "Barriers",
+            Self::Audit => "Audit",
+            Self::Questions => "Questions",
+            Self::Key => "Key",
+            Self::Document => "Description",
+        }
+    }
+
+    /// What can be done with it.
+    pub fn endpoints(self) -> Vec<Endpoint> {
+        match self {
+            Self::Account => account::endpoints(),
+            Self::Users => users::endpoints(),
+            Self::Teams => teams::endpoints(),
+            Self::Members => members::endpoints(),
+            Self::Roles => roles::endpoints(),
+            Self::Grants => grants::endpoints(),
+            Self::Barriers => barriers::endpoints(),
+            Self::Audit => audit::endpoints(),
+            Self::Questions => questions::endpoints(),
+            Self::Key => key::endpoints(),
+            Self::Document => document::endpoints(),
+        }
+    }
+}
+
+/// Every address with a method.
+pub fn endpoints() -> Vec<Endpoint> {
+    Resource::ALL.into_iter().flat_map(Resource::endpoints).collect()
+}
+
+/// Routes for all of them.
+pub fn configure(config: &mut web::ServiceConfig) {
+    let mut rest = endpoints();
+    while let Some(path) = rest.first().map(|endpoint| endpoint.path) {
+        let (here, elsewhere): (Vec<_>, Vec<_>) = rest.into_iter().partition(|other| other.path == path);
+        rest = elsewhere;
+        let mut allowed = Vec::new();
+        let mut resource = web::resource(endpoint::pattern(path));
+        for endpoint in here {
+            allowed.extend(endpoint.methods());
+            for route in endpoint.routes() {
+                resource = resource.route(route);
+            }
+        }
+        config.service(resource.default_service(error::api_method_not_allowed(&allowed)));
+    }
+    config.service(web::scope("/api").default_service(web::to(error::api_not_found)));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_manual_lists_every_address() {
+        let manual = include_str!("../../../README.md");
+        for endpoint in endpoints() {
+            let row = format!("| `{} {}` |", endpoint.method, endpoint.path);
+            assert!(manual.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
+    fn every_address_and_every_name_is_there_once() {
+        let all = endpoints();
+        let names: BTreeSet<_> = all.iter().map(|endpoint| endpoint.id).collect();
+        let addresses: BTreeSet<_> =
+            all.iter().map(|endpoint| (endpoint.path, endpoint.method.as_str())).collect();
+        assert_eq!((names.len(), addresses.len()), (all.len(), all.len()));
+    }
+}

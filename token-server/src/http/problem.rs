@@ -1,0 +1,109 @@
+//! Problem details: how refusals look on the API.
+//!
+//! *Invariant:* each refusal has one `code`, which stays the same while sentences may become better.
+//!
+//! Spec: RFC 9457.
+
+use actix_web::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::error::ApiError;
+use crate::db::error::DbError;
+use crate::domain::error::TokenServerError;
+use crate::domain::password::HashingError;
+
+/// The media type.
+pub const PROBLEM: &str = "application/problem+json";
+
+/// Why something was not done.
+#[derive(Serialize, ToSchema)]
+pub struct Problem<'a> {
+    /// Always `about:blank`: the `code` says more.
+    #[serde(rename = "type")]
+    kind: &'a str,
+    /// The name of the status.
+    title: &'a str,
+    /// The status.
+    status: u16,
+    /// For programs: it stays the same.
+    code: &'a str,
+    /// For people.
+    detail: &'a str,
+    /// The request, where the log says more about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<&'a str>,
+}
+
+/// The body of a refusal.
+pub(super) fn body(status: StatusCode, code: &str, detail: &str, instance: Option<&str>) -> String {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let problem = Problem { kind: "about:blank", title, status: status.as_u16(), code, detail, instance };
+    serde_json::to_string(&problem).expect("strings and a number always serialise")
+}
+
+/// The code of a refusal.
+pub(super) const fn code(error: &ApiError) -> &'static str {
+    match error {
+        ApiError::Domain(error) => domain_code(error),
+        ApiError::RepeatedParameter(_) | ApiError::BadParameter { .. } => "bad_parameter",
+        ApiError::UnknownParameter { .. } => "unknown_parameter",
+        ApiError::UnsupportedGrantType => "unsupported_grant_type",
+        ApiError::UnsupportedMediaType(_) => "unsupported_media_type",
+        ApiError::BodyTooLarge => "body_too_large",
+        ApiError::BodyTooSlow => "body_too_slow",
+        ApiError::BodyBroken => "body_broken",
+        ApiError::MalformedJson | ApiError::BadBody(_) => "bad_body",
+        ApiError::NothingToCompare => "precondition_failed",
+        ApiError::ManyReadersOfAll => "busy",
+    }
+}
+
+const fn domain_code(error: &TokenServerError) -> &'static str {
+    use TokenServerError as E;
+    match error {
+        E::WrongCredentials | E::RefreshTokenRefused => "wrong_credentials",
+        E::CredentialsRequired => "credentials_required",
+        E::UnusableCredentials(_) => "unusable_credentials",
+        E::UnknownAudience { .. } | E::AudienceRequired => "unknown_audience",
+        E::InvalidPassword(_) => "invalid_password",
+        E::InvalidName(_) => "invalid_name",
+        E::InvalidPattern(_) => "invalid_pattern",
+        E::InvalidSubject(_) => "invalid_subject",
+        E::UnknownRight(_) => "unknown_action",
+        E::InvalidQuestion(_) => "invalid_question",
+        E::InvalidMoment(_) => "invalid_time",
+        E::InvalidConditions(_) => "invalid_conditions",
+        E::InvalidRemark(_) => "invalid_remark",
+        E::InvalidRole(_) => "invalid_role",
+        E::InvalidRobotName(_) => "invalid_robot_name",
+        E::InvalidMember(_) => "invalid_member",
+        E::NotAComponent(_) => "invalid_namespace",
+        E::NotASubtree(_) => "not_a_subtree",
+        E::UsesNotKnown { .. } => "uses_not_known",
+        E::Contradiction(_) => "contradiction",
+        E::NotFound { .. } => "not_found",
+        E::NotDelegated(_) => "not_delegated",
+        E::TooManyRows => "too_many_rights",
+        E::AlreadyThere { .. } => "already_exists",
+        E::OtherConditions(_) => "other_conditions",
+        E::RobotHoldsMore { .. } => "robot_holds_more",
+        E::OwnElevation => "own_elevation",
+        E::NamespaceTaken { .. } => "namespace_taken",
+        E::OwnsNamespaces { .. } => "owns_namespaces",
+        E::ElevationOver { .. } => "elevation_over",
+        E::TooManyRequests => "too_many_requests",
+        E::TooManySecrets(_) => "too_many_secrets",
+        E::TeamCycle { .. } => "team_cycle",
+        E::TeamsTooDeep { .. } => "teams_too_deep",
+        E::RoleInUse { .. } => "role_in_use",
+        E::ChangedMeanwhile => "precondition_failed",
+        E::Hashing(HashingError::Busy) => "busy",
+        E::Db(DbError::Unavailable(_)) => "unavailable",
+        E::Hashing(HashingError::Failed | HashingError::NoRandomness(_))
+        | E::SealedKey { .. }
+        | E::Signing(_)
+        | E::NoRandomness(_)
+        | E::Db(_) => "internal",
+    }
+}
