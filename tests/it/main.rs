@@ -30,6 +30,8 @@ mod robots;
 
 mod elevations;
 
+mod policy_file;
+
 mod audit;
 mod audit_chain;
 

@@ -27,6 +27,8 @@ mod namespaces;
 
 mod people;
 
+mod policy;
+
 mod questions;
 
 mod server;
@@ -104,6 +106,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         }
         Command::Robot(command) => robots::robot(command, &administration(&settings).await?, output).await?,
         Command::Role(command) => roles::role(command, &administration(&settings).await?, output).await?,
+        Command::Policy(command) => return policy::policy(command, &settings, output).await,
         Command::Elevation(command) => {
             elevations::elevation(command, &administration(&settings).await?, output).await?;
         }

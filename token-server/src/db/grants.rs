@@ -311,6 +311,27 @@ pub async fn insert_grant(
     Ok(query.fetch_optional(&mut *db).await?.map_or(Inserted::Same, Inserted::New))
 }
 
+/// Lets the row that somebody made by hand come from elsewhere.
+pub async fn update_source(
+    db: impl PgExecutor<'_>,
+    grant: &NewGrant<'_>,
+    source: Source,
+) -> Result<(), DbError> {
+    let query = sqlx::query!(
+        "update acl_grant set source = $6
+          where subject_pid = $1 and pattern = $2 and effect = $3 and coalesce(role, rights) = $4
+            and coalesce(tags, '') = coalesce($5, '') and source = 'manual'",
+        grant.subject_pid,
+        grant.pattern,
+        grant.effect,
+        grant.role.or(grant.rights),
+        grant.tags,
+        source.as_str()
+    );
+    query.execute(db).await?;
+    Ok(())
+}
+
 /// Removes the row that says the same, whenever and from wherever it counts; returns its number.
 pub async fn delete_grant(db: impl PgExecutor<'_>, grant: &NewGrant<'_>) -> Result<Option<i64>, DbError> {
     let query = sqlx::query_scalar!(

@@ -32,6 +32,8 @@ pub mod robots;
 
 pub mod elevations;
 
+pub mod policy_rows;
+
 pub mod signing_keys;
 
 pub mod refresh_tokens;

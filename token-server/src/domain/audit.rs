@@ -87,6 +87,8 @@ pub enum Event {
     ElevationEnded,
     /// Everything was taken in an emergency.
     GlassBroken,
+    /// A step of a policy file was carried out.
+    PolicyApplied,
     /// Somebody was to change something and may not.
     ChangeRefused,
     /// Old records were removed, by an administrator or by the server.
@@ -127,6 +129,7 @@ impl Event {
             Self::ElevationDenied => "elevation_denied",
             Self::ElevationEnded => "elevation_ended",
             Self::GlassBroken => "glass_broken",
+            Self::PolicyApplied => "policy_applied",
             Self::GrantAdded => "grant_added",
             Self::GrantRemoved => "grant_removed",
             Self::BarrierAdded => "barrier_added",

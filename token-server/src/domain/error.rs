@@ -13,6 +13,8 @@ use super::grant_subject::InvalidSubject;
 use super::moment::InvalidMoment;
 use super::namespace::NotAComponent;
 use super::password::{HashingError, InvalidPassword};
+use super::policy_file::document::InvalidDocument;
+use super::policy_file::reading::Problems;
 use super::principal_name::InvalidName;
 use super::question::InvalidQuestion;
 use super::random::NoRandomness;
@@ -127,6 +129,23 @@ pub enum TokenServerError {
     /// A reason or a description that cannot be kept.
     #[error(transparent)]
     InvalidRemark(#[from] InvalidRemark),
+    /// A policy file that cannot be read.
+    #[error(transparent)]
+    InvalidPolicy(#[from] InvalidDocument),
+    /// A policy file that makes no sense.
+    #[error(transparent)]
+    PolicyProblems(#[from] Problems),
+    /// A policy file about what does not exist.
+    #[error("the policy names what does not exist: {0}")]
+    PolicyNames(String),
+    /// A policy that could not be carried out; nothing was.
+    #[error("nothing was applied, because of `{step}`: {reason}")]
+    PolicyStep {
+        /// What was to be done.
+        step: String,
+        /// Why it was not.
+        reason: String,
+    },
     /// Something that makes no sense together.
     #[error("{0}")]
     Contradiction(String),

@@ -75,6 +75,8 @@ pub mod token_issuer;
 
 pub mod account;
 
+pub mod policy_file;
+
 pub mod actor;
 
 pub mod elevation;

@@ -184,6 +184,9 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::InvalidConditions(_)
         | E::InvalidRemark(_)
         | E::Contradiction(_)
+        | E::InvalidPolicy(_)
+        | E::PolicyProblems(_)
+        | E::PolicyNames(_)
         | E::InvalidRobotName(_)
         | E::InvalidMember(_)
         | E::NotAComponent(_)
@@ -203,6 +206,7 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::OwnsNamespaces { .. }
         | E::ElevationOver { .. }
         | E::TooManyRequests
+        | E::PolicyStep { .. }
         | E::TooManySecrets(_) => bad_request(StatusCode::CONFLICT),
         E::Hashing(HashingError::Busy) => Verdict::retry(2),
         E::Db(DbError::Unavailable(_)) => Verdict::retry(5),

@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use people::{NamespaceCommand, RobotCommand, TeamCommand, UserCommand};
 use records::{AuditCommand, KeyCommand};
-use rights::{BarrierCommand, ElevationCommand, GrantCommand, QuestionArguments, RoleCommand};
+use rights::{BarrierCommand, ElevationCommand, GrantCommand, PolicyCommand, QuestionArguments, RoleCommand};
 
 const AFTER_HELP: &str = "\
 Settings come from the file given with --config and from environment variables such as
@@ -84,6 +84,9 @@ pub enum Command {
     /// Rights on repositories: add, list, remove, find those that are not used
     #[command(subcommand)]
     Grant(GrantCommand),
+    /// The whole policy in one file: plan, apply, export, drift
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Rights for a while: ask, list, approve, deny, end; and breaking the glass
     #[command(subcommand)]
     Elevation(ElevationCommand),

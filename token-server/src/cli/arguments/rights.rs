@@ -3,6 +3,7 @@
 //! *Invariant:* what adds a row and what removes it take the same words.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -128,6 +129,31 @@ pub enum RoleCommand {
         #[command(flatten)]
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         confirmation: Confirmation,
+    },
+}
+
+/// About the whole policy in one file.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Say what a file would change, and do nothing
+    Plan {
+        /// The file, or - for standard input
+        file: PathBuf,
+    },
+    /// Carry a file out, as a whole or not at all
+    Apply {
+        /// The file, or - for standard input
+        file: PathBuf,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+    /// Print the file that says what is stored
+    Export,
+    /// Say what is stored otherwise than a file says, and what it does not speak of; exit with 0 if nothing and 1 if so
+    Drift {
+        /// The file, or - for standard input
+        file: PathBuf,
     },
 }
 

@@ -14,10 +14,10 @@ use super::super::remark;
 use super::super::right::RightSet;
 use super::super::role::Role;
 use super::expectation::Present;
-use super::{Administration, hold_robot, hold_team, hold_user};
+use super::{Administration, hold_subject};
 use crate::db::error::DbError;
 use crate::db::grants::{self, GrantSummary, Inserted, NewGrant, Source};
-use crate::db::{self, Transaction, grant_pages, principals, roles};
+use crate::db::{self, Transaction, grant_pages, roles};
 
 /// What a row gives or denies, as people write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,15 +226,5 @@ impl Texts {
             created_by: None,
             source: Source::Manual,
         }
-    }
-}
-
-async fn hold_subject(tx: &mut Transaction, subject: &GrantSubject) -> Result<i64, TokenServerError> {
-    match subject {
-        GrantSubject::Everyone => Ok(principals::EVERYONE),
-        GrantSubject::Authenticated => Ok(principals::AUTHENTICATED),
-        GrantSubject::User(name) => hold_user(&mut **tx, name).await,
-        GrantSubject::Team(name) => hold_team(&mut **tx, name).await,
-        GrantSubject::Robot(name) => hold_robot(&mut **tx, name).await,
     }
 }

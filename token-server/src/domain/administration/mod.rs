@@ -22,6 +22,10 @@ pub mod robot_secrets;
 
 pub mod elevations;
 
+pub mod policy;
+
+mod stored_policy;
+
 pub mod records;
 
 pub mod uses;
@@ -53,7 +57,8 @@ use super::robot_name::RobotName;
 use super::robot_secret::RobotSecrets;
 use super::stored_rows;
 use crate::db::principals::{self, ROBOT, TEAM, USER};
-use crate::db::{self, Executor, Pool, Transaction};
+use crate::db::roles::RoleRow;
+use crate::db::{self, Executor, Pool, Transaction, roles as role_rows};
 use expectation::Expectation;
 
 /// What an administrator works with.
@@ -255,6 +260,23 @@ async fn find_subject(tx: &mut Transaction, subject: &GrantSubject) -> Result<Op
         GrantSubject::Robot(name) => principals::find_principal(&mut **tx, ROBOT, name.as_str()).await?,
         GrantSubject::Team(name) => principals::find_principal(&mut **tx, TEAM, name.as_str()).await?,
     })
+}
+
+/// Whoever is named as a holder or an owner.
+async fn hold_subject(tx: &mut Transaction, subject: &GrantSubject) -> Result<i64, TokenServerError> {
+    match subject {
+        GrantSubject::Everyone => Ok(principals::EVERYONE),
+        GrantSubject::Authenticated => Ok(principals::AUTHENTICATED),
+        GrantSubject::User(name) => hold_user(&mut **tx, name).await,
+        GrantSubject::Team(name) => hold_team(&mut **tx, name).await,
+        GrantSubject::Robot(name) => hold_robot(&mut **tx, name).await,
+    }
+}
+
+/// A role that is about to be changed or removed.
+async fn hold_role_to_change(tx: &mut Transaction, name: &str) -> Result<RoleRow, TokenServerError> {
+    let found = role_rows::find_role_locked(&mut **tx, name).await?;
+    found.ok_or_else(|| TokenServerError::NotFound { kind: "role", name: name.to_owned() })
 }
 
 fn not_found(kind: &'static str, name: &PrincipalName) -> TokenServerError {

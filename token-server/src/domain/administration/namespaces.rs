@@ -76,6 +76,18 @@ impl Administration {
         owner: i64,
         spec: &NamespaceSpec,
     ) -> Result<(), TokenServerError> {
+        self.make_namespace(tx, name, owner, spec).await?;
+        self.record(tx, Event::NamespaceAdded, name.as_str(), Some(&spec.to_string())).await
+    }
+
+    /// Adds the rows of a namespace.
+    pub(super) async fn make_namespace(
+        &self,
+        tx: &mut Transaction,
+        name: &PrincipalName,
+        owner: i64,
+        spec: &NamespaceSpec,
+    ) -> Result<(), TokenServerError> {
         for kind in [USER, TEAM] {
             let named = principals::find_principal(&mut **tx, kind, name.as_str()).await?;
             if named.is_some_and(|pid| pid != owner) {
@@ -91,8 +103,21 @@ impl Administration {
                 error.into()
             }
         })?;
-        self.insert_own_grants(tx, id, name, owner, spec).await?;
-        self.record(tx, Event::NamespaceAdded, name.as_str(), Some(&spec.to_string())).await
+        self.insert_own_grants(tx, id, name, owner, spec).await
+    }
+
+    /// Lets a namespace be otherwise.
+    pub(super) async fn remake_namespace(
+        &self,
+        tx: &mut Transaction,
+        id: i64,
+        name: &PrincipalName,
+        owner: i64,
+        spec: &NamespaceSpec,
+    ) -> Result<(), TokenServerError> {
+        namespaces::update_namespace(&mut **tx, id, &self.new_namespace(name, owner, spec)).await?;
+        namespaces::delete_own_grants(&mut **tx, id).await?;
+        self.insert_own_grants(tx, id, name, owner, spec).await
     }
 
     fn new_namespace<'a>(
@@ -154,9 +179,7 @@ impl Administration {
             return Ok((after, false));
         }
         let owner = hold_owner(&mut tx, &after.owner).await?;
-        namespaces::update_namespace(&mut *tx, found.id, &self.new_namespace(name, owner, &after)).await?;
-        namespaces::delete_own_grants(&mut *tx, found.id).await?;
-        self.insert_own_grants(&mut tx, found.id, name, owner, &after).await?;
+        self.remake_namespace(&mut tx, found.id, name, owner, &after).await?;
         let said = Change { before: &before.to_string(), after: &after.to_string() };
         self.record_change(&mut tx, Event::NamespaceChanged, name.as_str(), said).await?;
         db::commit(tx).await?;
@@ -167,19 +190,29 @@ impl Administration {
     pub async fn remove_namespace(&self, name: &PrincipalName) -> Result<RemovedNamespace, TokenServerError> {
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, "removing a namespace").await?;
-        let found =
-            namespaces::find_namespace(&mut *tx, name.as_str()).await?.ok_or_else(|| missing(name))?;
-        let pids = robots::list_pids_of_namespace(&mut *tx, found.id).await?;
-        let mut removed = RemovedNamespace { robots: pids.len(), grants: 0 };
-        for pid in pids {
-            removed.grants += self.delete_robot(&mut tx, pid).await?;
-        }
-        robots::delete_robots_of_namespace(&mut *tx, found.id).await?;
-        removed.grants += namespaces::delete_own_grants(&mut *tx, found.id).await?;
-        namespaces::delete_namespace(&mut *tx, found.id).await?;
+        let removed = self.delete_namespace(&mut tx, name).await?;
         let remark = format!("{} robots, {} grants", removed.robots, removed.grants);
         self.record(&mut tx, Event::NamespaceRemoved, name.as_str(), Some(&remark)).await?;
         db::commit(tx).await?;
+        Ok(removed)
+    }
+
+    /// Deletes a namespace with its robots and what belongs to them and to it.
+    pub(super) async fn delete_namespace(
+        &self,
+        tx: &mut Transaction,
+        name: &PrincipalName,
+    ) -> Result<RemovedNamespace, TokenServerError> {
+        let found =
+            namespaces::find_namespace(&mut **tx, name.as_str()).await?.ok_or_else(|| missing(name))?;
+        let pids = robots::list_pids_of_namespace(&mut **tx, found.id).await?;
+        let mut removed = RemovedNamespace { robots: pids.len(), grants: 0 };
+        for pid in pids {
+            removed.grants += self.delete_robot(tx, pid).await?;
+        }
+        robots::delete_robots_of_namespace(&mut **tx, found.id).await?;
+        removed.grants += namespaces::delete_own_grants(&mut **tx, found.id).await?;
+        namespaces::delete_namespace(&mut **tx, found.id).await?;
         Ok(removed)
     }
 

@@ -8,7 +8,8 @@ use super::super::error::TokenServerError;
 use super::super::principal_name::{InvalidName, PrincipalName};
 use super::super::random;
 use super::super::robot_name::{InvalidRobotName, RobotName};
-use super::{Administration, hold_robot, hold_team, hold_user, name_taken, not_found};
+use super::stored_policy::hold_member;
+use super::{Administration, hold_team, name_taken, not_found};
 use crate::db::teams::TeamSummary;
 use crate::db::{self, Transaction, grants, namespaces, principals, teams};
 
@@ -90,19 +91,29 @@ impl Administration {
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, "removing a team").await?;
         self.compare_team(&mut tx, name).await?;
+        let removed = self.delete_team(&mut tx, name).await?;
+        let remark = format!("{} members, {} grants", removed.members, removed.grants);
+        self.record(&mut tx, Event::TeamRemoved, name.as_str(), Some(&remark)).await?;
+        db::commit(tx).await?;
+        Ok(removed)
+    }
+
+    /// Deletes a team with whatever belongs to it.
+    pub(super) async fn delete_team(
+        &self,
+        tx: &mut Transaction,
+        name: &PrincipalName,
+    ) -> Result<RemovedTeam, TokenServerError> {
         // First of all, so that nothing is attached to the team any more.
-        let pid = principals::update_deleted(&mut *tx, principals::TEAM, name.as_str(), self.clock.now());
+        let pid = principals::update_deleted(&mut **tx, principals::TEAM, name.as_str(), self.clock.now());
         let pid = pid.await?.ok_or_else(|| not_found(principals::TEAM, name))?;
-        let names = namespaces::list_names_of_owner(&mut *tx, pid).await?;
+        let names = namespaces::list_names_of_owner(&mut **tx, pid).await?;
         if !names.is_empty() {
             let (owner, namespaces) = (format!("team {name}"), names.join(", "));
             return Err(TokenServerError::OwnsNamespaces { owner, namespaces });
         }
-        let members = teams::delete_members(&mut *tx, pid).await?;
-        let grants = grants::delete_grants_of(&mut *tx, pid).await?;
-        let remark = format!("{members} members, {grants} grants");
-        self.record(&mut tx, Event::TeamRemoved, name.as_str(), Some(&remark)).await?;
-        db::commit(tx).await?;
+        let members = teams::delete_members(&mut **tx, pid).await?;
+        let grants = grants::delete_grants_of(&mut **tx, pid).await?;
         Ok(RemovedTeam { members, grants })
     }
 
@@ -116,16 +127,7 @@ impl Administration {
         self.demand_everything(&mut tx, "changing who is in a team").await?;
         let team_pid = hold_team(&mut *tx, team).await?;
         let member_pid = hold_member(&mut tx, member).await?;
-        if let TeamMember::Team(inner) = member {
-            let nesting = teams::find_nesting(&mut tx, team_pid, member_pid).await?;
-            let (team, member) = (team.to_string(), inner.to_string());
-            if nesting.is_cycle {
-                return Err(TokenServerError::TeamCycle { team, member });
-            }
-            if nesting.depth > teams::MAX_DEPTH {
-                return Err(TokenServerError::TeamsTooDeep { team, member });
-            }
-        }
+        demand_nesting(&mut tx, (team, team_pid), (member, member_pid)).await?;
         if !teams::insert_member(&mut *tx, team_pid, member_pid, self.clock.now()).await? {
             let name = format!("{member} in team {team}");
             return Err(TokenServerError::AlreadyThere { kind: "member", name });
@@ -153,10 +155,20 @@ impl Administration {
     }
 }
 
-async fn hold_member(tx: &mut Transaction, member: &TeamMember) -> Result<i64, TokenServerError> {
-    match member {
-        TeamMember::User(name) => hold_user(&mut **tx, name).await,
-        TeamMember::Team(name) => hold_team(&mut **tx, name).await,
-        TeamMember::Robot(name) => hold_robot(&mut **tx, name).await,
+/// Refuses a member that would put a team into itself, or too deep.
+pub(super) async fn demand_nesting(
+    tx: &mut Transaction,
+    (team, team_pid): (&PrincipalName, i64),
+    (member, member_pid): (&TeamMember, i64),
+) -> Result<(), TokenServerError> {
+    let TeamMember::Team(inner) = member else { return Ok(()) };
+    let nesting = teams::find_nesting(tx, team_pid, member_pid).await?;
+    let (team, member) = (team.to_string(), inner.to_string());
+    if nesting.is_cycle {
+        return Err(TokenServerError::TeamCycle { team, member });
     }
+    if nesting.depth > teams::MAX_DEPTH {
+        return Err(TokenServerError::TeamsTooDeep { team, member });
+    }
+    Ok(())
 }

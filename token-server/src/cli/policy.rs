@@ -1,0 +1,107 @@
+//! `policy`.
+//!
+//! *Invariant:* the exit codes 0 and 1 of `drift` are answers; whatever keeps from answering has another one.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::administration;
+use super::arguments::Output;
+use super::arguments::rights::PolicyCommand;
+use super::error::CliError;
+use super::terminal::{confirm, remark, show};
+use crate::domain::error::TokenServerError;
+use crate::domain::policy_file::document::{Document, MAX_BYTES};
+use crate::domain::policy_file::plan::{Plan, Step};
+use crate::settings::TokenServerSettings;
+
+/// Runs a command about the whole policy.
+pub(super) async fn policy(
+    command: PolicyCommand,
+    settings: &TokenServerSettings,
+    output: Output,
+) -> Result<ExitCode, CliError> {
+    match command {
+        PolicyCommand::Plan { file } => {
+            let document = read(&file)?;
+            let plan = administration(settings).await?.plan_policy(&document).await?;
+            show(output, || told(&plan), || as_json(&plan))?;
+        }
+        PolicyCommand::Apply { file, confirmation } => {
+            let document = read(&file)?;
+            let administration = administration(settings).await?;
+            let plan = administration.plan_policy(&document).await?;
+            if plan.is_empty() {
+                remark("everything is as the policy says; nothing was done");
+                if output == Output::Json {
+                    show(output, String::new, || as_json(&plan))?;
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
+            if !confirmation.yes {
+                remark(&told(&plan));
+            }
+            confirm("Apply this?", confirmation)?;
+            let done = administration.apply_policy(&document).await?;
+            show(output, || told(&done), || as_json(&done))?;
+            remark(&format!("{} changes applied", done.steps.len()));
+        }
+        PolicyCommand::Export => {
+            let document = administration(settings).await?.export_policy().await?;
+            let text = document.written().map_err(TokenServerError::from)?;
+            show(output, || text, || json!(document))?;
+        }
+        PolicyCommand::Drift { file } => {
+            let answer = async {
+                let plan = administration(settings).await?.plan_policy(&read(&file)?).await?;
+                show(output, || told(&plan), || as_json(&plan))?;
+                Ok(plan.is_empty() && plan.by_hand.is_empty())
+            };
+            let is_same = answer.await.map_err(|error| CliError::Unanswered(Box::new(error)))?;
+            return Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(file: &Path) -> Result<Document, CliError> {
+    let limit = MAX_BYTES as u64 + 1;
+    let mut text = String::new();
+    if file == Path::new("-") {
+        std::io::stdin().take(limit).read_to_string(&mut text)?;
+    } else {
+        let named = |error| CliError::Usage(format!("{}: {error}", file.display()));
+        std::fs::File::open(file).map_err(named)?.take(limit).read_to_string(&mut text).map_err(named)?;
+    }
+    Ok(Document::parse(&text).map_err(TokenServerError::from)?)
+}
+
+/// A plan for people: one line a change, and what was made by hand.
+fn told(plan: &Plan) -> String {
+    let steps = plan.steps.iter().map(|step| format!("{step}\n"));
+    let by_hand = plan
+        .by_hand
+        .iter()
+        .map(|thing| format!("? {thing} (made by hand; the policy does not speak of it)\n"));
+    let text: String = steps.chain(by_hand).collect();
+    if text.is_empty() { "nothing to change\n".to_owned() } else { text }
+}
+
+fn as_json(plan: &Plan) -> Value {
+    let steps = plan.steps.iter().map(|step| {
+        let (verb, before, after) = match step {
+            Step::Add(thing) => ("add", None, Some(thing)),
+            Step::Adopt(thing) => ("adopt", Some(thing), Some(thing)),
+            Step::Change { before, after, .. } => ("change", Some(before), Some(after)),
+            Step::Remove(thing) => ("remove", Some(thing), None),
+        };
+        json!({ "step": verb, "before": before.map(ToString::to_string), "after": after.map(ToString::to_string) })
+    });
+    json!({
+        "steps": steps.collect::<Vec<_>>(),
+        "by_hand": plan.by_hand.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,239 @@
+//! The whole policy from one file: plan, apply, export.
+//!
+//! *Invariant:* a file is applied as a whole or not at all, in one transaction; applied again it changes nothing. The
+//! records of its steps come last, as those of every change.
+
+use std::collections::BTreeMap;
+
+use super::super::audit::Event;
+use super::super::barrier::Barrier;
+use super::super::error::TokenServerError;
+use super::super::grant_subject::GrantSubject;
+use super::super::policy_file::document::Document;
+use super::super::policy_file::plan::{Plan, Step, Stored};
+use super::super::policy_file::reading::{self, Things};
+use super::super::policy_file::thing::{Key, Thing};
+use super::super::random;
+use super::grants::{Texts, meant};
+use super::stored_policy::{self, hold_member};
+use super::teams::demand_nesting;
+use super::{Administration, hold_role_to_change, hold_subject, hold_team, name_taken};
+use crate::db::barriers::{self, BarrierRow};
+use crate::db::grants::{self, NewGrant, Source};
+use crate::db::namespaces;
+use crate::db::policy_rows;
+use crate::db::principals::{self, TEAM};
+use crate::db::roles::{self, RoleRow};
+use crate::db::{self, Transaction, teams};
+
+const APPLYING: &str = "planning and applying a policy";
+
+impl Administration {
+    /// What a file would change.
+    pub async fn plan_policy(&self, document: &Document) -> Result<Plan, TokenServerError> {
+        let wanted = reading::read(document)?;
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, APPLYING).await?;
+        Ok(Plan::new(&wanted, &self.stored_policy(&mut tx, &wanted).await?))
+    }
+
+    /// Carries a file out; says what was done.
+    pub async fn apply_policy(&self, document: &Document) -> Result<Plan, TokenServerError> {
+        let wanted = reading::read(document)?;
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, APPLYING).await?;
+        let plan = Plan::new(&wanted, &self.stored_policy(&mut tx, &wanted).await?);
+        for step in &plan.steps {
+            self.carry_out(&mut tx, step).await.map_err(|error| match error {
+                error @ (TokenServerError::Db(_) | TokenServerError::NoRandomness(_)) => error,
+                error => TokenServerError::PolicyStep { step: step.to_string(), reason: error.to_string() },
+            })?;
+        }
+        for step in &plan.steps {
+            self.record(&mut tx, Event::PolicyApplied, &step.to_string(), None).await?;
+        }
+        db::commit(tx).await?;
+        Ok(plan)
+    }
+
+    /// The file that says what is stored, whoever made it.
+    pub async fn export_policy(&self) -> Result<Document, TokenServerError> {
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, "exporting the policy").await?;
+        let stored = stored_policy::read(&mut tx).await?;
+        let things = stored.into_values().filter_map(|Stored { from_file, by_hand }| from_file.or(by_hand));
+        Ok(reading::write(&things.collect::<Vec<_>>()))
+    }
+
+    async fn stored_policy(
+        &self,
+        tx: &mut Transaction,
+        wanted: &Things,
+    ) -> Result<BTreeMap<Key, Stored>, TokenServerError> {
+        stored_policy::demand_existing(tx, wanted).await?;
+        stored_policy::read(tx).await
+    }
+
+    async fn carry_out(&self, tx: &mut Transaction, step: &Step) -> Result<(), TokenServerError> {
+        match step {
+            Step::Add(thing) => self.make(tx, thing).await,
+            Step::Adopt(thing) => self.adopt(tx, thing).await,
+            Step::Remove(thing) => self.unmake(tx, thing, Source::Policy).await,
+            Step::Change { before, by_hand, after } => self.remake(tx, before, *by_hand, after).await,
+        }
+    }
+
+    async fn make(&self, tx: &mut Transaction, thing: &Thing) -> Result<(), TokenServerError> {
+        let now = self.clock.now();
+        match thing {
+            Thing::Role { name, rights, description } => {
+                let (name, rights) = (name.clone(), rights.to_string());
+                let row = RoleRow { name, rights, description: description.clone(), created_at: now };
+                roles::insert_role(&mut **tx, &row).await?;
+            }
+            Thing::Team(name) => {
+                self.leave_namespace(tx, name).await?;
+                let uid = random::dated_id(&self.random, &*self.clock)?;
+                let made = principals::insert_principal(&mut **tx, TEAM, name.as_str(), uid, now).await;
+                made.map_err(name_taken(name))?;
+            }
+            Thing::Member { team, member } => {
+                let (team_pid, member_pid) =
+                    (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
+                demand_nesting(tx, (team, team_pid), (member, member_pid)).await?;
+                teams::insert_member(&mut **tx, team_pid, member_pid, now).await?;
+            }
+            Thing::Namespace { name, spec } => {
+                let owner = hold_subject(tx, &spec.owner).await?;
+                self.make_namespace(tx, name, owner, spec).await?;
+            }
+            Thing::Grant { spec, conditions, reason } => {
+                let row = meant(tx, spec, conditions).await?;
+                let holder = hold_subject(tx, &spec.subject).await?;
+                let texts = Texts::of(&row);
+                let new = NewGrant {
+                    reason: reason.as_deref(),
+                    created_by: self.actor.pid(),
+                    source: Source::Policy,
+                    ..texts.new_grant(holder, &row)
+                };
+                grants::insert_grant(tx, &new, now).await?;
+            }
+            Thing::Barrier { pattern, rights, reason } => {
+                Barrier::new(pattern.clone(), *rights)?;
+                let (rights, reason) = (rights.to_string(), reason.clone());
+                let row = BarrierRow { pattern: pattern.to_string(), rights, reason, created_at: now };
+                barriers::insert_barrier(&mut **tx, &pattern.anchor(), &row).await?;
+            }
+        }
+        self.adopt(tx, thing).await
+    }
+
+    /// Lets the file keep what is there; a grant is another row when it is, see [`Source`].
+    async fn adopt(&self, tx: &mut Transaction, thing: &Thing) -> Result<(), TokenServerError> {
+        match thing {
+            Thing::Role { name, .. } => policy_rows::update_role(&mut **tx, name).await?,
+            Thing::Team(name) => policy_rows::update_team(&mut **tx, name.as_str()).await?,
+            Thing::Member { team, member } => {
+                let (team, member) = (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
+                policy_rows::update_member(&mut **tx, team, member).await?;
+            }
+            Thing::Namespace { name, .. } => {
+                policy_rows::update_namespace(&mut **tx, name.as_str()).await?;
+            }
+            Thing::Grant { spec, conditions, .. } => {
+                let row = meant(tx, spec, conditions).await?;
+                let holder = hold_subject(tx, &spec.subject).await?;
+                let texts = Texts::of(&row);
+                grants::update_source(&mut **tx, &texts.new_grant(holder, &row), Source::Policy).await?;
+            }
+            Thing::Barrier { pattern, .. } => {
+                policy_rows::update_barrier(&mut **tx, &pattern.to_string()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn unmake(
+        &self,
+        tx: &mut Transaction,
+        thing: &Thing,
+        source: Source,
+    ) -> Result<(), TokenServerError> {
+        match thing {
+            Thing::Role { name, .. } => {
+                hold_role_to_change(tx, name).await?;
+                let grants = roles::count_grants(&mut **tx, name).await?;
+                if grants > 0 {
+                    return Err(TokenServerError::RoleInUse { name: name.clone(), grants });
+                }
+                roles::delete_role(&mut **tx, name).await?;
+            }
+            Thing::Team(name) => {
+                self.delete_team(tx, name).await?;
+            }
+            Thing::Member { team, member } => {
+                let (team, member) = (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
+                teams::delete_member(&mut **tx, team, member).await?;
+            }
+            Thing::Namespace { name, .. } => {
+                self.delete_namespace(tx, name).await?;
+            }
+            Thing::Grant { spec, conditions, .. } => {
+                let row = meant(tx, spec, conditions).await?;
+                let holder = hold_subject(tx, &spec.subject).await?;
+                let texts = Texts::of(&row);
+                let gone = NewGrant { source, ..texts.new_grant(holder, &row) };
+                grants::delete_grant(&mut **tx, &gone).await?;
+            }
+            Thing::Barrier { pattern, .. } => {
+                barriers::delete_barrier(&mut **tx, &pattern.anchor(), &pattern.to_string()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn remake(
+        &self,
+        tx: &mut Transaction,
+        before: &Thing,
+        by_hand: bool,
+        after: &Thing,
+    ) -> Result<(), TokenServerError> {
+        match after {
+            // Grants name it and others are in it, so it is changed in its place.
+            Thing::Role { name, rights, description } => {
+                roles::update_role(&mut **tx, name, &rights.to_string(), description.as_deref()).await?;
+                self.adopt(tx, after).await
+            }
+            Thing::Namespace { name, spec } => {
+                let found = namespaces::find_namespace(&mut **tx, name.as_str()).await?;
+                let owner = hold_subject(tx, &spec.owner).await?;
+                if let Some(found) = found {
+                    self.remake_namespace(tx, found.id, name, owner, spec).await?;
+                }
+                self.adopt(tx, after).await
+            }
+            Thing::Team(_) | Thing::Member { .. } | Thing::Grant { .. } | Thing::Barrier { .. } => {
+                let source = if by_hand { Source::Manual } else { Source::Policy };
+                self.unmake(tx, before, source).await?;
+                self.make(tx, after).await
+            }
+        }
+    }
+}
+
+/// Who is named as an owner or a holder.
+pub(super) fn principals_named(thing: &Thing) -> Vec<GrantSubject> {
+    use super::teams::TeamMember;
+    match thing {
+        Thing::Role { .. } | Thing::Team(_) | Thing::Barrier { .. } => Vec::new(),
+        Thing::Member { member, .. } => vec![match member {
+            TeamMember::User(name) => GrantSubject::User(name.clone()),
+            TeamMember::Team(name) => GrantSubject::Team(name.clone()),
+            TeamMember::Robot(name) => GrantSubject::Robot(name.clone()),
+        }],
+        Thing::Namespace { spec, .. } => vec![spec.owner.clone()],
+        Thing::Grant { spec, .. } => vec![spec.subject.clone()],
+    }
+}
