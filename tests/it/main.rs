@@ -31,6 +31,8 @@ mod token_uses;
 
 mod least_privilege;
 
+mod what_if;
+
 mod commands;
 
 mod access_matrix;

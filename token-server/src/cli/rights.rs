@@ -56,7 +56,7 @@ fn usage(sentence: impl std::fmt::Display) -> CliError {
     CliError::Usage(sentence.to_string())
 }
 
-fn parse(arguments: &GrantArguments) -> Result<GrantSpec, CliError> {
+pub(super) fn parse(arguments: &GrantArguments) -> Result<GrantSpec, CliError> {
     let (what, pattern) = match (&arguments.actions, arguments.what.as_slice()) {
         (None, [role, pattern]) => {
             let names = Role::ALL.map(Role::as_str).join(", ");
@@ -82,7 +82,10 @@ fn parse(arguments: &GrantArguments) -> Result<GrantSpec, CliError> {
     Ok(grant)
 }
 
-fn parse_conditions(arguments: &ConditionArguments, now: OffsetDateTime) -> Result<Conditions, CliError> {
+pub(super) fn parse_conditions(
+    arguments: &ConditionArguments,
+    now: OffsetDateTime,
+) -> Result<Conditions, CliError> {
     let not_before = arguments.from.as_deref().map(parse_time).transpose()?;
     let expires_at = arguments.expires.as_deref().map(|text| parse_ahead(text, now)).transpose()?;
     if expires_at.is_some_and(|end| end <= not_before.unwrap_or(now).max(now)) {

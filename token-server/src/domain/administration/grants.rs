@@ -4,6 +4,7 @@
 
 use shared::limits::TagPattern;
 use shared::repository_pattern::RepositoryPattern;
+use time::OffsetDateTime;
 
 use super::super::audit::Event;
 use super::super::error::TokenServerError;
@@ -12,7 +13,7 @@ use super::super::grant_subject::GrantSubject;
 use super::super::role::Role;
 use super::{Administration, hold_team, hold_user};
 use crate::db::grants::{self, GrantSummary, Inserted, NewGrant};
-use crate::db::{self, Executor, principals};
+use crate::db::{self, Executor, Transaction, principals};
 
 /// A row as people write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,16 +47,7 @@ impl Administration {
         reason: Option<&str>,
     ) -> Result<i64, TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
-        let subject_pid = hold_subject(&mut *tx, &grant.subject).await?;
-        let row = StoredSpec::new(grant);
-        let row = row.of(subject_pid, conditions, reason);
-        let id = match grants::insert_grant(&mut tx, &row, self.clock.now()).await? {
-            Inserted::New(id) => id,
-            Inserted::Same => {
-                return Err(TokenServerError::AlreadyThere { kind: "grant", name: grant.to_string() });
-            }
-            Inserted::OtherConditions => return Err(TokenServerError::OtherConditions(grant.to_string())),
-        };
+        let id = insert(&mut tx, grant, conditions, reason, self.clock.now()).await?;
         let said: Vec<String> = [conditions.to_string(), reason.unwrap_or_default().to_owned()]
             .into_iter()
             .filter(|part| !part.is_empty())
@@ -74,14 +66,36 @@ impl Administration {
     /// Takes a row away. Tokens that carry what it gave live on for at most their lifetime.
     pub async fn remove_grant(&self, grant: &GrantSpec) -> Result<(), TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
-        let subject_pid = hold_subject(&mut *tx, &grant.subject).await?;
-        let row = StoredSpec::new(grant);
-        let removed =
-            grants::delete_grant(&mut *tx, &row.of(subject_pid, &Conditions::default(), None)).await?;
-        removed.ok_or_else(|| TokenServerError::NotFound { kind: "grant", name: grant.to_string() })?;
+        delete(&mut tx, grant).await?;
         self.record(&mut tx, Event::GrantRemoved, &grant.to_string(), None).await?;
         Ok(db::commit(tx).await?)
     }
+}
+
+/// Stores a row; returns its number.
+pub(super) async fn insert(
+    tx: &mut Transaction,
+    grant: &GrantSpec,
+    conditions: &Conditions,
+    reason: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<i64, TokenServerError> {
+    let subject_pid = hold_subject(&mut **tx, &grant.subject).await?;
+    let row = StoredSpec::new(grant);
+    match grants::insert_grant(tx, &row.of(subject_pid, conditions, reason), now).await? {
+        Inserted::New(id) => Ok(id),
+        Inserted::Same => Err(TokenServerError::AlreadyThere { kind: "grant", name: grant.to_string() }),
+        Inserted::OtherConditions => Err(TokenServerError::OtherConditions(grant.to_string())),
+    }
+}
+
+/// Removes a row.
+pub(super) async fn delete(tx: &mut Transaction, grant: &GrantSpec) -> Result<(), TokenServerError> {
+    let subject_pid = hold_subject(&mut **tx, &grant.subject).await?;
+    let row = StoredSpec::new(grant);
+    let removed = grants::delete_grant(&mut **tx, &row.of(subject_pid, &Conditions::default(), None)).await?;
+    removed.ok_or_else(|| TokenServerError::NotFound { kind: "grant", name: grant.to_string() })?;
+    Ok(())
 }
 
 /// The texts of a row, for as long as a statement needs them.
@@ -132,7 +146,10 @@ impl StoredSpec {
     }
 }
 
-async fn hold_subject(db: impl Executor<'_>, subject: &GrantSubject) -> Result<i64, TokenServerError> {
+pub(super) async fn hold_subject(
+    db: impl Executor<'_>,
+    subject: &GrantSubject,
+) -> Result<i64, TokenServerError> {
     match subject {
         GrantSubject::Everyone => Ok(principals::EVERYONE),
         GrantSubject::Authenticated => Ok(principals::AUTHENTICATED),

@@ -1,4 +1,4 @@
-//! What administrators do: users, teams, grants, barriers, and reading what was done.
+//! What administrators do: users, teams, grants, barriers, reading what was done, and asking what a change would mean.
 //!
 //! *Invariant:* each change and its record are one transaction, which the record ends; a change that changes nothing is
 //! an answer ("already there", "not there") and leaves no record.
@@ -14,6 +14,8 @@ pub mod barriers;
 pub mod records;
 
 pub mod uses;
+
+pub mod what_if;
 
 use std::sync::Arc;
 

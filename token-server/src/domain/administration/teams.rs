@@ -3,6 +3,8 @@
 //! *Invariant:* a removed team leaves no membership and no right behind, so that a new team of the same name begins
 //! with nothing.
 
+use time::OffsetDateTime;
+
 use super::super::audit::Event;
 use super::super::error::TokenServerError;
 use super::super::principal_name::{InvalidName, PrincipalName};
@@ -87,22 +89,7 @@ impl Administration {
         member: &TeamMember,
     ) -> Result<(), TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
-        let team_pid = hold_team(&mut *tx, team).await?;
-        let member_pid = hold_member(&mut tx, member).await?;
-        if let TeamMember::Team(inner) = member {
-            let nesting = teams::find_nesting(&mut tx, team_pid, member_pid).await?;
-            let (team, member) = (team.to_string(), inner.to_string());
-            if nesting.is_cycle {
-                return Err(TokenServerError::TeamCycle { team, member });
-            }
-            if nesting.depth > teams::MAX_DEPTH {
-                return Err(TokenServerError::TeamsTooDeep { team, member });
-            }
-        }
-        if !teams::insert_member(&mut *tx, team_pid, member_pid, self.clock.now()).await? {
-            let name = format!("{member} in team {team}");
-            return Err(TokenServerError::AlreadyThere { kind: "member", name });
-        }
+        insert_member(&mut tx, team, member, self.clock.now()).await?;
         self.record(&mut tx, Event::TeamMemberAdded, team.as_str(), Some(&member.to_string())).await?;
         Ok(db::commit(tx).await?)
     }
@@ -114,18 +101,54 @@ impl Administration {
         member: &TeamMember,
     ) -> Result<(), TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
-        let team_pid = hold_team(&mut *tx, team).await?;
-        let member_pid = hold_member(&mut tx, member).await?;
-        if !teams::delete_member(&mut *tx, team_pid, member_pid).await? {
-            let name = format!("{member} in team {team}");
-            return Err(TokenServerError::NotFound { kind: "member", name });
-        }
+        delete_member(&mut tx, team, member).await?;
         self.record(&mut tx, Event::TeamMemberRemoved, team.as_str(), Some(&member.to_string())).await?;
         Ok(db::commit(tx).await?)
     }
 }
 
-async fn hold_member(tx: &mut Transaction, member: &TeamMember) -> Result<i64, TokenServerError> {
+/// Puts somebody into a team.
+pub(super) async fn insert_member(
+    tx: &mut Transaction,
+    team: &PrincipalName,
+    member: &TeamMember,
+    now: OffsetDateTime,
+) -> Result<(), TokenServerError> {
+    let team_pid = hold_team(&mut **tx, team).await?;
+    let member_pid = hold_member(tx, member).await?;
+    if let TeamMember::Team(inner) = member {
+        let nesting = teams::find_nesting(tx, team_pid, member_pid).await?;
+        let (team, member) = (team.to_string(), inner.to_string());
+        if nesting.is_cycle {
+            return Err(TokenServerError::TeamCycle { team, member });
+        }
+        if nesting.depth > teams::MAX_DEPTH {
+            return Err(TokenServerError::TeamsTooDeep { team, member });
+        }
+    }
+    if !teams::insert_member(&mut **tx, team_pid, member_pid, now).await? {
+        let name = format!("{member} in team {team}");
+        return Err(TokenServerError::AlreadyThere { kind: "member", name });
+    }
+    Ok(())
+}
+
+/// Takes somebody out of a team.
+pub(super) async fn delete_member(
+    tx: &mut Transaction,
+    team: &PrincipalName,
+    member: &TeamMember,
+) -> Result<(), TokenServerError> {
+    let team_pid = hold_team(&mut **tx, team).await?;
+    let member_pid = hold_member(tx, member).await?;
+    if !teams::delete_member(&mut **tx, team_pid, member_pid).await? {
+        let name = format!("{member} in team {team}");
+        return Err(TokenServerError::NotFound { kind: "member", name });
+    }
+    Ok(())
+}
+
+pub(super) async fn hold_member(tx: &mut Transaction, member: &TeamMember) -> Result<i64, TokenServerError> {
     match member {
         TeamMember::User(name) => hold_user(&mut **tx, name).await,
         TeamMember::Team(name) => hold_team(&mut **tx, name).await,
