@@ -163,10 +163,14 @@ pub async fn list_held_at(
     anchors: &[String],
     holders: &[i64],
 ) -> Result<Vec<GrantRow>, DbError> {
+    // `offset 0` keeps the planner from probing the index once for each anchor and holder, of which both can be many.
     let query = sqlx::query_as!(
         GrantRow,
-        "select id, subject_pid, effect, role, rights, pattern, tags, not_before, expires_at, networks
-           from acl_grant where anchor = any($1) and subject_pid = any($2)",
+        r#"select id as "id!", subject_pid as "subject_pid!", effect as "effect!", role, rights,
+                  pattern as "pattern!", tags, not_before, expires_at, networks
+             from (select id, subject_pid, effect, role, rights, pattern, tags, not_before, expires_at, networks
+                     from acl_grant where anchor = any($1) offset 0) g
+            where subject_pid = any($2)"#,
         anchors,
         holders
     );

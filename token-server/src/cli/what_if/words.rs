@@ -3,6 +3,8 @@
 //! *Invariant:* for people each effect is one sentence on one line, losses first; lists of names end somewhere. Programs
 //! get all of it.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::super::json::{actions, list, time as json_time};
@@ -16,11 +18,22 @@ use crate::domain::effects::{Direction, Person, PersonalEffect};
 /// So many names are printed.
 const MAX_NAMES: usize = 10;
 
+/// So many effects are printed.
+const MAX_LINES: usize = 20;
+
+/// More that differ only in their exceptions are put together.
+const MAX_ALIKE: usize = 3;
+
 /// All of it in sentences.
 pub(super) fn sentences(found: &WhatIf, days: u32) -> String {
-    let mut lines: Vec<String> = found.effects.iter().map(effect).collect();
+    let mut lines = effects(&found.effects);
     if lines.is_empty() {
         lines.push("nobody gains or loses anything".into());
+    }
+    let more = lines.len().saturating_sub(MAX_LINES);
+    if more > 0 {
+        lines.truncate(MAX_LINES);
+        lines.push(format!("and {more} more; with --output json all are listed"));
     }
     let since = found.known_since.map(|since| format!(" (they are counted since {})", time(since)));
     lines.push(requests(&found.replay, days) + &since.unwrap_or_default());
@@ -30,9 +43,48 @@ pub(super) fn sentences(found: &WhatIf, days: u32) -> String {
     lines.join("\n") + "\n"
 }
 
-fn effect(effect: &PersonalEffect) -> String {
-    let users: Vec<String> = effect.people.iter().flatten().cloned().collect();
-    let has_anonymous = effect.people.contains(&None);
+/// One sentence for each, or for several that differ only in what is not meant.
+fn effects(effects: &[PersonalEffect]) -> Vec<String> {
+    let mut groups: Vec<Vec<&PersonalEffect>> = Vec::new();
+    for effect in effects {
+        match groups.iter_mut().find(|group| is_alike(group[0], effect)) {
+            Some(group) => group.push(effect),
+            None => groups.push(vec![effect]),
+        }
+    }
+    let sentences = groups.iter().flat_map(|group| {
+        if group.len() <= MAX_ALIKE {
+            let places =
+                |effect: &PersonalEffect| effect.places.iter().map(Place::to_string).collect::<Vec<_>>();
+            return group
+                .iter()
+                .map(|effect| sentence(effect, &effect.people, &places(effect), ""))
+                .collect();
+        }
+        let first = group[0];
+        let people = group.iter().flat_map(|effect| effect.people.iter().cloned()).collect();
+        let places: Vec<String> = first.places.iter().map(|place| place.pattern.clone()).collect();
+        let less = match first.direction {
+            Direction::Lose => ", less what some of them keep by other rights",
+            Direction::Gain => ", less what some of them have already",
+        };
+        vec![sentence(first, &people, &places, less)]
+    });
+    sentences.collect()
+}
+
+/// Whether two effects differ only in who is meant and in which parts of a pattern are not.
+fn is_alike(one: &PersonalEffect, other: &PersonalEffect) -> bool {
+    let patterns = |effect: &PersonalEffect| -> Vec<(String, bool)> {
+        effect.places.iter().map(|place| (place.pattern.clone(), place.in_part)).collect()
+    };
+    let what = |effect: &PersonalEffect| (effect.direction, effect.rights, effect.for_some_tags);
+    what(one) == what(other) && patterns(one) == patterns(other)
+}
+
+fn sentence(effect: &PersonalEffect, people: &BTreeSet<Person>, places: &[String], less: &str) -> String {
+    let users: Vec<String> = people.iter().flatten().cloned().collect();
+    let has_anonymous = people.contains(&None);
     let users_said = match users.len() {
         1 => "1 person".to_owned(),
         many => format!("{many} people"),
@@ -50,9 +102,8 @@ fn effect(effect: &PersonalEffect) -> String {
         (Direction::Gain, false) => "gain",
     };
     let tags = if effect.for_some_tags { " for some tags" } else { "" };
-    let places: Vec<String> = effect.places.iter().map(Place::to_string).collect();
     let names = if users.is_empty() { String::new() } else { format!(": {}", some(&users)) };
-    format!("{who} {verb} {}{tags} on {}{names}", effect.rights, some(&places))
+    format!("{who} {verb} {}{tags} on {}{less}{names}", effect.rights, some(places))
 }
 
 fn requests(replay: &Replay, days: u32) -> String {
@@ -122,4 +173,55 @@ pub(super) fn whole(found: &WhatIf, days: u32) -> Value {
         "refusals": refusals,
         "unknown_patterns": found.unknown.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::right::RightSet;
+
+    fn effect(
+        direction: Direction,
+        pattern: &str,
+        except: &[&str],
+        people: &[Option<&str>],
+    ) -> PersonalEffect {
+        PersonalEffect {
+            direction,
+            rights: RightSet::parse("push").unwrap(),
+            for_some_tags: false,
+            places: vec![Place {
+                pattern: pattern.into(),
+                except: except.iter().map(|text| (*text).to_owned()).collect(),
+                in_part: false,
+            }],
+            people: people.iter().map(|name| name.map(str::to_owned)).collect(),
+        }
+    }
+
+    #[test]
+    fn what_differs_in_exceptions_only_is_put_together_where_there_is_much_of_it() {
+        use Direction::{Gain, Lose};
+        let mut found = vec![
+            effect(Lose, "prod/**", &[], &[Some("ann"), Some("ben"), Some("carol")]),
+            effect(Lose, "prod/**", &["prod/a"], &[Some("dave")]),
+            effect(Gain, "a", &[], &[None]),
+        ];
+        let words = effects(&found);
+        assert_eq!(
+            words,
+            [
+                "3 people lose push on prod/**: ann, ben, carol",
+                "1 person loses push on prod/** (not prod/a): dave",
+                "clients without a login gain push on a",
+            ]
+        );
+        for name in ["eve", "fred"] {
+            found.push(effect(Lose, "prod/**", &[name], &[Some(name)]));
+        }
+        let words = effects(&found);
+        let expected = "6 people lose push on prod/**, less what some of them keep by other rights: ann, ben, carol, \
+                        dave, eve, fred";
+        assert_eq!(words, [expected, "clients without a login gain push on a"]);
+    }
 }

@@ -18,6 +18,7 @@ pub mod places;
 
 pub mod replay;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use shared::repository_name::RepositoryName;
@@ -28,9 +29,9 @@ use time::OffsetDateTime;
 use super::barrier::Barrier;
 use super::grant::{Circumstances, Grant};
 use super::policy::{Held, Rows};
-use super::right::RightSet;
+use super::right::{Right, RightSet};
 use difference::Difference;
-use places::Place;
+use places::{Landscape, Place};
 
 /// Rows of so many different networks and times are looked at in their own circumstances.
 const MAX_CIRCUMSTANCES: usize = 8;
@@ -173,21 +174,35 @@ impl<'a> Comparison<'a> {
         patterns.extend(self.changed.patterns.iter().copied().cloned());
         patterns.sort_unstable();
         patterns.dedup();
-        let mut effects: BTreeMap<(Direction, String, bool, Vec<Place>), PersonalEffect> = BTreeMap::new();
+        // Each right by itself first: who loses two of them need not lose both in the same places.
+        let mut found: BTreeMap<(Direction, bool, Right, Vec<Place>), BTreeSet<Person>> = BTreeMap::new();
+        let look_around = |user: Option<&str>| {
+            let all = self.names_for(user, names, &patterns);
+            (Landscape::new(&patterns, &all, user), all)
+        };
+        let common = look_around(None);
         for class in self.classes() {
-            let all = self.names_for(&class, names, &patterns);
-            for ((direction, words, for_some_tags), (rights, covered)) in
-                self.differences(&class, &all, &circumstances)
+            let own = class.user.as_deref().map(|user| look_around(Some(user)));
+            let (landscape, all) = own.as_ref().unwrap_or(&common);
+            for ((direction, for_some_tags, right), covered) in self.differences(&class, all, &circumstances)
             {
-                let places = places::describe(&covered, &all, &patterns, class.user.as_deref());
-                let effect =
-                    effects.entry((direction, words, for_some_tags, places.clone())).or_insert_with(|| {
-                        PersonalEffect { direction, rights, for_some_tags, places, people: BTreeSet::new() }
-                    });
-                effect.people.extend(class.people.iter().cloned());
+                let places = landscape.describe(&covered);
+                let people = found.entry((direction, for_some_tags, right, places)).or_default();
+                people.extend(class.people.iter().cloned());
             }
         }
-        effects.into_values().collect()
+        let mut effects: BTreeMap<(Direction, bool, Vec<Place>, BTreeSet<Person>), RightSet> =
+            BTreeMap::new();
+        for ((direction, for_some_tags, right, places), people) in found {
+            let rights = effects.entry((direction, for_some_tags, places, people)).or_default();
+            *rights = rights.union(RightSet::of(&[right]));
+        }
+        let effects = effects.into_iter().map(|((direction, for_some_tags, places, people), rights)| {
+            PersonalEffect { direction, rights, for_some_tags, places, people }
+        });
+        let mut effects: Vec<PersonalEffect> = effects.collect();
+        effects.sort_by_key(|effect| (effect.direction, Reverse(effect.people.len())));
+        effects
     }
 
     /// Now, and the places and times of rows that differ: what does not count at the moment means something too.
@@ -236,14 +251,13 @@ impl<'a> Comparison<'a> {
         classes.into_values().collect()
     }
 
-    /// Names that can tell a difference for these people, and no others.
+    /// Names that can tell a difference for a user, or for all for whom the name does not matter, and no others.
     fn names_for(
         &self,
-        class: &Class,
+        user: Option<&str>,
         names: &Names,
         patterns: &[RepositoryPattern],
     ) -> BTreeSet<RepositoryName> {
-        let user = class.user.as_deref();
         let samples = patterns.iter().flat_map(|pattern| samples::samples(pattern, user));
         let seen = names.seen.iter().cloned();
         let can_differ =
@@ -256,8 +270,8 @@ impl<'a> Comparison<'a> {
         class: &Class,
         names: &BTreeSet<RepositoryName>,
         circumstances: &[Circumstances],
-    ) -> BTreeMap<(Direction, String, bool), (RightSet, BTreeSet<RepositoryName>)> {
-        let mut found: BTreeMap<_, (RightSet, BTreeSet<RepositoryName>)> = BTreeMap::new();
+    ) -> BTreeMap<(Direction, bool, Right), BTreeSet<RepositoryName>> {
+        let mut found: BTreeMap<_, BTreeSet<RepositoryName>> = BTreeMap::new();
         for name in names {
             let anchors = repository_pattern::anchors([&Resource::Repository(name.clone())]);
             let before = self.before.rows(&anchors, &class.before);
@@ -267,15 +281,14 @@ impl<'a> Comparison<'a> {
                 found.or(Difference::between(&held(&before), &held(&after)))
             });
             let Difference { lost, gained, narrowed, widened } = difference;
-            for (direction, rights, for_some_tags) in [
-                (Direction::Lose, lost, false),
-                (Direction::Lose, narrowed, true),
-                (Direction::Gain, gained, false),
-                (Direction::Gain, widened, true),
+            for (direction, for_some_tags, rights) in [
+                (Direction::Lose, false, lost),
+                (Direction::Lose, true, narrowed),
+                (Direction::Gain, false, gained),
+                (Direction::Gain, true, widened),
             ] {
-                if !rights.is_empty() {
-                    let key = (direction, rights.to_string(), for_some_tags);
-                    found.entry(key).or_insert_with(|| (rights, BTreeSet::new())).1.insert(name.clone());
+                for right in rights.iter() {
+                    found.entry((direction, for_some_tags, right)).or_default().insert(name.clone());
                 }
             }
         }

@@ -3,6 +3,7 @@
 //! *Invariant:* of the names that were looked at, the places cover exactly those that are to be covered; a pattern is
 //! named only if all names that stand for it are among them.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -35,65 +36,84 @@ impl fmt::Display for Place {
     }
 }
 
-/// Describes `covered`, which are some of `all`, by patterns that mean something.
-pub fn describe(
-    covered: &BTreeSet<RepositoryName>,
-    all: &BTreeSet<RepositoryName>,
-    patterns: &[RepositoryPattern],
-    user: Option<&str>,
-) -> Vec<Place> {
-    let inside = |pattern: &RepositoryPattern| -> BTreeSet<RepositoryName> {
-        all.iter().filter(|name| pattern.matches(name, user)).cloned().collect()
-    };
-    let mut known: Vec<(&RepositoryPattern, BTreeSet<RepositoryName>)> =
-        patterns.iter().map(|pattern| (pattern, inside(pattern))).collect();
-    // The widest first.
-    known.sort_by_key(|(pattern, names)| (std::cmp::Reverse(names.len()), pattern.to_string().len()));
-    let mut left = covered.clone();
-    let mut places = Vec::new();
-    for (pattern, names) in &known {
-        let is_meant = samples(pattern, user).iter().any(|name| is_made_up(name) && covered.contains(name));
-        if names.is_disjoint(&left) || !is_meant {
-            continue;
-        }
-        let outside: BTreeSet<_> = names.difference(covered).cloned().collect();
-        let Some(except) = exceptions(&outside, covered, &known) else { continue };
-        left = left.difference(names).cloned().collect();
-        places.push(Place { pattern: pattern.to_string(), except, in_part: false });
-    }
-    for name in left {
-        // Nobody knows a name that was made up, but the pattern it stands for.
-        let stands_for = known.iter().rev().find(|(_, names)| is_made_up(&name) && names.contains(&name));
-        let place = match stands_for {
-            Some((pattern, _)) => Place { pattern: pattern.to_string(), except: Vec::new(), in_part: true },
-            None => Place { pattern: name.to_string(), except: Vec::new(), in_part: false },
-        };
-        if !places.contains(&place) {
-            places.push(place);
-        }
-    }
-    places
+/// Patterns that mean something, and the names that were looked at in each of them.
+pub struct Landscape<'a> {
+    /// The widest first.
+    parts: Vec<Part<'a>>,
 }
 
-/// Patterns and names that are all of `outside` and nothing of `covered`, if a few do.
-fn exceptions(
-    outside: &BTreeSet<RepositoryName>,
-    covered: &BTreeSet<RepositoryName>,
-    known: &[(&RepositoryPattern, BTreeSet<RepositoryName>)],
-) -> Option<Vec<String>> {
-    let mut left = outside.clone();
-    let mut except = Vec::new();
-    for (pattern, names) in known {
-        if !names.is_disjoint(&left) && names.is_disjoint(covered) {
-            left = left.difference(names).cloned().collect();
-            except.push(pattern.to_string());
+struct Part<'a> {
+    pattern: &'a RepositoryPattern,
+    names: BTreeSet<RepositoryName>,
+    /// Those of them that were made up for this pattern.
+    made_up: Vec<RepositoryName>,
+}
+
+impl<'a> Landscape<'a> {
+    /// For all names that were looked at for a user.
+    pub fn new(
+        patterns: &'a [RepositoryPattern],
+        names: &BTreeSet<RepositoryName>,
+        user: Option<&str>,
+    ) -> Self {
+        let part = |pattern: &'a RepositoryPattern| Part {
+            pattern,
+            names: names.iter().filter(|name| pattern.matches(name, user)).cloned().collect(),
+            made_up: samples(pattern, user).into_iter().filter(is_made_up).collect(),
+        };
+        let mut parts: Vec<Part<'a>> = patterns.iter().map(part).collect();
+        parts.sort_by_key(|part| (Reverse(part.names.len()), part.pattern.to_string().len()));
+        Self { parts }
+    }
+
+    /// Says which of the names these are.
+    pub fn describe(&self, covered: &BTreeSet<RepositoryName>) -> Vec<Place> {
+        let mut left = covered.clone();
+        let mut places = Vec::new();
+        for part in &self.parts {
+            let is_meant = part.made_up.iter().any(|name| covered.contains(name));
+            if !is_meant || part.names.is_disjoint(&left) {
+                continue;
+            }
+            let Some(except) = self.exceptions(part, covered) else { continue };
+            left.retain(|name| !part.names.contains(name));
+            places.push(Place { pattern: part.pattern.to_string(), except, in_part: false });
         }
+        for name in left {
+            // Nobody knows a name that was made up, but the pattern it stands for.
+            let stands_for =
+                self.parts.iter().rev().find(|part| is_made_up(&name) && part.names.contains(&name));
+            let (pattern, in_part) = match stands_for {
+                Some(part) => (part.pattern.to_string(), true),
+                None => (name.to_string(), false),
+            };
+            let place = Place { pattern, except: Vec::new(), in_part };
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        places
     }
-    if left.iter().any(is_made_up) {
-        return None;
+
+    /// Patterns and names that are all of a part that is not covered, if they are a few.
+    fn exceptions(&self, whole: &Part<'_>, covered: &BTreeSet<RepositoryName>) -> Option<Vec<String>> {
+        let mut left: BTreeSet<&RepositoryName> = whole.names.difference(covered).collect();
+        let mut except = Vec::new();
+        for part in &self.parts {
+            if left.is_empty() {
+                break;
+            }
+            if part.names.iter().any(|name| left.contains(name)) && part.names.is_disjoint(covered) {
+                left.retain(|name| !part.names.contains(*name));
+                except.push(part.pattern.to_string());
+            }
+        }
+        if left.iter().any(|name| is_made_up(name)) {
+            return None;
+        }
+        except.extend(left.iter().map(ToString::to_string));
+        (except.len() <= MAX_EXCEPTIONS).then_some(except)
     }
-    except.extend(left.iter().map(ToString::to_string));
-    (except.len() <= MAX_EXCEPTIONS).then_some(except)
 }
 
 #[cfg(test)]
@@ -107,7 +127,7 @@ mod tests {
         let patterns: Vec<_> = patterns.iter().map(|text| RepositoryPattern::parse(text).unwrap()).collect();
         let covered = set(covered);
         let all = covered.union(&set(others)).cloned().collect();
-        let places = describe(&covered, &all, &patterns, None);
+        let places = Landscape::new(&patterns, &all, None).describe(&covered);
         places.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     }
 

@@ -79,9 +79,10 @@ fn what_another_right_still_gives_is_not_lost() {
     assert_eq!(
         found,
         [
-            "ann,ben Lose push on public/**",
-            "ann Lose push,pull on ** (not prod/**, public/**)",
-            "ben Lose push,pull on ** (not public/**)",
+            "ben Lose push on **",
+            "ann Lose push on ** (not prod/**)",
+            "ann Lose pull on ** (not prod/**, public/**)",
+            "ben Lose pull on ** (not public/**)",
         ]
     );
 }
