@@ -176,7 +176,8 @@ async fn an_effect_is_a_sentence_with_names() -> anyhow::Result<()> {
     for (change, expected, is_loss) in [
         (
             "grant remove team:platform writer platform/**",
-            "1 person loses push,pull on platform/**: alice\n",
+            "2 people lose pull on platform/**: alice, bob\n1 person loses push on platform/**: alice\n\
+             1 person loses push on platform/** (not platform/app): bob\n",
             true,
         ),
         ("grant add user:carol writer new/app", "1 person gains push,pull on new/app: carol\n", false),
