@@ -118,6 +118,8 @@ impl<'a> Landscape<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn described(covered: &[&str], others: &[&str], patterns: &[&str]) -> String {
@@ -149,5 +151,42 @@ mod tests {
             described(&["a/x/some-repository"], &["a/y/some-repository"], &["a/{x,y}/**"]),
             "parts of a/{x,y}/**"
         );
+    }
+
+    /// Whether a place means a name.
+    fn means(place: &Place, name: &RepositoryName) -> bool {
+        let matches =
+            |text: &String| RepositoryPattern::parse(text).is_ok_and(|pattern| pattern.matches(name, None));
+        matches(&place.pattern) && !place.except.iter().any(matches)
+    }
+
+    proptest! {
+        #[test]
+        fn places_mean_what_is_covered_and_nothing_else(
+            texts in proptest::collection::btree_set("(a|b|\\*|\\*\\*)(/(a|b|\\*|\\*\\*)){0,2}", 1..6),
+            seen in proptest::collection::btree_set("[ab](/[ab]){0,3}", 0..12),
+            kept in proptest::collection::btree_set("(a|b|\\*|\\*\\*)(/(a|b|\\*|\\*\\*)){0,2}", 0..4),
+        ) {
+            let parsed = |texts: &BTreeSet<String>| -> Vec<RepositoryPattern> {
+                texts.iter().filter_map(|text| RepositoryPattern::parse(text).ok()).collect()
+            };
+            let (patterns, kept) = (parsed(&texts), parsed(&kept));
+            let mut all: BTreeSet<RepositoryName> = seen.iter().map(|name| name.parse().unwrap()).collect();
+            all.extend(patterns.iter().chain(&kept).flat_map(|pattern| samples(pattern, None)));
+            let covered: BTreeSet<RepositoryName> = all
+                .iter()
+                .filter(|name| patterns.iter().any(|pattern| pattern.matches(name, None)))
+                .filter(|name| !kept.iter().any(|pattern| pattern.matches(name, None)))
+                .cloned()
+                .collect();
+            let known: Vec<RepositoryPattern> = patterns.iter().chain(&kept).cloned().collect();
+            let places = Landscape::new(&known, &all, None).describe(&covered);
+            for name in &all {
+                let is_meant = places.iter().any(|place| means(place, name));
+                prop_assert!(is_meant || !covered.contains(name), "{} is left out of {:?}", name, places);
+                let in_part = places.iter().any(|place| place.in_part && means(place, name));
+                prop_assert!(!is_meant || in_part || covered.contains(name), "{} is not in {:?}", name, places);
+            }
+        }
     }
 }
