@@ -39,6 +39,8 @@ mod token_uses;
 
 mod least_privilege;
 
+mod what_if;
+
 mod commands;
 
 mod access_matrix;

@@ -7,6 +7,7 @@ use harness::answer::Answer;
 use harness::client::{OciClient, Request};
 use harness::containers::ContainersPerson;
 use harness::docker_engine::{DockerEngine, DockerPerson};
+use harness::edited;
 use harness::images::Image;
 use harness::passwords;
 use harness::settings::{Auth, SERVICE};
@@ -103,6 +104,31 @@ async fn docker_search_works_where_there_is_no_token_server() -> anyhow::Result<
         }
         assert_eq!(searched(&person, &place).await?, ["web/app"], "{user:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn docker_search_works_over_tls() -> anyhow::Result<()> {
+    let (town, docker) = (town().await?, DockerEngine::shared().await?);
+    let folder = tempfile::tempdir()?;
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()])?;
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
+    std::fs::write(&certificate, made.cert.pem())?;
+    std::fs::write(&key, made.signing_key.serialize_pem())?;
+    std::os::unix::fs::symlink(town.stack.images(), folder.path().join("images"))?;
+    let auth = Auth::TokenServer { url: town.stack.token_server_url(), same_origin: true };
+    let (certificate, key) = (certificate.display(), key.display());
+    let tls = format!("http:\n  tls:\n    certificate: {certificate}\n    key: {key}\n");
+    let server = edited::registry(folder.path(), auth, &[("http:\n", &tls)], &town.stack.clock).await?;
+    let registry = server.address().to_string();
+    let place = format!("{registry}/app");
+    // A password goes along only where there is one.
+    let person = docker.person()?;
+    assert_eq!(searched(&person, &place).await?, ["public/tool-app"]);
+    person.store_password(&registry, "alice", &password_of("alice"))?;
+    assert_eq!(searched(&person, &place).await?, ["platform/app", "public/tool-app"]);
+    person.login(&registry, "alice", &password_of("alice")).await?.success()?;
+    assert_eq!(searched(&person, &place).await?, ["platform/app", "public/tool-app"]);
     Ok(())
 }
 

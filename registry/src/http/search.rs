@@ -23,7 +23,7 @@ const DEFAULT_PAGE: usize = 25;
 const MAX_PAGE: usize = 100;
 
 /// What is said of an answer that may lack something.
-const CUT_SHORT: &str = "299 - \"the search ended before it had seen everything; a longer word does not help, a whole name does\"";
+const CUT_SHORT: &str = "299 - \"the search ended before it had seen everything\"";
 
 /// Descriptions and stars are not kept here.
 #[derive(Serialize)]

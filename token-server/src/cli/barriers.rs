@@ -22,7 +22,7 @@ pub(super) async fn barrier(
     match command {
         BarrierCommand::Add { pattern, actions, reason } => {
             let pattern = parse(&pattern)?;
-            let rights = RightSet::parse(&actions).map_err(|error| CliError::Usage(error.to_string()))?;
+            let rights = parse_actions(&actions)?;
             administration.add_barrier(&pattern, rights, reason.as_deref()).await?;
             remark(&format!(
                 "barrier around {pattern} added; rights from above no longer give {rights} there"
@@ -42,6 +42,10 @@ pub(super) async fn barrier(
     Ok(())
 }
 
-fn parse(pattern: &str) -> Result<RepositoryPattern, CliError> {
+pub(super) fn parse(pattern: &str) -> Result<RepositoryPattern, CliError> {
     Ok(RepositoryPattern::parse(pattern).map_err(TokenServerError::from)?)
+}
+
+pub(super) fn parse_actions(actions: &str) -> Result<RightSet, CliError> {
+    RightSet::parse(actions).map_err(|error| CliError::Usage(error.to_string()))
 }

@@ -43,6 +43,8 @@ mod times;
 
 mod uses;
 
+pub mod what_if;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -117,6 +119,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
             return questions::explain(&subject, &question, &settings, output).await;
         }
         Command::WhoCan { question } => return questions::who_can(&question, &settings, output).await,
+        Command::WhatIf(arguments) => return what_if::what_if(arguments, &settings, output).await,
         Command::Audit(command) => return audit::audit(command, &settings, output).await,
         Command::Key(command) => keys::key(command, &settings).await?,
     }

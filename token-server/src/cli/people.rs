@@ -12,11 +12,11 @@ use crate::domain::administration::teams::TeamMember;
 use crate::domain::error::TokenServerError;
 use crate::domain::principal_name::PrincipalName;
 
-fn name(text: &str) -> Result<PrincipalName, TokenServerError> {
+pub(super) fn name(text: &str) -> Result<PrincipalName, TokenServerError> {
     Ok(PrincipalName::parse(text)?)
 }
 
-fn team_member(text: &str) -> Result<TeamMember, TokenServerError> {
+pub(super) fn team_member(text: &str) -> Result<TeamMember, TokenServerError> {
     Ok(TeamMember::parse(text)?)
 }
 

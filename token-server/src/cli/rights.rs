@@ -72,7 +72,10 @@ pub(super) fn parse(arguments: &GrantArguments) -> Result<GrantSpec, CliError> {
     })
 }
 
-fn parse_conditions(arguments: &ConditionArguments, now: OffsetDateTime) -> Result<Conditions, CliError> {
+pub(super) fn parse_conditions(
+    arguments: &ConditionArguments,
+    now: OffsetDateTime,
+) -> Result<Conditions, CliError> {
     let not_before = arguments.from.as_deref().map(parse_time).transpose()?;
     let expires_at = arguments.expires.as_deref().map(|text| parse_ahead(text, now)).transpose()?;
     let networks = arguments.network.iter().map(|text| Conditions::parse_network(text));

@@ -204,6 +204,46 @@ pub async fn list_at(db: impl PgExecutor<'_>, anchors: &[String]) -> Result<Vec<
     Ok(query.fetch_all(db).await?)
 }
 
+/// The rows at these anchors that one of these principals holds.
+pub async fn list_held_at(
+    db: impl PgExecutor<'_>,
+    anchors: &[String],
+    holders: &[i64],
+) -> Result<Vec<GrantRow>, DbError> {
+    // `offset 0` keeps the planner from probing the index once for each anchor and holder, of which both can be many.
+    let query = sqlx::query_as!(
+        GrantRow,
+        r#"select id as "id!", subject_pid as "subject_pid!", effect as "effect!", role,
+                  (select r.rights from role r where r.name = g.role) as role_rights, rights,
+                  pattern as "pattern!", tags, not_before, expires_at, networks
+             from (select id, subject_pid, effect, role, rights, pattern, tags, not_before, expires_at, networks
+                     from acl_grant where anchor = any($1) offset 0) g
+            where subject_pid = any($2)"#,
+        anchors,
+        holders
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
+/// Patterns of the rows that one of these principals holds and that stand below a folder, whose path ends with a slash
+/// or is empty; up to a number.
+pub async fn list_patterns_below(
+    db: impl PgExecutor<'_>,
+    folder: &str,
+    holders: &[i64],
+    limit: i64,
+) -> Result<Vec<String>, DbError> {
+    let query = sqlx::query_scalar!(
+        "select distinct pattern from acl_grant
+          where subject_pid = any($2) and (starts_with(anchor, 's:' || $1) or starts_with(anchor, 'r:' || $1))
+          order by pattern limit $3",
+        folder,
+        holders,
+        limit
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
 /// All rows, by subject and pattern.
 pub async fn list_grants(db: impl PgExecutor<'_>) -> Result<Vec<GrantSummary>, DbError> {
     let query = sqlx::query!(

@@ -149,6 +149,18 @@ pub async fn begin_snapshot(pool: &Pool) -> Result<Transaction, DbError> {
     Ok(transaction)
 }
 
+/// Begins a transaction that sees the database as it is now, and that is undone in the end.
+pub async fn begin_trial(pool: &Pool) -> Result<Transaction, DbError> {
+    let mut transaction = pool.begin_with("begin transaction isolation level repeatable read").await?;
+    sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
+    Ok(transaction)
+}
+
+/// Ends a transaction and undoes what it did.
+pub async fn undo(transaction: Transaction) -> Result<(), DbError> {
+    Ok(transaction.rollback().await?)
+}
+
 /// Ends a transaction and keeps what it did; dropping one undoes it.
 pub async fn commit(transaction: Transaction) -> Result<(), DbError> {
     Ok(transaction.commit().await?)

@@ -231,6 +231,35 @@ pub async fn list_behind(db: impl PgExecutor<'_>, holders: &[i64]) -> Result<Vec
     Ok(query.fetch_all(db).await?)
 }
 
+/// All that these users and robots hold rights by: themselves, their teams, and the teams those are in.
+pub async fn list_holders_of(db: impl PgExecutor<'_>, pids: &[i64]) -> Result<Vec<Behind>, DbError> {
+    let query = sqlx::query_as!(
+        Behind,
+        r#"with recursive holder(user_pid, pid, depth) as (
+               select pid, pid, 0 from unnest($1::bigint[]) u(pid)
+               union
+               select holder.user_pid, m.team_pid, holder.depth + 1
+                 from holder join team_member m on m.member_pid = holder.pid
+                where holder.depth < $2)
+           select distinct holder.pid as "holder_pid!", p.pid, p.kind, p.name
+             from holder join principal p on p.pid = holder.user_pid
+            where p.deleted_at is null and p.disabled_at is null
+            order by p.name"#,
+        pids,
+        MAX_DEPTH
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
+/// All users and robots that can log in.
+pub async fn list_active(db: impl PgExecutor<'_>) -> Result<Vec<i64>, DbError> {
+    let query = sqlx::query_scalar!(
+        "select pid from principal
+          where kind in ('user', 'robot') and deleted_at is null and disabled_at is null"
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
 /// The users who can log in and whose name stands in a text.
 pub async fn list_users_named_in(db: impl PgExecutor<'_>, text: &str) -> Result<Vec<Behind>, DbError> {
     let query = sqlx::query_as!(

@@ -155,6 +155,47 @@ pub async fn list_summed_uses(
     Ok(query.fetch_all(db).await?)
 }
 
+/// The same of these subjects only.
+pub async fn list_summed_uses_of(
+    db: impl PgExecutor<'_>,
+    subjects: &[String],
+    since: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<SummedUse>, DbError> {
+    let query = sqlx::query_as!(
+        SummedUse,
+        r#"select subject, repository, actions, sum(uses)::bigint as "uses!",
+                  (array_agg(last_address order by last_at desc))[1] as last_address
+             from token_use where hour >= $1 and subject = any($2)
+            group by subject, repository, actions
+            order by 4 desc, 1, 2, 3 limit $3"#,
+        since,
+        subjects,
+        limit
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
+/// Repositories that anybody was given something on since the hour that begins there, in one of these folders, whose
+/// paths end with a slash or are empty; up to a number, the most used first.
+pub async fn list_used_repositories(
+    db: impl PgExecutor<'_>,
+    folders: &[String],
+    since: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<String>, DbError> {
+    let query = sqlx::query_scalar!(
+        "select repository from token_use
+          where hour >= $1 and repository <> ''
+            and exists (select 1 from unnest($2::text[]) f(folder) where starts_with(repository || '/', f.folder))
+          group by repository order by sum(uses) desc, repository limit $3",
+        since,
+        folders,
+        limit
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
 /// What is known of the uses of a row of `acl_grant`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GrantUseSummary {

@@ -8,7 +8,7 @@
 //! [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
 //! is remembered ([`audit`], [`audit_repeats`]), for how long ([`audit_retention`]), and how that is read and believed
 //! ([`audit_pages`], [`audit_chain`]); what tokens were issued for ([`token_uses`])
-//! and which rights were not needed for it ([`least_privilege`]).
+//! and which rights were not needed for it ([`least_privilege`]); what a change of them would mean ([`effects`]).
 //!
 //! *Invariant:* nothing here knows HTTP, reads the clock or makes randomness by itself, and no connection to the
 //! database is held while a password is hashed.
@@ -96,3 +96,5 @@ pub mod audit_retention;
 pub mod token_uses;
 
 pub mod least_privilege;
+
+pub mod effects;

@@ -17,7 +17,7 @@ use crate::db::barriers::{self, BarrierRow};
 use crate::db::error::DbError;
 use crate::db::grants::{self, GrantRow};
 use crate::db::namespaces;
-use crate::db::{Pool, Transaction};
+use crate::db::{Executor, Pool, Transaction};
 
 /// Of a subject with more rows than this, or with more barriers about, the list of repositories is not made.
 const MAX_ROWS: i64 = 1_000;
@@ -46,11 +46,18 @@ pub async fn of_everybody(
 /// These grants, and what keeps some of them out at these anchors.
 async fn around(pool: &Pool, found: Vec<GrantRow>, anchors: &[String]) -> Result<Rows, TokenServerError> {
     let about = barriers::list_barriers_at(pool, anchors).await?;
+    Ok(Rows { namespaces: namespaces_at(pool, anchors).await?, ..read(found, &about)? })
+}
+
+/// The namespaces at these anchors in which not everybody who may push may make repositories.
+pub async fn namespaces_at(
+    db: impl Executor<'_>,
+    anchors: &[String],
+) -> Result<Vec<Namespace>, TokenServerError> {
     let names: BTreeSet<&str> = anchors.iter().map(|anchor| first_component(&anchor[2..])).collect();
     let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    let namespaces = namespaces::list_create_policies(pool, &names).await?;
-    let namespaces = namespaces.into_iter().map(Namespace::read).collect::<Result<_, _>>()?;
-    Ok(Rows { namespaces, ..read(found, &about)? })
+    let found = namespaces::list_create_policies(db, &names).await?;
+    Ok(found.into_iter().map(Namespace::read).collect::<Result<_, _>>()?)
 }
 
 /// All that a subject has anywhere, unless there is more than anything could be said of.

@@ -123,7 +123,9 @@ pub fn start(settings: LogSettings) -> io::Result<Logging> {
 pub fn start_quietly() {
     let ansi = io::stderr().is_terminal();
     let lines = TextLines::new(&BTreeMap::new(), false, ansi);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter(LevelFilter::WARN));
+    // A command that looks through whole tables may take its time.
+    let filter = format!("{},sqlx=error", filter(LevelFilter::WARN));
+    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter));
     let _ = builder.with_writer(io::stderr).with_ansi(ansi).event_format(lines).try_init();
 }
 

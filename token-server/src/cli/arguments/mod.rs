@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::what_if::arguments::WhatIfArguments;
 use people::{NamespaceCommand, RobotCommand, TeamCommand, UserCommand};
 use records::{AuditCommand, KeyCommand};
 use rights::{BarrierCommand, ElevationCommand, GrantCommand, PolicyCommand, QuestionArguments, RoleCommand};
@@ -29,7 +30,7 @@ Exit codes:
   1  it failed, or check-config found a problem; the sentence says what
   2  wrong usage, or it would have to ask and there is no terminal to ask on
   3  nothing was done, because what was named does not exist or exists already
-  4  `explain`, `who-can` or `audit verify`, where 0 and 1 are answers, could not answer";
+  4  `explain`, `who-can`, `what-if`, `policy drift` or `audit verify`, where 0 and 1 are answers, could not answer";
 
 /// Holds users, teams and rights, and issues tokens for container registries.
 #[derive(Debug, Parser)]
@@ -107,6 +108,8 @@ pub enum Command {
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         question: QuestionArguments,
     },
+    /// Say what a change of rights would mean, without making it; exit with 0 if nobody loses anything and 1 if somebody does
+    WhatIf(WhatIfArguments),
     /// The audit record: list, export, verify, prune; and what tokens were issued for
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -154,6 +157,10 @@ mod tests {
             "token-server explain user:ann push platform/app:v1 --address 192.0.2.1",
             "token-server who-can push platform/app",
             "token-server barrier add prod/** --actions push,delete",
+            "token-server what-if grant remove team:platform writer prod/**",
+            "token-server what-if grant add user:ann --deny --actions push prod/** --tags v* --days 7",
+            "token-server what-if --days 90 barrier add prod/** --actions push",
+            "token-server what-if team member add platform team:core",
             "token-server audit list --since 7d --event login --outcome refused --limit 20",
             "token-server audit export --since 2027-01-01T00:00:00Z --until 1h",
             "token-server audit tokens --since 30d --user anonymous --repository app --limit 20",

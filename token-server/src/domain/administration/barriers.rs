@@ -11,9 +11,9 @@ use super::super::remark;
 use super::super::right::{Right, RightSet};
 use super::Administration;
 use super::expectation::Present;
-use crate::db;
 use crate::db::barriers::{self, BarrierRow};
 use crate::db::error::DbError;
+use crate::db::{self, Transaction};
 
 /// The most barriers that a listing shows.
 const MAX_LISTED: i64 = 10_000;
@@ -26,6 +26,20 @@ impl Administration {
         rights: RightSet,
         reason: Option<&str>,
     ) -> Result<(), TokenServerError> {
+        let mut tx = self.begin().await?;
+        self.insert_barrier(&mut tx, pattern, rights, reason).await?;
+        self.record(&mut tx, Event::BarrierAdded, &format!("{pattern} {rights}"), reason).await?;
+        Ok(db::commit(tx).await?)
+    }
+
+    /// Stores a barrier, if whoever acts may put it up.
+    pub(super) async fn insert_barrier(
+        &self,
+        tx: &mut Transaction,
+        pattern: &RepositoryPattern,
+        rights: RightSet,
+        reason: Option<&str>,
+    ) -> Result<(), TokenServerError> {
         remark::check(reason)?;
         let barrier = Barrier::new(pattern.clone(), rights)?;
         let row = BarrierRow {
@@ -34,17 +48,14 @@ impl Administration {
             reason: reason.map(str::to_owned),
             created_at: self.clock.now(),
         };
-        let mut tx = self.begin().await?;
-        self.demand(&mut tx, |own| own.demand_barrier(&barrier)).await?;
-        barriers::insert_barrier(&mut *tx, &pattern.anchor(), &row).await.map_err(|error| {
+        self.demand(tx, |own| own.demand_barrier(&barrier)).await?;
+        barriers::insert_barrier(&mut **tx, &pattern.anchor(), &row).await.map_err(|error| {
             if error.is_conflict_with(barriers::BARRIER_KEY) {
                 TokenServerError::AlreadyThere { kind: "barrier around", name: row.pattern.clone() }
             } else {
                 error.into()
             }
-        })?;
-        self.record(&mut tx, Event::BarrierAdded, &format!("{pattern} {rights}"), reason).await?;
-        Ok(db::commit(tx).await?)
+        })
     }
 
     /// All barriers, by pattern.
@@ -56,20 +67,30 @@ impl Administration {
     /// Takes a barrier away.
     pub async fn remove_barrier(&self, pattern: &RepositoryPattern) -> Result<(), TokenServerError> {
         let mut tx = self.begin().await?;
+        let rights = self.delete_barrier(&mut tx, pattern).await?;
+        self.record(&mut tx, Event::BarrierRemoved, &format!("{pattern} {rights}"), None).await?;
+        Ok(db::commit(tx).await?)
+    }
+
+    /// Removes a barrier, if whoever acts may take it away; says what it kept out.
+    pub(super) async fn delete_barrier(
+        &self,
+        tx: &mut Transaction,
+        pattern: &RepositoryPattern,
+    ) -> Result<String, TokenServerError> {
         let name = pattern.to_string();
         // Before anything is told of what is there.
-        self.demand(&mut tx, |own| own.demand(Right::GrantManage, pattern)).await?;
-        let Some(row) = barriers::find_barrier(&mut *tx, &pattern.anchor(), &name).await? else {
+        self.demand(tx, |own| own.demand(Right::GrantManage, pattern)).await?;
+        let Some(row) = barriers::find_barrier(&mut **tx, &pattern.anchor(), &name).await? else {
             return Err(TokenServerError::NotFound { kind: "barrier around", name });
         };
         self.compare(Present::Barrier(&row))?;
         let rights = row.rights;
-        barriers::delete_barrier(&mut *tx, &pattern.anchor(), &name).await?;
+        barriers::delete_barrier(&mut **tx, &pattern.anchor(), &name).await?;
         let wrong =
             || DbError::Inconsistent { table: "acl_barrier", column: "rights", value: rights.clone() };
         let barrier = Barrier::new(pattern.clone(), RightSet::parse(&rights).map_err(|_| wrong())?)?;
-        self.demand(&mut tx, |own| own.demand_barrier(&barrier)).await?;
-        self.record(&mut tx, Event::BarrierRemoved, &format!("{pattern} {rights}"), None).await?;
-        Ok(db::commit(tx).await?)
+        self.demand(tx, |own| own.demand_barrier(&barrier)).await?;
+        Ok(rights)
     }
 }

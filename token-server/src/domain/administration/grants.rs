@@ -68,25 +68,8 @@ impl Administration {
         conditions: &Conditions,
         reason: Option<&str>,
     ) -> Result<i64, TokenServerError> {
-        remark::check(reason)?;
-        conditions.check(self.clock.now())?;
         let mut tx = self.begin().await?;
-        let row = meant(&mut tx, grant, conditions).await?;
-        if row.tags.is_some() && row.what.rights().intersection(RightSet::OF_TAGS).is_empty() {
-            let sentence = format!("{} is not about tags, so a pattern of tags has no meaning", grant.what);
-            return Err(TokenServerError::Contradiction(sentence));
-        }
-        self.demand(&mut tx, |own| own.demand_row(Touched { grant: &row, is_added: true })).await?;
-        let holder = hold_subject(&mut tx, &grant.subject).await?;
-        let texts = Texts::of(&row);
-        let stored = NewGrant { reason, created_by: self.actor.pid(), ..texts.new_grant(holder, &row) };
-        let id = match grants::insert_grant(&mut tx, &stored, self.clock.now()).await? {
-            Inserted::New(id) => id,
-            Inserted::Same => {
-                return Err(TokenServerError::AlreadyThere { kind: "grant", name: grant.to_string() });
-            }
-            Inserted::OtherConditions => return Err(TokenServerError::OtherConditions(grant.to_string())),
-        };
+        let id = self.insert_grant(&mut tx, grant, conditions, reason).await?;
         let said: Vec<String> = [conditions.to_string(), reason.unwrap_or_default().to_owned()]
             .into_iter()
             .filter(|part| !part.is_empty())
@@ -95,6 +78,32 @@ impl Administration {
         self.record(&mut tx, Event::GrantAdded, &grant.to_string(), remark.as_deref()).await?;
         db::commit(tx).await?;
         Ok(id)
+    }
+
+    /// Stores a row, if whoever acts may give or deny that; returns its number.
+    pub(super) async fn insert_grant(
+        &self,
+        tx: &mut Transaction,
+        grant: &GrantSpec,
+        conditions: &Conditions,
+        reason: Option<&str>,
+    ) -> Result<i64, TokenServerError> {
+        remark::check(reason)?;
+        conditions.check(self.clock.now())?;
+        let row = meant(tx, grant, conditions).await?;
+        if row.tags.is_some() && row.what.rights().intersection(RightSet::OF_TAGS).is_empty() {
+            let sentence = format!("{} is not about tags, so a pattern of tags has no meaning", grant.what);
+            return Err(TokenServerError::Contradiction(sentence));
+        }
+        self.demand(tx, |own| own.demand_row(Touched { grant: &row, is_added: true })).await?;
+        let holder = hold_subject(tx, &grant.subject).await?;
+        let texts = Texts::of(&row);
+        let stored = NewGrant { reason, created_by: self.actor.pid(), ..texts.new_grant(holder, &row) };
+        match grants::insert_grant(tx, &stored, self.clock.now()).await? {
+            Inserted::New(id) => Ok(id),
+            Inserted::Same => Err(TokenServerError::AlreadyThere { kind: "grant", name: grant.to_string() }),
+            Inserted::OtherConditions => Err(TokenServerError::OtherConditions(grant.to_string())),
+        }
     }
 
     /// All rows, by subject.
@@ -106,13 +115,23 @@ impl Administration {
     /// Takes a row away. Tokens that carry what it gave live on for at most their lifetime.
     pub async fn remove_grant(&self, grant: &GrantSpec) -> Result<(), TokenServerError> {
         let mut tx = self.begin().await?;
-        let row = meant(&mut tx, grant, &Conditions::default()).await?;
-        self.demand(&mut tx, |own| own.demand_row(Touched { grant: &row, is_added: false })).await?;
-        let holder = hold_subject(&mut tx, &grant.subject).await?;
-        let removed = grants::delete_grant(&mut *tx, &Texts::of(&row).new_grant(holder, &row)).await?;
-        removed.ok_or_else(|| TokenServerError::NotFound { kind: "grant", name: grant.to_string() })?;
+        self.delete_grant(&mut tx, grant).await?;
         self.record(&mut tx, Event::GrantRemoved, &grant.to_string(), None).await?;
         Ok(db::commit(tx).await?)
+    }
+
+    /// Removes a row, if whoever acts may take that away.
+    pub(super) async fn delete_grant(
+        &self,
+        tx: &mut Transaction,
+        grant: &GrantSpec,
+    ) -> Result<(), TokenServerError> {
+        let row = meant(tx, grant, &Conditions::default()).await?;
+        self.demand(tx, |own| own.demand_row(Touched { grant: &row, is_added: false })).await?;
+        let holder = hold_subject(tx, &grant.subject).await?;
+        let removed = grants::delete_grant(&mut **tx, &Texts::of(&row).new_grant(holder, &row)).await?;
+        removed.ok_or_else(|| TokenServerError::NotFound { kind: "grant", name: grant.to_string() })?;
+        Ok(())
     }
 }
 

@@ -124,14 +124,7 @@ impl Administration {
         member: &TeamMember,
     ) -> Result<(), TokenServerError> {
         let mut tx = self.begin().await?;
-        self.demand_everything(&mut tx, "changing who is in a team").await?;
-        let team_pid = hold_team(&mut *tx, team).await?;
-        let member_pid = hold_member(&mut tx, member).await?;
-        demand_nesting(&mut tx, (team, team_pid), (member, member_pid)).await?;
-        if !teams::insert_member(&mut *tx, team_pid, member_pid, self.clock.now()).await? {
-            let name = format!("{member} in team {team}");
-            return Err(TokenServerError::AlreadyThere { kind: "member", name });
-        }
+        self.insert_member(&mut tx, team, member).await?;
         self.record(&mut tx, Event::TeamMemberAdded, team.as_str(), Some(&member.to_string())).await?;
         Ok(db::commit(tx).await?)
     }
@@ -143,15 +136,42 @@ impl Administration {
         member: &TeamMember,
     ) -> Result<(), TokenServerError> {
         let mut tx = self.begin().await?;
-        self.demand_everything(&mut tx, "changing who is in a team").await?;
-        let team_pid = hold_team(&mut *tx, team).await?;
-        let member_pid = hold_member(&mut tx, member).await?;
-        if !teams::delete_member(&mut *tx, team_pid, member_pid).await? {
+        self.delete_member(&mut tx, team, member).await?;
+        self.record(&mut tx, Event::TeamMemberRemoved, team.as_str(), Some(&member.to_string())).await?;
+        Ok(db::commit(tx).await?)
+    }
+
+    /// Puts somebody into a team, if whoever acts may.
+    pub(super) async fn insert_member(
+        &self,
+        tx: &mut Transaction,
+        team: &PrincipalName,
+        member: &TeamMember,
+    ) -> Result<(), TokenServerError> {
+        self.demand_everything(tx, "changing who is in a team").await?;
+        let (team_pid, member_pid) = (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
+        demand_nesting(tx, (team, team_pid), (member, member_pid)).await?;
+        if !teams::insert_member(&mut **tx, team_pid, member_pid, self.clock.now()).await? {
+            let name = format!("{member} in team {team}");
+            return Err(TokenServerError::AlreadyThere { kind: "member", name });
+        }
+        Ok(())
+    }
+
+    /// Takes somebody out of a team, if whoever acts may.
+    pub(super) async fn delete_member(
+        &self,
+        tx: &mut Transaction,
+        team: &PrincipalName,
+        member: &TeamMember,
+    ) -> Result<(), TokenServerError> {
+        self.demand_everything(tx, "changing who is in a team").await?;
+        let (team_pid, member_pid) = (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
+        if !teams::delete_member(&mut **tx, team_pid, member_pid).await? {
             let name = format!("{member} in team {team}");
             return Err(TokenServerError::NotFound { kind: "member", name });
         }
-        self.record(&mut tx, Event::TeamMemberRemoved, team.as_str(), Some(&member.to_string())).await?;
-        Ok(db::commit(tx).await?)
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use shared::repository_pattern::RepositoryPattern;
 use time::OffsetDateTime;
 
 use super::super::grant::{Conditions, Effect, Grant, What};
+use super::super::right::{Right, RightSet};
 use super::super::role::Role;
 use super::super::subject::User;
 use super::*;
@@ -256,5 +257,27 @@ fn a_token_does_not_outlive_what_it_rests_on() {
         let decision = decide_for_ours(&requested, &grants);
         let (claims, lifetime) = super::claims(&decision, &alice(), &frame(Verifier::Portcullis));
         assert_eq!((lifetime.as_secs(), claims.exp), (seconds, 1_000_000 + i64::try_from(seconds).unwrap()));
+    }
+}
+
+#[test]
+fn a_decision_says_which_rows_it_rests_on() {
+    let row = |id: i64, pattern: &str, role: Role| Grant { id, ..grant(pattern, role) };
+    let denied = Grant {
+        effect: Effect::Deny,
+        what: What::Rights(RightSet::of(&[Right::Pull])),
+        ..row(4, "secret", Role::VIEWER)
+    };
+    let grants = [row(1, "**", Role::VIEWER), row(2, "a", Role::WRITER), row(3, "b", Role::OWNER), denied];
+    for (requested, expected) in [
+        ("repository:a:pull", &[1, 2][..]),
+        ("repository:a:push", &[2]),
+        ("repository:a:pull,delete", &[1, 2]),
+        ("repository:a:pull repository:b:delete repository:c:pull", &[1, 2, 3, 1]),
+        ("repository:secret:pull", &[]),
+        ("registry:catalog:*", &[]),
+    ] {
+        let decision = decide_for_ours(&ScopeList::parse([requested]), &grants);
+        assert_eq!(decision.rests_on, expected, "{requested}");
     }
 }

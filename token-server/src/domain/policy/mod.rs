@@ -99,7 +99,13 @@ impl Held {
         self.rights == RightSet::EVERYTHING && sets.into_iter().all(TagSet::is_everything)
     }
 
-    fn tags(&self, right: Right) -> Option<&TagSet> {
+    /// What is held for something at least.
+    pub fn rights(&self) -> RightSet {
+        self.rights
+    }
+
+    /// For which tags a right that is about tags is held.
+    pub fn tags(&self, right: Right) -> Option<&TagSet> {
         match right {
             Right::TagCreate => Some(&self.create),
             Right::TagUpdate => Some(&self.update),

@@ -1,0 +1,63 @@
+//! `what-if`.
+//!
+//! *Invariant:* the exit codes 0 and 1 are answers, whether anybody loses anything; whatever keeps from answering has
+//! another one. Nothing is changed.
+
+pub mod arguments;
+
+mod words;
+
+use std::process::ExitCode;
+
+use time::OffsetDateTime;
+
+use super::arguments::Output;
+use super::error::CliError;
+use super::terminal::show;
+use super::{administration, barriers, people, rights};
+use crate::domain::administration::what_if::Change;
+use crate::domain::effects::Direction;
+use crate::domain::grant::Conditions;
+use crate::settings::TokenServerSettings;
+use arguments::{
+    ProposedBarrier, ProposedChange, ProposedGrant, ProposedMember, ProposedTeam, WhatIfArguments,
+};
+
+/// Says what a change would mean.
+pub(super) async fn what_if(
+    arguments: WhatIfArguments,
+    settings: &TokenServerSettings,
+    output: Output,
+) -> Result<ExitCode, CliError> {
+    let WhatIfArguments { days, change } = arguments;
+    let answer = async {
+        let administration = administration(settings).await?;
+        let found = administration.what_if(&parse(change, administration.now())?, days).await?;
+        show(output, || words::sentences(&found, days), || words::whole(&found, days))?;
+        let is_loss = found.effects.iter().any(|effect| effect.direction == Direction::Lose);
+        Ok(if is_loss { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    };
+    answer.await.map_err(|error| CliError::Unanswered(Box::new(error)))
+}
+
+fn parse(change: ProposedChange, now: OffsetDateTime) -> Result<Change, CliError> {
+    Ok(match change {
+        ProposedChange::Grant(ProposedGrant::Add { grant, conditions }) => {
+            let conditions: Conditions = rights::parse_conditions(&conditions, now)?;
+            Change::AddGrant(rights::parse(&grant)?, conditions)
+        }
+        ProposedChange::Grant(ProposedGrant::Remove { grant }) => Change::RemoveGrant(rights::parse(&grant)?),
+        ProposedChange::Barrier(ProposedBarrier::Add { pattern, actions, reason: _ }) => {
+            Change::AddBarrier(barriers::parse(&pattern)?, barriers::parse_actions(&actions)?)
+        }
+        ProposedChange::Barrier(ProposedBarrier::Remove { pattern }) => {
+            Change::RemoveBarrier(barriers::parse(&pattern)?)
+        }
+        ProposedChange::Team(ProposedTeam::Member(ProposedMember::Add { team, member })) => {
+            Change::AddMember(people::name(&team)?, people::team_member(&member)?)
+        }
+        ProposedChange::Team(ProposedTeam::Member(ProposedMember::Remove { team, member })) => {
+            Change::RemoveMember(people::name(&team)?, people::team_member(&member)?)
+        }
+    })
+}

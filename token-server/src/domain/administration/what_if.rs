@@ -1,0 +1,270 @@
+//! What a change would mean, without making it.
+//!
+//! The change is made as it would be, in a transaction that is undone: what is refused there is refused here, and what
+//! stands in the database afterwards is what would stand there.
+//!
+//! *Invariant:* nothing is kept, nothing is recorded, and locks are held no longer than it takes to read what the change
+//! has made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shared::repository_name::RepositoryName;
+use shared::repository_pattern::{self, RepositoryPattern};
+use shared::scope::Resource;
+use time::{Duration, OffsetDateTime};
+
+use super::super::barrier::Barrier;
+use super::super::effects::replay::Replay;
+use super::super::effects::samples::samples;
+use super::super::effects::{Comparison, Names, Person, PersonalEffect, Situation, user_of};
+use super::super::error::TokenServerError;
+use super::super::grant::{Conditions, Grant};
+use super::super::principal_name::PrincipalName;
+use super::super::right::RightSet;
+use super::super::stored_rows;
+use super::grants::GrantSpec;
+use super::stored_policy::hold_member;
+use super::teams::TeamMember;
+use super::{Administration, hold_subject, hold_team};
+use crate::db::principals::{AUTHENTICATED, EVERYONE};
+use crate::db::{
+    self, Transaction, barriers as barrier_rows, grants as grant_rows, teams as team_rows, token_uses,
+};
+
+/// So many repositories that clients asked for are looked at, the most used first.
+const MAX_SEEN: i64 = 2_000;
+
+/// So many patterns below those of the change are looked at.
+const MAX_PATTERNS: i64 = 200;
+
+/// So many different requests are asked again, the most frequent first.
+const MAX_REQUESTS: i64 = 200_000;
+
+/// More rows of a team, or more barriers, than this are not looked at.
+const MAX_ROWS: i64 = 10_000;
+
+/// A change as it would be made.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A right is given or denied.
+    AddGrant(GrantSpec, Conditions),
+    /// A row is taken away.
+    RemoveGrant(GrantSpec),
+    /// A barrier is put up.
+    AddBarrier(RepositoryPattern, RightSet),
+    /// A barrier is taken away.
+    RemoveBarrier(RepositoryPattern),
+    /// Somebody comes into a team.
+    AddMember(PrincipalName, TeamMember),
+    /// Somebody leaves a team.
+    RemoveMember(PrincipalName, TeamMember),
+}
+
+/// What it would mean.
+#[derive(Clone, Debug)]
+pub struct WhatIf {
+    /// For people.
+    pub effects: Vec<PersonalEffect>,
+    /// For what they did in the last time.
+    pub replay: Replay,
+    /// Since when that is known, if that is less than was asked about.
+    pub known_since: Option<OffsetDateTime>,
+    /// Patterns of the change that no name could be made up for: what it means there is not known.
+    pub unknown: Vec<RepositoryPattern>,
+}
+
+/// Whom a change is about, and where.
+struct Reach {
+    /// Inner numbers of users and robots.
+    users: Vec<i64>,
+    /// Also clients without a login.
+    anonymous: bool,
+    patterns: Vec<RepositoryPattern>,
+}
+
+impl Administration {
+    /// What a change would mean, also for what clients did in so many days.
+    pub async fn what_if(&self, change: &Change, days: u32) -> Result<WhatIf, TokenServerError> {
+        let now = self.clock.now();
+        let since = now - Duration::days(days.into());
+        let mut tx = db::begin_trial(&self.pool).await?;
+        let reach = reach(&mut tx, change).await?;
+        let people = holders(&mut tx, &reach).await?;
+        let names = names(&mut tx, &reach, &people, since).await?;
+        let looked_at = looked_at(&reach, &names, &people);
+        let subjects: Vec<String> = people.keys().map(|person| person.clone().unwrap_or_default()).collect();
+        let given = token_uses::list_summed_uses_of(&mut *tx, &subjects, since, MAX_REQUESTS).await?;
+        let start = token_uses::find_start(&mut *tx).await?;
+        let before = situation(&mut tx, people, &looked_at).await?;
+        self.try_out(&mut tx, change).await?;
+        let people = holders(&mut tx, &reach).await?;
+        let after = situation(&mut tx, people, &looked_at).await?;
+        db::undo(tx).await?;
+        let comparison = Comparison::new(&before, &after);
+        let is_unknown = |pattern: &&RepositoryPattern| !looked_at.iter().any(|name| is_about(pattern, name));
+        Ok(WhatIf {
+            effects: comparison.effects(&names, now),
+            replay: comparison.replay(&given, &looked_at, now),
+            known_since: start.filter(|start| *start > since),
+            unknown: reach
+                .patterns
+                .iter()
+                .filter(|pattern| !pattern.is_per_user())
+                .filter(is_unknown)
+                .cloned()
+                .collect(),
+        })
+    }
+
+    /// Makes the change in a transaction, without a record.
+    async fn try_out(&self, tx: &mut Transaction, change: &Change) -> Result<(), TokenServerError> {
+        match change {
+            Change::AddGrant(grant, conditions) => {
+                self.insert_grant(tx, grant, conditions, None).await?;
+            }
+            Change::RemoveGrant(grant) => self.delete_grant(tx, grant).await?,
+            Change::AddBarrier(pattern, rights) => self.insert_barrier(tx, pattern, *rights, None).await?,
+            Change::RemoveBarrier(pattern) => {
+                self.delete_barrier(tx, pattern).await?;
+            }
+            Change::AddMember(team, member) => self.insert_member(tx, team, member).await?,
+            Change::RemoveMember(team, member) => self.delete_member(tx, team, member).await?,
+        }
+        Ok(())
+    }
+}
+
+async fn reach(tx: &mut Transaction, change: &Change) -> Result<Reach, TokenServerError> {
+    let (holders, patterns) = match change {
+        Change::AddGrant(grant, _) | Change::RemoveGrant(grant) => {
+            (vec![hold_subject(tx, &grant.subject).await?], vec![grant.pattern.clone()])
+        }
+        Change::AddBarrier(pattern, _) | Change::RemoveBarrier(pattern) => {
+            (holders_above(tx, pattern).await?, vec![pattern.clone()])
+        }
+        Change::AddMember(team, member) | Change::RemoveMember(team, member) => {
+            let team = hold_team(&mut **tx, team).await?;
+            (vec![hold_member(tx, member).await?], patterns_of(tx, team).await?)
+        }
+    };
+    let users = if holders.contains(&EVERYONE) || holders.contains(&AUTHENTICATED) {
+        team_rows::list_active(&mut **tx).await?
+    } else {
+        let behind = team_rows::list_behind(&mut **tx, &holders).await?;
+        behind.into_iter().map(|found| found.pid).collect()
+    };
+    Ok(Reach { users, anonymous: holders.contains(&EVERYONE), patterns })
+}
+
+/// Whose rows stand above a barrier and give something.
+async fn holders_above(
+    tx: &mut Transaction,
+    pattern: &RepositoryPattern,
+) -> Result<Vec<i64>, TokenServerError> {
+    let barrier = Barrier::new(pattern.clone(), RightSet::EVERYTHING)?;
+    // The repository that gives the subtree its name has all anchors above.
+    let resources: Vec<Resource> = samples(pattern, None).into_iter().map(Resource::Repository).collect();
+    let found = grant_rows::list_at(&mut **tx, &repository_pattern::anchors(&resources)).await?;
+    let found = found.into_iter().map(Grant::read).collect::<Result<Vec<_>, _>>()?;
+    let holders: BTreeSet<i64> =
+        found.iter().filter(|grant| barrier.is_above(grant)).map(|grant| grant.holder).collect();
+    Ok(holders.into_iter().collect())
+}
+
+/// Where a team, and the teams it is in, have rows.
+async fn patterns_of(tx: &mut Transaction, team: i64) -> Result<Vec<RepositoryPattern>, TokenServerError> {
+    let found = grant_rows::list_all_applicable(&mut **tx, Some(team), MAX_ROWS).await?;
+    let found = found.into_iter().filter(|row| ![EVERYONE, AUTHENTICATED].contains(&row.subject_pid));
+    let patterns: BTreeSet<RepositoryPattern> =
+        found.map(|row| Ok(Grant::read(row)?.pattern)).collect::<Result<_, TokenServerError>>()?;
+    Ok(patterns.into_iter().collect())
+}
+
+/// Whose rows each of these people holds.
+async fn holders(
+    tx: &mut Transaction,
+    reach: &Reach,
+) -> Result<BTreeMap<Person, BTreeSet<i64>>, TokenServerError> {
+    let mut people: BTreeMap<Person, BTreeSet<i64>> = BTreeMap::new();
+    for found in team_rows::list_holders_of(&mut **tx, &reach.users).await? {
+        let own = people.entry(Some(found.name)).or_insert_with(|| BTreeSet::from([EVERYONE, AUTHENTICATED]));
+        own.insert(found.holder_pid);
+    }
+    if reach.anonymous {
+        people.insert(None, BTreeSet::from([EVERYONE]));
+    }
+    Ok(people)
+}
+
+/// The names and patterns that tell what the change means.
+async fn names(
+    tx: &mut Transaction,
+    reach: &Reach,
+    people: &BTreeMap<Person, BTreeSet<i64>>,
+    since: OffsetDateTime,
+) -> Result<Names, TokenServerError> {
+    let folders: Vec<String> = reach.patterns.iter().map(folder).collect();
+    let seen = token_uses::list_used_repositories(&mut **tx, &folders, since, MAX_SEEN).await?;
+    let seen = seen.iter().filter_map(|name| RepositoryName::parse(name).ok());
+    let seen = seen.filter(|name| reach.patterns.iter().any(|pattern| is_about(pattern, name)));
+    let all_holders: BTreeSet<i64> = people.values().flatten().copied().collect();
+    let all_holders: Vec<i64> = all_holders.into_iter().collect();
+    let mut patterns: BTreeSet<RepositoryPattern> = reach.patterns.iter().cloned().collect();
+    for folder in &folders {
+        let below = grant_rows::list_patterns_below(&mut **tx, folder, &all_holders, MAX_PATTERNS).await?;
+        patterns.extend(below.iter().filter_map(|text| RepositoryPattern::parse(text).ok()));
+    }
+    for barrier in barrier_rows::list_barriers(&mut **tx, MAX_ROWS).await? {
+        let pattern = Barrier::read(&barrier)?.pattern;
+        if reach.patterns.iter().any(|changed| changed.overlaps(&pattern)) {
+            patterns.insert(pattern);
+        }
+    }
+    Ok(Names { seen: seen.collect(), patterns: patterns.into_iter().collect() })
+}
+
+/// Whether a pattern can be about a repository, for one user or another.
+fn is_about(pattern: &RepositoryPattern, name: &RepositoryName) -> bool {
+    pattern.is_per_user() || pattern.matches(name, None)
+}
+
+/// The literal part of a pattern up to its last slash; of a name, all of it.
+fn folder(pattern: &RepositoryPattern) -> String {
+    let anchor = pattern.anchor();
+    anchor.split_once(':').map(|(_, literal)| literal.to_owned()).unwrap_or_default()
+}
+
+/// All names for which rows have to be known.
+fn looked_at(
+    reach: &Reach,
+    names: &Names,
+    people: &BTreeMap<Person, BTreeSet<i64>>,
+) -> BTreeSet<RepositoryName> {
+    let patterns = names.patterns.iter().chain(&reach.patterns);
+    let made_up = patterns.flat_map(|pattern| {
+        let users: Vec<Option<&str>> =
+            if pattern.is_per_user() { people.keys().map(user_of).collect() } else { vec![None] };
+        users.into_iter().flat_map(|user| samples(pattern, user)).collect::<Vec<_>>()
+    });
+    names.seen.iter().cloned().chain(made_up).collect()
+}
+
+/// What is stored for these people on these names.
+async fn situation(
+    tx: &mut Transaction,
+    holders: BTreeMap<Person, BTreeSet<i64>>,
+    names: &BTreeSet<RepositoryName>,
+) -> Result<Situation, TokenServerError> {
+    let resources: Vec<Resource> = names.iter().cloned().map(Resource::Repository).collect();
+    let anchors = repository_pattern::anchors(&resources);
+    let all: BTreeSet<i64> = holders.values().flatten().copied().collect();
+    let all: Vec<i64> = all.into_iter().collect();
+    let found = grant_rows::list_held_at(&mut **tx, &anchors, &all).await?;
+    let barriers = barrier_rows::list_barriers_at(&mut **tx, &anchors).await?;
+    Ok(Situation {
+        grants: found.into_iter().map(Grant::read).collect::<Result<_, _>>()?,
+        barriers: barriers.iter().map(Barrier::read).collect::<Result<_, _>>()?,
+        namespaces: stored_rows::namespaces_at(&mut **tx, &anchors).await?,
+        holders,
+    })
+}
