@@ -22,6 +22,10 @@ mod refresh_tokens;
 
 mod account;
 
+mod api;
+mod api_fuzz;
+mod api_matrix;
+
 mod rights;
 
 mod namespaces;
