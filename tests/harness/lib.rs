@@ -67,6 +67,8 @@ pub mod trees;
 
 pub mod nginx;
 
+pub mod schemathesis;
+
 pub mod heavy;
 
 pub mod snapshot;
