@@ -156,9 +156,8 @@ impl Api {
             let (mut wanted, mut given) = (template.split('/'), path.split('/'));
             loop {
                 match (wanted.next(), given.next()) {
-                    (None, None) => return true,
                     // A pattern may have slashes.
-                    (Some("{pattern}"), Some(_)) => return true,
+                    (None, None) | (Some("{pattern}"), Some(_)) => return true,
                     (Some(wanted), Some(given)) if wanted.starts_with('{') || wanted == given => {}
                     _ => return false,
                 }

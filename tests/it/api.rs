@@ -319,7 +319,7 @@ async fn a_change_can_insist_on_what_was_seen() -> anyhow::Result<()> {
     api.post("admin", "/roles", &json!({"name": "raced", "actions": ["pull"]})).await?.expect(201)?;
     let seen = api.get("admin", "/roles/raced").await?;
     let tag = seen.needs_header("etag")?;
-    let changes =
+    let at_once =
         (0..8).map(|number| {
             let body = json!({"description": format!("number {number}")});
             let api = &api;
@@ -327,7 +327,7 @@ async fn a_change_can_insist_on_what_was_seen() -> anyhow::Result<()> {
                 api.call_with("admin", Method::PATCH, "/roles/raced", (IF_MATCH, tag), Some(&body)).await
             }
         });
-    let answers = futures_util::future::try_join_all(changes).await?;
+    let answers = futures_util::future::try_join_all(at_once).await?;
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 412).count(), 7, "{statuses:?}");
