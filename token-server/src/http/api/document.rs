@@ -179,9 +179,8 @@ fn operation(
     }
     let success = success(endpoint, schemas);
     operation = operation.response(endpoint.status.to_string(), success);
-    if endpoint.id == "putMember" {
-        operation =
-            operation.response("201", ResponseBuilder::new().description("It is in the team now.").build());
+    if let Some(about) = endpoint.makes {
+        operation = operation.response("201", ResponseBuilder::new().description(about).build());
     }
     if endpoint.access == Access::Users {
         let login = SecurityRequirement::new(LOGIN, [""; 0]);
