@@ -156,9 +156,8 @@ impl Api {
             let (mut wanted, mut given) = (template.split('/'), path.split('/'));
             loop {
                 match (wanted.next(), given.next()) {
-                    (None, None) => return true,
-                    // A pattern may have slashes.
-                    (Some("{pattern}"), Some(_)) => return true,
+                    // The name of a robot and a pattern may have slashes.
+                    (None, None) | (Some("{pattern}" | "{member}"), Some(_)) => return true,
                     (Some(wanted), Some(given)) if wanted.starts_with('{') || wanted == given => {}
                     _ => return false,
                 }

@@ -6,10 +6,10 @@
 //! *Invariant:* a test that cannot run fails with a sentence that says what is missing; nothing is ever skipped.
 //!
 //! Reading order: what ends with the run ([`watchdog`]), other programs ([`program`]), the database ([`database`],
-//! [`audit`], [`gate`]), the two servers ([`settings`], [`passwords`], [`server`], [`stack`], [`edited`]), who speaks to them
-//! ([`client`], [`api`], [`actors`], [`forge`], [`forgery`], [`notary`], [`key_source`]), what is pushed ([`tar`], [`images`],
-//! [`layout`]), the real clients and the real peer, the [`trees`] registries leave, and how
-//! answers are compared.
+//! [`audit`], [`gate`]), the two servers ([`settings`], [`passwords`], [`server`], [`stack`], [`edited`]), who speaks to
+//! them ([`client`], [`api`], [`actors`], [`forge`], [`forgery`], [`notary`], [`key_source`]), what is pushed ([`tar`],
+//! [`images`], [`layout`]), the real clients and the real peer, the [`trees`] registries leave, and how answers are
+//! compared.
 
 pub mod watchdog;
 
@@ -66,6 +66,8 @@ pub mod peer;
 pub mod trees;
 
 pub mod nginx;
+
+pub mod schemathesis;
 
 pub mod heavy;
 

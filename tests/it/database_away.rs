@@ -50,16 +50,22 @@ async fn expect_away(town: &Town) -> anyhow::Result<()> {
         .header(AUTHORIZATION, basic("alice", &password))
         .header(CONTENT_TYPE, "application/json")
         .body(r#"{"password":"an entirely new password"}"#);
-    let (by_get, anonymous, by_post, change) =
-        tokio::try_join!(by_get, anonymous, by_post, town.anonymous.raw(&change))?;
+    let list = format!("{}/api/v1/users", town.stack.token_server_url());
+    let list = Request::get(list).header(AUTHORIZATION, basic("alice", &password));
+    let (change, list) = (town.anonymous.raw(&change), town.anonymous.raw(&list));
+    let (by_get, anonymous, by_post, change, list) =
+        tokio::try_join!(by_get, anonymous, by_post, change, list)?;
     for answer in [by_get, anonymous, by_post] {
         let answer = answer.expect_error(503, "UNAVAILABLE")?;
         assert!(answer.error_message()?.contains("database"), "{answer}");
         assert!(answer.needs_header("retry-after")?.parse::<u32>()? > 0, "{answer}");
     }
-    let change = change.expect(503)?;
-    assert_eq!(change.needs_header("content-type")?, "application/problem+json");
-    change.needs_header("retry-after")?;
+    for answer in [change, list] {
+        let answer = answer.expect(503)?;
+        assert_eq!(answer.needs_header("content-type")?, "application/problem+json");
+        assert_eq!(answer.json()?["code"], "unavailable");
+        answer.needs_header("retry-after")?;
+    }
     assert!(start.elapsed() < PATIENCE, "the refusals took {:?}", start.elapsed());
     health(town, "/healthz").await?.expect(200)?;
     let ready = health(town, "/readyz").await?.expect(503)?;

@@ -22,6 +22,12 @@ mod refresh_tokens;
 
 mod account;
 
+mod api;
+mod api_conventions;
+mod api_fuzz;
+mod api_matrix;
+mod api_sight;
+
 mod rights;
 
 mod namespaces;

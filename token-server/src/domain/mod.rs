@@ -1,8 +1,9 @@
 //! What the token server does, without HTTP.
 //!
-//! Reading order: what people write ([`moment`], [`remark`]), who can hold rights ([`principal_name`], [`robot_name`], [`grant_subject`], [`subject`]), which rights there are
-//! ([`right`], [`role`], [`grant`], [`barrier`], [`namespace`]), how one is decided ([`policy`] on [`stored_rows`]), explained
-//! ([`question`], [`explanation`]) and becomes claims ([`issue`], [`audience`]); who may change them ([`delegation`],
+//! Reading order: what people write ([`moment`], [`remark`]), who can hold rights ([`principal_name`],
+//! [`robot_name`], [`grant_subject`], [`subject`]), which rights there are ([`right`], [`role`], [`grant`],
+//! [`barrier`], [`namespace`]), how one is decided ([`policy`] on [`stored_rows`]), explained ([`question`],
+//! [`explanation`]) and becomes claims ([`issue`], [`audience`]); who may change them ([`delegation`],
 //! [`actor`]), also for a while ([`elevation`]); how somebody proves who they are ([`password`], [`opaque_token`],
 //! [`refresh`], [`robot_secret`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`],
 //! [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what

@@ -142,7 +142,7 @@ impl Administration {
         let (found, row) = self.visible_grant(&mut tx, id).await?;
         self.demand(&mut tx, |own| own.demand_row(Touched { grant: &row, is_added: false })).await?;
         if found.source != Source::Manual.as_str() {
-            let sentence = format!("the right {id} comes from its {}, and goes with that", found.source);
+            let sentence = format!("the right {id} comes from its {}, and goes with it", found.source);
             return Err(TokenServerError::Contradiction(sentence));
         }
         let holder = spelled(&found.subject_kind, &found.subject_name);

@@ -54,6 +54,7 @@ impl From<&BarrierRow> for Barrier {
 /// A barrier to be put up.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"pattern": "core/prod/**", "actions": ["push", "delete"]}))]
 struct NewBarrier {
     /// Around what: `a/b/**`.
     pattern: String,

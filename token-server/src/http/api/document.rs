@@ -154,13 +154,16 @@ fn operation(
     let text = || ObjectBuilder::new().schema_type(Type::String);
     for name in endpoint.path_names() {
         let schema = text().min_length(Some(1)).build();
+        let (about, example) = path_parameter(name);
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
+        let parameter = parameter.description(Some(about)).example(Some(example.into()));
         operation = operation.parameter(parameter.required(Required::True).schema(Some(schema)).build());
     }
     for known in &endpoint.query {
-        let required = if known.is_required { Required::True } else { Required::False };
+        let required = if known.is_required() { Required::True } else { Required::False };
         let parameter = ParameterBuilder::new().name(known.name).parameter_in(ParameterIn::Query);
         let parameter = parameter.required(required).description(Some(known.about));
+        let parameter = parameter.example(known.example.map(Into::into));
         operation = operation.parameter(parameter.schema(Some(known.schema())).build());
     }
     if endpoint.is_conditional {
@@ -176,9 +179,8 @@ fn operation(
     }
     let success = success(endpoint, schemas);
     operation = operation.response(endpoint.status.to_string(), success);
-    if endpoint.id == "putMember" {
-        operation =
-            operation.response("201", ResponseBuilder::new().description("It is in the team now.").build());
+    if let Some(about) = endpoint.makes {
+        operation = operation.response("201", ResponseBuilder::new().description(about).build());
     }
     if endpoint.access == Access::Users {
         let login = SecurityRequirement::new(LOGIN, [""; 0]);
@@ -186,6 +188,18 @@ fn operation(
         operation = operation.security(login).response("401", refused);
     }
     operation.response("default", refusal("A refusal; its `code` says which.")).build()
+}
+
+/// What a name in a path stands for, and what could stand there.
+const fn path_parameter(name: &str) -> (&'static str, &'static str) {
+    match name.as_bytes() {
+        b"user" => ("The name of a user.", "ann"),
+        b"team" => ("The name of a team.", "core"),
+        b"member" => ("The name of a user, or `team:NAME`, or `robot:OWNER/NAME`.", "ann"),
+        b"role" => ("The name of a role.", "deployer"),
+        b"grant" => ("The number of a right.", "17"),
+        _ => ("The pattern of a barrier; slashes in it may be encoded or not.", "core/**"),
+    }
 }
 
 fn refusal(about: &str) -> Response {

@@ -91,6 +91,8 @@ pub struct Endpoint {
     pub status: u16,
     /// What is answered then.
     pub content: Content,
+    /// What 201 without a body says, where that is answered as well.
+    pub makes: Option<&'static str>,
     /// Whether it compares an `ETag` before it changes something.
     pub is_conditional: bool,
     handler: Handler,
@@ -99,6 +101,15 @@ pub struct Endpoint {
 impl Endpoint {
     /// An address for users, done by a function that takes a call.
     pub fn new(method: Method, path: &'static str, id: &'static str, run: Run) -> Self {
+        Self::with(method, path, id, Handler::Call(run))
+    }
+
+    /// An address whose handler reads the request and checks the login itself.
+    pub fn own(method: Method, path: &'static str, id: &'static str, route: fn() -> Route) -> Self {
+        Self::with(method, path, id, Handler::Own(route))
+    }
+
+    fn with(method: Method, path: &'static str, id: &'static str, handler: Handler) -> Self {
         Self {
             method,
             path,
@@ -109,15 +120,10 @@ impl Endpoint {
             body: None,
             status: 204,
             content: Content::Nothing,
+            makes: None,
             is_conditional: false,
-            handler: Handler::Call(run),
+            handler,
         }
-    }
-
-    /// An address whose handler reads the request and checks the login itself.
-    pub fn own(method: Method, path: &'static str, id: &'static str, route: fn() -> Route) -> Self {
-        let never: Run = |_| Box::pin(async { Ok(Reply::Done) });
-        Self { handler: Handler::Own(route), ..Self::new(method, path, id, never) }
     }
 
     /// Says what it does.
@@ -173,6 +179,12 @@ impl Endpoint {
     #[must_use]
     pub fn text(self, media_type: &'static str) -> Self {
         Self { status: 200, content: Content::Text(media_type), ..self }
+    }
+
+    /// Answers 201 where something is there now and was not before.
+    #[must_use]
+    pub fn makes(self, about: &'static str) -> Self {
+        Self { makes: Some(about), ..self }
     }
 
     /// Compares an `ETag` before it changes something.

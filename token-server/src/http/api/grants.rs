@@ -104,6 +104,7 @@ enum EffectWord {
 /// A right to be given or denied: a role, or a list of actions.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"subject": "team:core", "role": "writer", "pattern": "core/**", "reason": "CHG-17"}))]
 struct NewGrant {
     /// `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `everyone` or `authenticated`.
     subject: String,

@@ -91,6 +91,9 @@ pub(super) fn page(document: &Value) -> (String, String) {
         let name = escaped(name);
         let _ = write!(page, "<section><h3 id=\"schema-{name}\">{name}</h3>");
         let _ = write!(page, "<p>{}</p><dl>", prose(text(schema, "description")));
+        if !schema["example"].is_null() {
+            let _ = write!(page, "<dd><code>{}</code></dd>", escaped(&schema["example"].to_string()));
+        }
         let required: Vec<&str> = list(&schema["required"]).filter_map(Value::as_str).collect();
         for (member, of) in members(&schema["properties"]) {
             let needed = if required.contains(&member.as_str()) { "" } else { ", optional" };

@@ -39,19 +39,24 @@ pub struct Parameter {
     pub about: &'static str,
     /// What can stand in it.
     pub kind: Kind,
-    /// Whether it must be there.
-    pub is_required: bool,
+    /// What could stand in it, where it must be there.
+    pub example: Option<&'static str>,
 }
 
 impl Parameter {
     /// One that may be left out.
     pub const fn optional(name: &'static str, kind: Kind, about: &'static str) -> Self {
-        Self { name, about, kind, is_required: false }
+        Self { name, about, kind, example: None }
     }
 
     /// One that must be there.
-    pub const fn required(name: &'static str, about: &'static str) -> Self {
-        Self { name, about, kind: Kind::Text, is_required: true }
+    pub const fn required(name: &'static str, example: &'static str, about: &'static str) -> Self {
+        Self { name, about, kind: Kind::Text, example: Some(example) }
+    }
+
+    /// Whether it must be there.
+    pub const fn is_required(&self) -> bool {
+        self.example.is_some()
     }
 
     /// What can stand in it, as the description of the API has it.
@@ -112,8 +117,9 @@ impl Query {
             }
             found.push((name, value.into_owned()));
         }
-        if let Some(missing) =
-            known.iter().find(|known| known.is_required && !found.iter().any(|(name, _)| *name == known.name))
+        if let Some(missing) = known
+            .iter()
+            .find(|known| known.is_required() && !found.iter().any(|(name, _)| *name == known.name))
         {
             return Err(ApiError::BadParameter { name: missing.name, sentence: "must be there".into() });
         }
@@ -160,7 +166,7 @@ mod tests {
 
     const KNOWN: [Parameter; 3] = [
         LIMIT[0],
-        Parameter::required("action", "What."),
+        Parameter::required("action", "pull", "What."),
         Parameter::optional("outcome", Kind::Word(&["allowed", "refused"]), "How it ended."),
     ];
 

@@ -138,9 +138,10 @@ const SUBJECT: Parameter = Parameter::optional(
 const QUESTION: [Parameter; 3] = [
     Parameter::required(
         "action",
+        "pull",
         "`pull`, `push`, `delete`, `repository-delete`, `*`, or a part such as `tag-update`.",
     ),
-    Parameter::required("place", "A repository, or one of its tags: `platform/app:v1`."),
+    Parameter::required("place", "core/app", "A repository, or one of its tags: `platform/app:v1`."),
     Parameter::optional(
         "address",
         Kind::Text,

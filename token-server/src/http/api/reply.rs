@@ -26,7 +26,7 @@ pub enum Reply {
     /// What was made, and its address.
     Made(String, Vec<u8>),
     /// A list, or the answer to a question.
-    Some(Vec<u8>),
+    Answer(Vec<u8>),
     /// It is there, and was not before.
     There,
     /// A text of this type, with these headers.
@@ -58,12 +58,12 @@ impl Reply {
 
     /// The answer to a question.
     pub fn answer(value: &impl Serialize) -> Self {
-        Self::Some(json(value))
+        Self::Answer(json(value))
     }
 
     /// A page of a list.
     pub fn page<T: Serialize>(items: Vec<T>, next_cursor: Option<String>) -> Self {
-        Self::Some(json(&PageBody { items, next_cursor }))
+        Self::Answer(json(&PageBody { items, next_cursor }))
     }
 
     /// The answer, which depends on what the client has.
@@ -88,7 +88,7 @@ impl Reply {
                 let mut response = begin(StatusCode::CREATED);
                 with_json(response.insert_header((ETAG, tag)).insert_header((LOCATION, address)), body)
             }
-            Self::Some(body) => with_json(&mut begin(StatusCode::OK), body),
+            Self::Answer(body) => with_json(&mut begin(StatusCode::OK), body),
             Self::Text(media_type, text, more) => {
                 let mut response = begin(StatusCode::OK);
                 for header in more {

@@ -80,6 +80,7 @@ impl From<&RoleRow> for Role {
 /// A role to be made.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "deployer", "actions": ["pull", "tag-update"], "description": "moves tags"}))]
 struct NewRole {
     /// Up to 63 lower-case letters, digits and dashes, the first a letter.
     #[schema(min_length = 1, max_length = 63)]
@@ -94,6 +95,7 @@ struct NewRole {
 /// What a role is to become; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"actions": ["pull", "push"]}))]
 struct RoleBody {
     /// What it allows from now on, for everybody who holds it.
     #[schema(min_items = 1)]

@@ -41,6 +41,7 @@ impl From<&TeamSummary> for Team {
 /// A team to be added.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "core"}))]
 struct NewTeam {
     /// Up to 63 letters, digits, dots, dashes and underscores.
     #[schema(min_length = 1, max_length = 63)]

@@ -51,6 +51,7 @@ impl From<&UserSummary> for User {
 /// A user to be added.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "ann", "password": "a first password"}))]
 struct NewUser {
     /// Up to 63 letters, digits, dots, dashes and underscores.
     #[schema(min_length = 1, max_length = 63)]
@@ -63,6 +64,7 @@ struct NewUser {
 /// What a user is to become.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"disabled": false}))]
 struct UserChange {
     /// Whether logins are refused.
     disabled: bool,
@@ -71,6 +73,7 @@ struct UserChange {
 /// Another password.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"password": "another password"}))]
 pub(super) struct PasswordChange {
     /// At least 8 characters and at most 1024 bytes.
     #[schema(value_type = String, format = Password)]

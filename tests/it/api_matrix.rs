@@ -1,0 +1,241 @@
+//! Who may do what on the API: every address against nobody, a wrong password, somebody without rights, somebody who
+//! administers a place, and an owner of everything.
+//!
+//! *Invariant:* an address without a row here fails the test, and a refusal changes nothing.
+
+use std::collections::BTreeMap;
+
+use harness::actors::Town;
+use harness::api::Api;
+use harness::client::{Request, basic};
+use harness::stack::password_of;
+use reqwest::Method;
+use reqwest::header::AUTHORIZATION;
+use serde_json::{Value, json};
+use token_server::http::api::endpoint::{Access, Endpoint};
+use token_server::http::api::endpoints;
+
+/// For each address: what somebody without rights, who administers `platform/**`, and who owns everything get.
+const EXPECTED: [(&str, [u16; 3]); 34] = [
+    ("getAccount", [200, 200, 200]),
+    ("setOwnPassword", [204, 204, 204]),
+    ("listUsers", [200, 200, 200]),
+    ("addUser", [403, 403, 201]),
+    ("getUser", [404, 200, 200]),
+    ("changeUser", [403, 403, 200]),
+    ("setUserPassword", [403, 403, 204]),
+    ("listTeams", [200, 200, 200]),
+    ("addTeam", [403, 403, 201]),
+    ("getTeam", [404, 200, 200]),
+    ("removeTeam", [403, 403, 204]),
+    ("listMembers", [404, 200, 200]),
+    ("putMember", [403, 403, 201]),
+    ("removeMember", [403, 403, 204]),
+    ("listRoles", [200, 200, 200]),
+    ("addRole", [403, 403, 201]),
+    ("getRole", [404, 200, 200]),
+    ("changeRole", [403, 403, 200]),
+    ("removeRole", [403, 403, 204]),
+    ("listGrants", [403, 403, 200]),
+    ("addGrant", [403, 201, 201]),
+    ("getGrant", [404, 200, 200]),
+    ("removeGrant", [404, 204, 204]),
+    ("listBarriers", [403, 403, 200]),
+    ("addBarrier", [403, 201, 201]),
+    ("getBarrier", [404, 200, 200]),
+    ("removeBarrier", [403, 204, 204]),
+    ("listAuditEvents", [403, 403, 200]),
+    ("exportAuditEvents", [403, 403, 200]),
+    ("verifyAuditEvents", [403, 403, 200]),
+    ("explain", [403, 200, 200]),
+    ("whoCan", [403, 200, 200]),
+    ("getCertificate", [200, 200, 200]),
+    ("getKeySet", [200, 200, 200]),
+];
+
+const OPEN: [&str; 2] = ["getOpenApi", "getDocs"];
+
+/// What each of them finds to work with, under names of their own.
+struct Furniture {
+    actor: &'static str,
+    grant: String,
+}
+
+impl Furniture {
+    async fn make(api: &Api, actor: &'static str) -> anyhow::Result<Self> {
+        let user = json!({"name": format!("ann-{actor}"), "password": "a long enough password"});
+        api.post("admin", "/users", &user).await?.expect(201)?;
+        for team in ["core", "gone"] {
+            api.post("admin", "/teams", &json!({"name": format!("{team}-{actor}")})).await?.expect(201)?;
+        }
+        let member = format!("/teams/core-{actor}/members/ann-{actor}");
+        api.call("admin", Method::PUT, &member, None).await?.expect(201)?;
+        for role in ["made", "gone"] {
+            let role = json!({"name": format!("{role}-{actor}"), "actions": ["pull"]});
+            api.post("admin", "/roles", &role).await?.expect(201)?;
+        }
+        let barrier = json!({"pattern": format!("platform/{actor}/**"), "actions": ["push"]});
+        api.post("admin", "/barriers", &barrier).await?.expect(201)?;
+        let right = json!({
+            "subject": format!("user:ann-{actor}"), "role": "viewer", "pattern": "platform/app",
+        });
+        let grant = api.post("admin", "/grants", &right).await?.expect(201)?.json()?["id"].to_string();
+        Ok(Self { actor, grant })
+    }
+
+    /// The path and body with which an address is tried.
+    fn request(&self, id: &str) -> (String, Option<Value>) {
+        let Self { actor, grant } = self;
+        let password = |text: &str| Some(json!({"password": text}));
+        let bare = |path: String| (path, None);
+        match id {
+            "getAccount" => bare("/account".into()),
+            "setOwnPassword" => ("/account/password".into(), password(&password_of(actor))),
+            "listUsers" => bare("/users".into()),
+            "addUser" => (
+                "/users".into(),
+                Some(json!({"name": format!("new-{actor}"), "password": "long enough for this"})),
+            ),
+            "getUser" => bare(format!("/users/ann-{actor}")),
+            "changeUser" => (format!("/users/ann-{actor}"), Some(json!({"disabled": true}))),
+            "setUserPassword" => (format!("/users/ann-{actor}/password"), password("long enough for this")),
+            "listTeams" => bare("/teams".into()),
+            "addTeam" => ("/teams".into(), Some(json!({"name": format!("team-{actor}")}))),
+            "getTeam" => bare(format!("/teams/core-{actor}")),
+            "removeTeam" => bare(format!("/teams/gone-{actor}")),
+            "listMembers" => bare(format!("/teams/core-{actor}/members")),
+            "putMember" => bare(format!("/teams/core-{actor}/members/team:gone-nobody")),
+            "removeMember" => bare(format!("/teams/core-{actor}/members/ann-{actor}")),
+            "listRoles" => bare("/roles".into()),
+            "addRole" => {
+                ("/roles".into(), Some(json!({"name": format!("new-{actor}"), "actions": ["pull"]})))
+            }
+            "getRole" => bare(format!("/roles/made-{actor}")),
+            "changeRole" => (format!("/roles/made-{actor}"), Some(json!({"actions": ["list"]}))),
+            "removeRole" => bare(format!("/roles/gone-{actor}")),
+            "listGrants" => bare("/grants".into()),
+            "addGrant" => {
+                let right = json!({"subject": "everyone", "role": "viewer", "pattern": format!("platform/new-{actor}")});
+                ("/grants".into(), Some(right))
+            }
+            "getGrant" | "removeGrant" => bare(format!("/grants/{grant}")),
+            "listBarriers" => bare("/barriers".into()),
+            "addBarrier" => {
+                let barrier = json!({"pattern": format!("platform/new-{actor}/**"), "actions": ["push"]});
+                ("/barriers".into(), Some(barrier))
+            }
+            "getBarrier" | "removeBarrier" => bare(format!("/barriers/platform/{actor}/**")),
+            "listAuditEvents" => bare("/audit/events".into()),
+            "exportAuditEvents" => bare("/audit/export".into()),
+            "verifyAuditEvents" => bare("/audit/verification".into()),
+            "explain" => bare(format!("/explain?subject=user:ann-{actor}&action=pull&place=platform/app")),
+            "whoCan" => bare("/who-can?action=pull&place=platform/app".into()),
+            "getCertificate" => bare("/key/certificate".into()),
+            "getKeySet" => bare("/key/jwks".into()),
+            "getOpenApi" => bare("/openapi.json".into()),
+            "getDocs" => bare("/docs".into()),
+            other => (format!("/{other}-has-no-row"), None),
+        }
+    }
+}
+
+/// Servers and clients have types of their own for it.
+fn method_of(endpoint: &Endpoint) -> anyhow::Result<Method> {
+    Ok(Method::from_bytes(endpoint.method.as_str().as_bytes())?)
+}
+
+/// Everything that can be changed, as the owner sees it.
+async fn everything(api: &Api) -> anyhow::Result<Vec<Vec<Value>>> {
+    let mut lists = Vec::new();
+    for path in ["/users", "/teams", "/roles", "/grants", "/barriers"] {
+        lists.push(api.all("admin", path, 100).await?);
+    }
+    Ok(lists)
+}
+
+#[tokio::test]
+async fn every_address_lets_through_whom_it_should() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let api = Api::of(&town.stack).await?;
+    let right = json!({"subject": "user:alice", "role": "admin", "pattern": "platform/**"});
+    api.post("admin", "/grants", &right).await?.expect(201)?;
+    let expected: BTreeMap<&str, [u16; 3]> = EXPECTED.into();
+    let all = endpoints();
+    assert_eq!(all.len(), expected.len() + OPEN.len(), "an address has no row here");
+    let nobody = Furniture::make(&api, "nobody").await?;
+    let before = everything(&api).await?;
+    for endpoint in &all {
+        let (path, body) = nobody.request(endpoint.id);
+        let bare = api.request(None, method_of(endpoint)?, &path, body.as_ref());
+        let wrong = |user: &str| bare.clone().header(AUTHORIZATION, basic(user, "wrong"));
+        let requests: [Request; 3] = [bare.clone(), wrong("admin"), wrong("nobody-at-all")];
+        for request in requests {
+            let answer = api.send(&request).await?;
+            if OPEN.contains(&endpoint.id) {
+                assert!(endpoint.access == Access::Everybody && answer.status == 200, "{answer}");
+            } else {
+                assert_eq!(answer.status, 401, "{}: {answer}", endpoint.id);
+                assert!(answer.needs_header("www-authenticate")?.starts_with("Basic "), "{answer}");
+            }
+        }
+    }
+    assert_eq!(everything(&api).await?, before, "a refusal changed something");
+    for (column, actor) in ["bob", "alice", "admin"].into_iter().enumerate() {
+        let furniture = Furniture::make(&api, actor).await?;
+        for endpoint in all.iter().filter(|endpoint| !OPEN.contains(&endpoint.id)) {
+            let status = expected.get(endpoint.id).map_or(0, |statuses| statuses[column]);
+            let (path, body) = furniture.request(endpoint.id);
+            let method = method_of(endpoint)?;
+            let before = if status >= 400 { Some(everything(&api).await?) } else { None };
+            let answer = api.call(actor, method, &path, body.as_ref()).await?;
+            assert_eq!(answer.status, status, "{} as {actor}: {answer}", endpoint.id);
+            if let Some(before) = before {
+                assert_eq!(everything(&api).await?, before, "{} as {actor} changed something", endpoint.id);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_administers_one_place_reaches_nothing_in_another() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let api = Api::of(&town.stack).await?;
+    for right in [
+        json!({"subject": "user:alice", "role": "admin", "pattern": "platform/**"}),
+        json!({"subject": "user:bob", "role": "admin", "pattern": "other/**"}),
+    ] {
+        api.post("admin", "/grants", &right).await?.expect(201)?;
+    }
+    let barrier = json!({"pattern": "other/prod/**", "actions": ["push"]});
+    api.post("bob", "/barriers", &barrier).await?.expect(201)?;
+    let right = json!({"subject": "user:admin", "role": "viewer", "pattern": "other/app"});
+    let id = api.post("bob", "/grants", &right).await?.expect(201)?.json()?["id"].to_string();
+    let before = everything(&api).await?;
+    let elsewhere = json!({"subject": "user:alice", "role": "viewer", "pattern": "other/app"});
+    let above = json!({"subject": "user:alice", "role": "viewer", "pattern": "**"});
+    for (method, path, body, status) in [
+        (Method::GET, format!("/grants/{id}"), None, 404),
+        (Method::DELETE, format!("/grants/{id}"), None, 404),
+        (Method::POST, "/grants".into(), Some(&elsewhere), 403),
+        (Method::POST, "/grants".into(), Some(&above), 403),
+        (Method::GET, "/grants?within=other/**".into(), None, 403),
+        (Method::GET, "/grants?subject=user:bob".into(), None, 403),
+        (Method::GET, "/barriers/other/prod/**".into(), None, 404),
+        (Method::DELETE, "/barriers/other/prod/**".into(), None, 403),
+        (Method::POST, "/barriers".into(), Some(&barrier), 403),
+        (Method::GET, "/barriers?within=other/**".into(), None, 403),
+        (Method::GET, "/explain?subject=user:bob&action=pull&place=other/app".into(), None, 403),
+        (Method::GET, "/who-can?action=pull&place=other/app".into(), None, 403),
+    ] {
+        let answer = api.call("alice", method, &path, body).await?;
+        assert_eq!(answer.status, status, "{answer}");
+    }
+    assert_eq!(everything(&api).await?, before);
+    // Her own row is there for her to see, and not to take away where she administers nothing.
+    let own = json!({"subject": "user:alice", "role": "viewer", "pattern": "other/app"});
+    let id = api.post("bob", "/grants", &own).await?.expect(201)?.json()?["id"].to_string();
+    api.get("alice", &format!("/grants/{id}")).await?.expect(200)?;
+    api.call("alice", Method::DELETE, &format!("/grants/{id}"), None).await?.expect(403)?;
+    Ok(())
+}
