@@ -37,6 +37,8 @@ mod htpasswd;
 
 mod trusted_keys;
 
+mod imported_keys;
+
 mod certificates;
 
 mod secrecy;

@@ -1,6 +1,6 @@
 //! The token server as one thing that can be built and run.
 //!
-//! *Invariant:* a server that was built has reached its database at the schema it needs, holds its signing key, and
+//! *Invariant:* a server that was built has reached its database at the schema it needs, holds its signing keys, and
 //! has its socket; what can fail at start has failed by then.
 
 use std::io;
@@ -19,17 +19,18 @@ use shared::server::sockets::BoundAddress;
 use crate::db::error::DbError;
 use crate::db::{self, Pool};
 use crate::domain::account::Accounts;
+use crate::domain::audit::SYSTEM;
 use crate::domain::audit_repeats::AuditRepeats;
 use crate::domain::audit_retention::keep_pruning;
 use crate::domain::authenticate::Authenticator;
 use crate::domain::error::TokenServerError;
+use crate::domain::key_ring::SigningKeys;
 use crate::domain::key_store;
 use crate::domain::opaque_token::TokenMac;
 use crate::domain::password::PasswordHasher;
 use crate::domain::random::NoRandomness;
 use crate::domain::refresh::RefreshTokens;
 use crate::domain::token_issuer::TokenIssuer;
-use crate::http::key_set::PublishedKeySet;
 use crate::http::{Services, routes};
 use crate::settings::{DatabaseSettings, Migrate, TokenServerSettings};
 
@@ -76,7 +77,8 @@ pub struct TokenServer {
     token_paths: Vec<String>,
     pool: Pool,
     hasher: Arc<PasswordHasher>,
-    pruning: Option<BoxFuture<'static, ()>>,
+    /// What goes on beside requests until the server stops.
+    chores: Vec<BoxFuture<'static, ()>>,
 }
 
 impl TokenServer {
@@ -84,7 +86,8 @@ impl TokenServer {
     pub async fn build(settings: TokenServerSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let random = SystemRandom::new();
         let pool = open_database(&settings.database).await?;
-        let key = key_store::load_or_create_signing_key(&pool, &settings.secret, &random, &*clock).await?;
+        let keys = key_store::load_or_create_keys(&pool, &settings.secret, &random, &*clock, SYSTEM).await?;
+        let keys = Arc::new(SigningKeys::new(keys));
         let listener = Listener::bind(settings.listener.clone())?;
         let passwords = settings.passwords;
         let hasher = PasswordHasher::new(passwords.concurrency, passwords.queue, random.clone());
@@ -102,26 +105,27 @@ impl TokenServer {
             repeats.clone(),
         ));
         let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
-        let key_set = PublishedKeySet::new(&key.key_set());
-        let pruning = settings
-            .audit_retention
-            .map(|retention| keep_pruning(pool.clone(), clock.clone(), retention).boxed());
+        let mut chores =
+            vec![keys.clone().keep_following(pool.clone(), settings.secret.clone(), random.clone()).boxed()];
+        if let Some(retention) = settings.audit_retention {
+            chores.push(keep_pruning(pool.clone(), clock.clone(), retention).boxed());
+        }
         let issuer = TokenIssuer::new(
             settings.issuer,
             pool.clone(),
             clock,
             random,
             authenticator,
-            Arc::new(key),
+            keys.clone(),
             repeats,
         );
         let services = Services {
             issuer: Arc::new(issuer),
             accounts: Arc::new(accounts),
-            key_set,
+            keys,
             body_timeout: settings.listener.stall_timeout,
         };
-        Ok(Self { listener, services, token_paths: settings.token_paths, pool, hasher, pruning })
+        Ok(Self { listener, services, token_paths: settings.token_paths, pool, hasher, chores })
     }
 
     /// Where it is bound, with the real port.
@@ -137,16 +141,16 @@ impl TokenServer {
     /// Serves until a stop is requested and open requests are done or out of time.
     pub async fn run(self, shutdown: Shutdown) -> io::Result<()> {
         let pool = self.pool.clone();
-        // The signing key was loaded before the socket was bound, so it needs no check of its own.
+        // The signing keys were loaded before the socket was bound, so it needs no check of its own.
         let health = Health::default().with("database", move || {
             let pool = pool.clone();
             async move { db::ping(&pool).await.map_err(|error| error.to_string()) }
         });
         let routes = routes::configure(self.services, self.token_paths);
-        let pruning = self.pruning.map(tokio::spawn);
+        let chores: Vec<_> = self.chores.into_iter().map(tokio::spawn).collect();
         let outcome = self.listener.run(health, shutdown, routes).await;
-        if let Some(pruning) = pruning {
-            pruning.abort();
+        for chore in chores {
+            chore.abort();
         }
         self.pool.close().await;
         outcome

@@ -86,7 +86,7 @@ pub enum Command {
     /// The audit record: list, export, verify, prune
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// The key that signs tokens
+    /// The keys that sign tokens: import one, export the public ones
     #[command(subcommand)]
     Key(KeyCommand),
     /// Print a script that completes commands in a shell
@@ -365,21 +365,33 @@ pub enum AuditCommand {
     },
 }
 
-/// About the signing key.
+/// About the keys that sign tokens.
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
-    /// Print the public key for a registry that takes it from a file
+    /// Sign with a key pair that another token server signed with, so that registries which know it go on
+    Import {
+        /// Its certificate, as registries have it in `rootcertbundle`
+        #[arg(long, value_name = "FILE")]
+        certificate: PathBuf,
+        /// Its private key
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Take it although the certificate has expired
+        #[arg(long)]
+        allow_expired: bool,
+    },
+    /// Print the public keys for a registry that takes them from a file
     Export {
-        /// pem: a certificate for `rootcertbundle`; jwks: a key set for `jwks`
+        /// pem: certificates for `rootcertbundle`; jwks: a key set for `jwks`
         #[arg(long, value_enum)]
         format: KeyFormat,
     },
 }
 
-/// How a public key is written.
+/// How public keys are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum KeyFormat {
-    /// A certificate
+    /// Certificates
     Pem,
     /// A JSON web key set
     Jwks,
@@ -415,6 +427,7 @@ mod tests {
             "token-server audit verify --head 00",
             "token-server audit prune --before 365d --yes",
             "token-server key export --format pem",
+            "token-server key import --certificate server.pem --key server.key",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

@@ -68,7 +68,8 @@ fn domain_code(error: &TokenServerError) -> u8 {
         | E::InvalidPattern(_)
         | E::InvalidSubject(_)
         | E::InvalidQuestion(_)
-        | E::NotASubtree(_) => USAGE,
+        | E::NotASubtree(_)
+        | E::InvalidKeyPair(_) => USAGE,
         _ => 1,
     }
 }

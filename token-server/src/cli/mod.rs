@@ -13,6 +13,8 @@ mod audit;
 
 mod barriers;
 
+mod files;
+
 mod json;
 
 mod keys;

@@ -12,6 +12,7 @@ use super::principal_name::InvalidName;
 use super::question::InvalidQuestion;
 use super::random::NoRandomness;
 use super::signing::SigningError;
+use super::signing_import::InvalidKeyPair;
 use crate::db::error::DbError;
 
 /// Why a request was not done.
@@ -105,6 +106,9 @@ pub enum TokenServerError {
     /// A password was not hashed.
     #[error(transparent)]
     Hashing(HashingError),
+    /// A key pair that is not taken.
+    #[error(transparent)]
+    InvalidKeyPair(#[from] InvalidKeyPair),
     /// A token was not signed.
     #[error(transparent)]
     Signing(#[from] SigningError),

@@ -2,9 +2,9 @@
 //!
 //! Reading order: who can hold rights ([`principal_name`], [`grant_subject`], [`subject`]), which rights there are
 //! ([`right`], [`role`], [`grant`], [`barrier`]), how one is decided ([`policy`] on [`stored_rows`]), explained ([`question`], [`explanation`]) and becomes claims ([`issue`],
-//! [`audience`]); how somebody proves who they are ([`password`], [`opaque_token`],
-//! [`refresh`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`],
-//! [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
+//! [`audience`]); how somebody proves who they are ([`password`], [`password_bcrypt`], [`opaque_token`],
+//! [`refresh`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`key_names`],
+//! [`signing`], [`signing_import`], [`key_ring`], [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
 //! is remembered ([`audit`], [`audit_repeats`]), for how long ([`audit_retention`]), and how that is read and believed
 //! ([`audit_pages`], [`audit_chain`]).
 //!
@@ -43,6 +43,8 @@ pub mod issue;
 
 pub mod password;
 
+pub mod password_bcrypt;
+
 pub mod master_secret;
 
 pub mod opaque_token;
@@ -53,7 +55,13 @@ pub mod authenticate;
 
 pub mod sealing;
 
+pub mod key_names;
+
 pub mod signing;
+
+pub mod signing_import;
+
+pub mod key_ring;
 
 pub mod key_store;
 

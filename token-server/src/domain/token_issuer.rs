@@ -20,9 +20,9 @@ use super::authenticate::{Authenticator, Credentials};
 use super::error::TokenServerError;
 use super::grant::Circumstances;
 use super::issue::{self, Asker, Decision, Relevant, TokenFrame};
+use super::key_ring::SigningKeys;
 use super::random;
 use super::refresh::Login;
-use super::signing::{CertificateHeader, SigningKey};
 use super::stored_rows;
 use super::subject::Subject;
 use crate::db::Pool;
@@ -88,7 +88,7 @@ pub struct TokenIssuer {
     clock: Arc<dyn Clock>,
     random: SystemRandom,
     authenticator: Arc<Authenticator>,
-    key: Arc<SigningKey>,
+    keys: Arc<SigningKeys>,
     repeats: Arc<AuditRepeats>,
 }
 
@@ -100,10 +100,10 @@ impl TokenIssuer {
         clock: Arc<dyn Clock>,
         random: SystemRandom,
         authenticator: Arc<Authenticator>,
-        key: Arc<SigningKey>,
+        keys: Arc<SigningKeys>,
         repeats: Arc<AuditRepeats>,
     ) -> Self {
-        Self { settings, pool, clock, random, authenticator, key, repeats }
+        Self { settings, pool, clock, random, authenticator, keys, repeats }
     }
 
     /// Answers a request.
@@ -125,12 +125,9 @@ impl TokenIssuer {
             id: random::random_id(&self.random)?,
         };
         let (claims, lifetime) = issue::claims(&decision, &subject, &frame);
-        let certificate = match audience.verifier {
-            Verifier::Distribution2 => CertificateHeader::Included,
-            Verifier::Portcullis | Verifier::Distribution3 => CertificateHeader::Omitted,
-        };
+        let keys = self.keys.current();
         Ok(IssuedToken {
-            token: self.key.sign(&claims, certificate)?,
+            token: keys.signing_key(self.clock.now()).sign(&claims, audience.verifier)?,
             expires_in: lifetime.as_secs(),
             granted: decision.granted.into_iter().collect(),
             refresh_token,

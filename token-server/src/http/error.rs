@@ -145,7 +145,8 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::InvalidPattern(_)
         | E::InvalidSubject(_)
         | E::InvalidQuestion(_)
-        | E::NotASubtree(_) => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
+        | E::NotASubtree(_)
+        | E::InvalidKeyPair(_) => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
         E::NotFound { .. } => bad_request(StatusCode::NOT_FOUND),
         E::AlreadyThere { .. } | E::OtherConditions(_) | E::TeamCycle { .. } | E::TeamsTooDeep { .. } => {
             bad_request(StatusCode::CONFLICT)

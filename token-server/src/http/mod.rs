@@ -29,6 +29,7 @@ use shared::server::client_address::Client;
 
 use crate::domain::account::Accounts;
 use crate::domain::audit::Origin;
+use crate::domain::key_ring::SigningKeys;
 use crate::domain::token_issuer::TokenIssuer;
 
 /// What handlers work with.
@@ -38,8 +39,8 @@ pub struct Services {
     pub issuer: Arc<TokenIssuer>,
     /// Changes accounts.
     pub accounts: Arc<Accounts>,
-    /// The public keys as they are sent.
-    pub key_set: key_set::PublishedKeySet,
+    /// The keys whose public halves are sent.
+    pub keys: Arc<SigningKeys>,
     /// How long a body may take to arrive; zero for ever.
     pub body_timeout: std::time::Duration,
 }
