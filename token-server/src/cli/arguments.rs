@@ -20,7 +20,7 @@ Exit codes:
   1  it failed, or check-config found a problem; the sentence says what
   2  wrong usage, or it would have to ask and there is no terminal to ask on
   3  nothing was done, because what was named does not exist or exists already
-  4  `explain`, `who-can` or `audit verify`, where 0 and 1 are answers, could not answer";
+  4  `explain`, `who-can`, `audit verify` or `import docker-auth`, where 0 and 1 are answers, could not answer";
 
 /// Holds users, teams and rights, and issues tokens for container registries.
 #[derive(Debug, Parser)]
@@ -86,6 +86,9 @@ pub enum Command {
     /// The audit record: list, export, verify, prune
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Users and rights of another token server
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// The keys that sign tokens: import one, export the public ones
     #[command(subcommand)]
     Key(KeyCommand),
@@ -365,6 +368,24 @@ pub enum AuditCommand {
     },
 }
 
+/// About other token servers.
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// Say what the users and rights of docker_auth come to here, and where the two would answer differently; exit with
+    /// 0 if nowhere and 1 if somewhere, or if something cannot be taken over
+    DockerAuth {
+        /// The settings of docker_auth
+        #[arg(value_name = "CONFIG")]
+        file: PathBuf,
+        /// Compare these repositories, one a line, instead of names made up from the patterns of the rules
+        #[arg(long, value_name = "FILE")]
+        repositories: Option<PathBuf>,
+        /// Take it over; without this, nothing is changed
+        #[arg(long)]
+        apply: bool,
+    },
+}
+
 /// About the keys that sign tokens.
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
@@ -427,6 +448,7 @@ mod tests {
             "token-server audit verify --head 00",
             "token-server audit prune --before 365d --yes",
             "token-server key export --format pem",
+            "token-server import docker-auth auth.yml --repositories names.txt --apply",
             "token-server key import --certificate server.pem --key server.key",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_ok(), "{line}");

@@ -20,3 +20,9 @@ pub(super) fn read(file: &Path, max_bytes: u64) -> Result<Vec<u8>, CliError> {
     }
     Ok(content)
 }
+
+/// The same for a text.
+pub(super) fn read_text(file: &Path, max_bytes: u64) -> Result<String, CliError> {
+    String::from_utf8(read(file, max_bytes)?)
+        .map_err(|_| CliError::Usage(format!("{} is not text in UTF-8", file.display())))
+}

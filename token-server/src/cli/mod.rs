@@ -15,6 +15,8 @@ mod barriers;
 
 mod files;
 
+mod import;
+
 mod json;
 
 mod keys;
@@ -94,6 +96,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         }
         Command::WhoCan { question } => return questions::who_can(&question, &settings, output).await,
         Command::Audit(command) => return audit::audit(command, &settings, output).await,
+        Command::Import(command) => return import::import(command, &settings, output).await,
         Command::Key(command) => keys::key(command, &settings).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -65,6 +65,8 @@ pub mod key_ring;
 
 pub mod key_store;
 
+pub mod docker_auth;
+
 pub mod token_issuer;
 
 pub mod account;

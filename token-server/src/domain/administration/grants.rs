@@ -85,7 +85,7 @@ impl Administration {
 }
 
 /// The texts of a row, for as long as a statement needs them.
-struct StoredSpec {
+pub(super) struct StoredSpec {
     anchor: String,
     pattern: String,
     effect: Effect,
@@ -95,7 +95,7 @@ struct StoredSpec {
 }
 
 impl StoredSpec {
-    fn new(grant: &GrantSpec) -> Self {
+    pub(super) fn new(grant: &GrantSpec) -> Self {
         let (role, rights) = match grant.what {
             What::Role(role) => (Some(role), None),
             What::Rights(rights) => (None, Some(rights.to_string())),
@@ -110,7 +110,7 @@ impl StoredSpec {
         }
     }
 
-    fn of<'a>(
+    pub(super) fn of<'a>(
         &'a self,
         subject_pid: i64,
         conditions: &'a Conditions,
@@ -132,7 +132,10 @@ impl StoredSpec {
     }
 }
 
-async fn hold_subject(db: impl Executor<'_>, subject: &GrantSubject) -> Result<i64, TokenServerError> {
+pub(super) async fn hold_subject(
+    db: impl Executor<'_>,
+    subject: &GrantSubject,
+) -> Result<i64, TokenServerError> {
     match subject {
         GrantSubject::Everyone => Ok(principals::EVERYONE),
         GrantSubject::Authenticated => Ok(principals::AUTHENTICATED),

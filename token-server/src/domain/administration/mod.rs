@@ -11,6 +11,8 @@ pub mod grants;
 
 pub mod barriers;
 
+pub mod import;
+
 pub mod records;
 
 use std::sync::Arc;
