@@ -30,6 +30,7 @@ use crate::domain::opaque_token::TokenMac;
 use crate::domain::password::PasswordHasher;
 use crate::domain::random::NoRandomness;
 use crate::domain::refresh::RefreshTokens;
+use crate::domain::shadow::{ShadowError, ShadowRules};
 use crate::domain::token_issuer::TokenIssuer;
 use crate::http::{Services, routes};
 use crate::settings::{DatabaseSettings, Migrate, TokenServerSettings};
@@ -43,6 +44,9 @@ pub enum StartError {
     /// The database, the key or the randomness failed.
     #[error(transparent)]
     Domain(#[from] TokenServerError),
+    /// The rules to compare with cannot be used.
+    #[error(transparent)]
+    Shadow(#[from] ShadowError),
     /// The socket or the certificate failed.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -85,6 +89,7 @@ impl TokenServer {
     /// Does everything that can fail before the first request.
     pub async fn build(settings: TokenServerSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let random = SystemRandom::new();
+        let shadow = settings.shadow.as_deref().map(ShadowRules::load).transpose()?.map(Arc::new);
         let pool = open_database(&settings.database).await?;
         let keys = key_store::load_or_create_keys(&pool, &settings.secret, &random, &*clock, SYSTEM).await?;
         let keys = Arc::new(SigningKeys::new(keys));
@@ -110,6 +115,9 @@ impl TokenServer {
         if let Some(retention) = settings.audit_retention {
             chores.push(keep_pruning(pool.clone(), clock.clone(), retention).boxed());
         }
+        if let Some(shadow) = &shadow {
+            chores.push(shadow.clone().keep_following().boxed());
+        }
         let issuer = TokenIssuer::new(
             settings.issuer,
             pool.clone(),
@@ -118,7 +126,8 @@ impl TokenServer {
             authenticator,
             keys.clone(),
             repeats,
-        );
+        )
+        .beside(shadow);
         let services = Services {
             issuer: Arc::new(issuer),
             accounts: Arc::new(accounts),

@@ -4,7 +4,8 @@
 //! ([`right`], [`role`], [`grant`], [`barrier`]), how one is decided ([`policy`] on [`stored_rows`]), explained ([`question`], [`explanation`]) and becomes claims ([`issue`],
 //! [`audience`]); how somebody proves who they are ([`password`], [`password_bcrypt`], [`opaque_token`],
 //! [`refresh`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`key_names`],
-//! [`signing`], [`signing_import`], [`key_ring`], [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
+//! [`signing`], [`signing_import`], [`key_ring`], [`key_store`]); what another token server would have said ([`docker_auth`], [`shadow`]);
+//! what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
 //! is remembered ([`audit`], [`audit_repeats`]), for how long ([`audit_retention`]), and how that is read and believed
 //! ([`audit_pages`], [`audit_chain`]).
 //!
@@ -66,6 +67,8 @@ pub mod key_ring;
 pub mod key_store;
 
 pub mod docker_auth;
+
+pub mod shadow;
 
 pub mod token_issuer;
 

@@ -5,6 +5,7 @@
 //!
 //! Spec: distribution, "Token Authentication Specification".
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use super::issue::{self, Asker, Decision, Relevant, TokenFrame};
 use super::key_ring::SigningKeys;
 use super::random;
 use super::refresh::Login;
+use super::shadow::{Decided, ShadowRules};
 use super::stored_rows;
 use super::subject::Subject;
 use crate::db::Pool;
@@ -90,6 +92,7 @@ pub struct TokenIssuer {
     authenticator: Arc<Authenticator>,
     keys: Arc<SigningKeys>,
     repeats: Arc<AuditRepeats>,
+    shadow: Option<Arc<ShadowRules>>,
 }
 
 impl TokenIssuer {
@@ -103,7 +106,13 @@ impl TokenIssuer {
         keys: Arc<SigningKeys>,
         repeats: Arc<AuditRepeats>,
     ) -> Self {
-        Self { settings, pool, clock, random, authenticator, keys, repeats }
+        Self { settings, pool, clock, random, authenticator, keys, repeats, shadow: None }
+    }
+
+    /// Compares each answer with those of these rules, if there are any.
+    #[must_use]
+    pub fn beside(self, shadow: Option<Arc<ShadowRules>>) -> Self {
+        Self { shadow, ..self }
     }
 
     /// Answers a request.
@@ -115,6 +124,16 @@ impl TokenIssuer {
         let audience = self.settings.audiences.resolve(request.service.as_deref())?;
         let subject = self.authenticate(request, audience, origin).await?;
         let decision = self.decide(&subject, &request.scopes, audience.verifier, origin).await?;
+        if let Some(shadow) = &self.shadow {
+            shadow.compare(&Decided {
+                user: subject.user_name(),
+                service: audience.name,
+                address: address_of(origin),
+                requested: &request.scopes,
+                decision: &decision,
+                now: self.clock.unix_now(),
+            });
+        }
         self.record_refusals(&subject, &decision, origin).await?;
         let refresh_token = self.refresh_token(request, &subject, audience, origin).await?;
         let frame = TokenFrame {
@@ -182,8 +201,7 @@ impl TokenIssuer {
         } else {
             None
         };
-        let address = origin.address.as_deref().and_then(|address| address.parse().ok());
-        let circumstances = Circumstances { now: self.clock.now(), address };
+        let circumstances = Circumstances { now: self.clock.now(), address: address_of(origin) };
         Ok(issue::decide(
             requested,
             &Relevant { near, all },
@@ -238,6 +256,10 @@ impl TokenIssuer {
             _ => Ok(None),
         }
     }
+}
+
+fn address_of(origin: &Origin) -> Option<IpAddr> {
+    origin.address.as_deref().and_then(|address| address.parse().ok())
 }
 
 const ACCOUNT_MISMATCH: TokenServerError =

@@ -94,6 +94,11 @@ pub const KEYS: &[Key] = &[
         "",
         "How long rows of the audit record are kept; without it, until `audit prune`.",
     ),
+    scalar(
+        "shadow.dockerauth",
+        "",
+        "Settings of docker_auth whose answer to each request is compared with ours; differences are logged.",
+    ),
 ];
 
 /// The table with its rules.
@@ -119,6 +124,8 @@ struct Raw {
     refresh: RawRefresh,
     #[serde(default)]
     audit: RawAudit,
+    #[serde(default)]
+    shadow: RawShadow,
 }
 
 #[derive(Debug, Deserialize)]
@@ -175,6 +182,11 @@ struct RawPasswords {
 #[derive(Debug, Default, Deserialize)]
 struct RawAudit {
     retention: Option<DurationText>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RawShadow {
+    dockerauth: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -235,6 +247,8 @@ pub struct TokenServerSettings {
     pub refresh: RefreshLifetimes,
     /// How long records are kept, if not for ever.
     pub audit_retention: Option<Duration>,
+    /// Settings of docker_auth to compare with.
+    pub shadow: Option<PathBuf>,
 }
 
 /// Reads the file (if any) and the environment.
@@ -298,6 +312,7 @@ impl TokenServerSettings {
             },
             refresh: RefreshLifetimes { idle: raw.refresh.idle.0, absolute: raw.refresh.lifetime.0 },
             audit_retention: raw.audit.retention.map(|retention| retention.0),
+            shadow: raw.shadow.dockerauth,
         })
     }
 }

@@ -125,6 +125,11 @@ impl Config {
         Ok(config)
     }
 
+    /// Whether people log in who are not in the file.
+    pub fn has_other_logins(&self) -> bool {
+        self.externals.iter().any(|external| external.is_login)
+    }
+
     /// The user of that name, as it is written.
     pub fn user(&self, name: &str) -> Option<&User> {
         self.users.iter().find(|user| user.name == name)

@@ -12,6 +12,7 @@ use super::config::Config;
 use super::patterns::{self, ANYBODY};
 use super::people::Person;
 use super::rule::{Allowed, Field, Request, Rule, variants};
+use super::traps::decides_before;
 use crate::domain::administration::grants::GrantSpec;
 use crate::domain::grant::{Effect, What};
 use crate::domain::grant_subject::GrantSubject;
@@ -63,6 +64,8 @@ pub(super) enum Outcome {
     Idle(String),
     /// It cannot be written, because of this.
     Left(String),
+    /// It is about people who are not in the file, because of this; they cannot be compared.
+    Elsewhere(String),
 }
 
 impl Holder {
@@ -151,7 +154,12 @@ pub(super) fn rights_of(actions: ActionSet) -> RightSet {
 
 impl Scene<'_> {
     /// Writes a rule.
-    pub(super) fn write(&self, rule: &Rule) -> Outcome {
+    pub(super) fn write(&self, position: usize) -> Outcome {
+        let rules = &self.config.rules;
+        let rule = &rules[position];
+        if let Some(earlier) = decides_before(rules, position) {
+            return Outcome::Idle(format!("the rule at line {} always decides before it", earlier.line));
+        }
         if !rule.unknown.is_empty() {
             let words = rule.unknown.join("`, `");
             return Outcome::Left(format!(
@@ -268,7 +276,7 @@ impl Scene<'_> {
                 "people without a login are not let in, because `users` has no \"\"".into(),
             );
         }
-        let has_other_users = self.config.externals.iter().any(|external| external.is_login);
+        let has_other_users = self.config.has_other_logins();
         if is_literal(account) && self.config.user(account).is_some() {
             return Outcome::Left(format!(
                 "user {account} is not taken over; add the user and run this again"
@@ -277,7 +285,7 @@ impl Scene<'_> {
         if has_other_users {
             let whom =
                 if is_literal(account) { format!("user {account}") } else { "whoever it is about".into() };
-            return Outcome::Left(format!(
+            return Outcome::Elsewhere(format!(
                 "{whom} logs in elsewhere and is no user here; add users and give them rows"
             ));
         }

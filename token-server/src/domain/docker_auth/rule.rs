@@ -122,6 +122,14 @@ impl Rule {
             && self.labels.is_empty()
     }
 
+    /// Whether people are told apart by more than whether they are logged in, and not by one name.
+    pub(super) fn is_about_some(&self) -> bool {
+        let has_labels = |pattern: &str| pattern.contains("${labels:");
+        !self.labels.is_empty()
+            || Field::ALL.into_iter().any(|field| self.pattern(field).is_some_and(has_labels))
+            || self.account.as_deref().is_some_and(|account| account.contains(['*', '?', '[', '/']))
+    }
+
     /// Whether it is about this request.
     pub fn matches(&self, request: &Request<'_>, expressions: &Expressions) -> bool {
         let values = self.values(request, expressions);

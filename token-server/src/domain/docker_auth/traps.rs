@@ -18,7 +18,7 @@ pub(super) fn find(config: &mut Config) {
         let mut add = |kind, sentence: String| traps.push(Trap { line: rule.line, kind, sentence });
         conditions(rule, config, &mut add);
         actions(rule, &mut add);
-        if let Some(earlier) = config.rules[..position].iter().find(|earlier| covers(earlier, rule)) {
+        if let Some(earlier) = decides_before(&config.rules, position) {
             let line = earlier.line;
             add(
                 "never_reached",
@@ -96,7 +96,7 @@ fn conditions(rule: &Rule, config: &Config, add: &mut dyn FnMut(&'static str, St
                 add(
                     "not_anchored",
                     format!(
-                        "`{word}: {pattern}` fits anywhere inside of a {word}, such as in `x{}x`; write /^…$/ for the whole",
+                        "`{word}: {pattern}` fits anywhere inside of the {word}, such as in `x{}x`; write /^…$/ for the whole",
                         sample(expression)
                     ),
                 );
@@ -167,6 +167,11 @@ fn actions(rule: &Rule, add: &mut dyn FnMut(&'static str, String)) {
     for word in words.iter().filter(|word| !ACTIONS.contains(&word.as_str())) {
         add("unknown_action", format!("`{word}` is no action of a registry, so it allows nothing"));
     }
+}
+
+/// An earlier rule that matches whatever this one could.
+pub(super) fn decides_before(rules: &[Rule], position: usize) -> Option<&Rule> {
+    rules[..position].iter().find(|earlier| covers(earlier, &rules[position]))
 }
 
 /// Whether every request that the later rule matches is matched by the earlier one, as far as that can be read off.

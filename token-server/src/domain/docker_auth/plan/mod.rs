@@ -211,11 +211,12 @@ impl Plan {
         for difference in differences {
             *differing.entry(difference.line).or_default() += 1;
         }
+        let has_other_logins = config.has_other_logins();
         for (rule, outcome) in config.rules.iter().zip(&draft.outcomes) {
             let line = Some(rule.line);
             let count = differing.remove(&line).unwrap_or_default();
             match outcome {
-                Outcome::Left(why) if count > 0 => self.leave(line, format!("the rule is not written as rows: {why}")),
+                Outcome::Left(why) if count > 0 || !rule.unknown.is_empty() => self.leave(line, format!("the rule is not written as rows: {why}")),
                 Outcome::Left(why) => {
                     self.note(line, format!("the rule is not written as rows ({why}); that makes no difference where it was compared"));
                 }
@@ -224,7 +225,13 @@ impl Plan {
                     "the order of the rules matters here, and rows have none: they add up, and a denial counts against all of them; the differences say for whom",
                 ),
                 Outcome::Idle(why) => self.note(line, format!("the rule needs no row: {why}")),
-                Outcome::Written(_, Some(note)) => self.note(line, note.clone()),
+                Outcome::Elsewhere(why) => self.leave(line, format!("the rule is not written as rows: {why}")),
+                Outcome::Written(_, Some(note)) => {
+                    self.note(line, note.clone());
+                    if has_other_logins && rule.is_about_some() {
+                        self.leave(line, "whoever it is about and logs in elsewhere is no user here; add users and give them rows");
+                    }
+                }
                 Outcome::Written(_, None) => {}
             }
         }
@@ -342,7 +349,8 @@ struct Draft {
 
 impl Draft {
     fn new(scene: &Scene<'_>) -> Self {
-        let outcomes: Vec<Outcome> = scene.config.rules.iter().map(|rule| scene.write(rule)).collect();
+        let outcomes: Vec<Outcome> =
+            (0..scene.config.rules.len()).map(|position| scene.write(position)).collect();
         let written = scene.config.rules.iter().zip(&outcomes).filter_map(|(rule, outcome)| match outcome {
             Outcome::Written(written, _) => Some(rows::allowing(rule, written)),
             _ => None,

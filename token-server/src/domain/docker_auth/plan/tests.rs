@@ -236,7 +236,7 @@ fn rule() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(30))]
 
     #[test]
     fn nobody_gets_more_than_before(rules in proptest::collection::vec(rule(), 1..6)) {
