@@ -39,6 +39,9 @@ mod trusted_keys;
 
 mod imported_keys;
 
+mod docker_auth;
+mod docker_auth_shadow;
+
 mod certificates;
 
 mod secrecy;

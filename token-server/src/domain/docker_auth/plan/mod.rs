@@ -16,7 +16,7 @@ use super::comparison::{ASKED, Case, Cases, Difference, Listing, StoredRights, i
 use super::config::{Config, User};
 use super::people::Person;
 use super::rows::{self, Outcome, PlannedRow, Scene, Written};
-use super::rule::Labels;
+use super::rule::{Allowed, Labels, Rule};
 use crate::domain::grant::{Effect, What};
 use crate::domain::grant_subject::GrantSubject;
 use crate::domain::password_bcrypt::ImportedHash;
@@ -216,16 +216,17 @@ impl Plan {
             let line = Some(rule.line);
             let count = differing.remove(&line).unwrap_or_default();
             match outcome {
-                Outcome::Left(why) if count > 0 || !rule.unknown.is_empty() => self.leave(line, format!("the rule is not written as rows: {why}")),
+                Outcome::Left(why) if count > 0 || !rule.unknown.is_empty() => {
+                    self.leave(line, format!("the rule is not written as rows: {why}"));
+                }
                 Outcome::Left(why) => {
                     self.note(line, format!("the rule is not written as rows ({why}); that makes no difference where it was compared"));
                 }
-                _ if count > 0 => self.leave(
-                    line,
-                    "the order of the rules matters here, and rows have none: they add up, and a denial counts against all of them; the differences say for whom",
-                ),
+                _ if count > 0 => self.leave(line, why_it_differs(rule)),
                 Outcome::Idle(why) => self.note(line, format!("the rule needs no row: {why}")),
-                Outcome::Elsewhere(why) => self.leave(line, format!("the rule is not written as rows: {why}")),
+                Outcome::Elsewhere(why) => {
+                    self.leave(line, format!("the rule is not written as rows: {why}"));
+                }
                 Outcome::Written(_, Some(note)) => {
                     self.note(line, note.clone());
                     if has_other_logins && rule.is_about_some() {
@@ -290,6 +291,18 @@ impl Plan {
         let seconds = token.expiration.as_ref().and_then(|text| text.parse::<u64>().ok());
         if let Some(seconds) = seconds.filter(|seconds| *seconds > 3600) {
             self.note(None, format!("tokens lived {seconds} seconds; here `token.lifetime` is 3600s at most, and clients ask again by themselves"));
+        }
+    }
+}
+
+fn why_it_differs(rule: &Rule) -> &'static str {
+    match &rule.allowed {
+        Allowed::Words(words) if words.iter().any(|word| word == "*") => {
+            "`*` stands beside other actions, where it counts only for who asks for `*`; rows give it with everything"
+        }
+        _ => {
+            "the order of the rules matters here, and rows have none: they add up, and a denial counts against all of \
+             them; the differences say for whom"
         }
     }
 }
