@@ -156,7 +156,7 @@ const CORPUS: [Expected; 16] = [
     Expected {
         name: "two-registries",
         rows: &["user:alice viewer **"],
-        left: &[(15, "catalog"), (15, "some registries")],
+        left: &[(15, "catalog"), (15, "some registries"), (19, "`audiences`")],
         traps: &[(17, "not_anchored")],
         differences: 13,
     },

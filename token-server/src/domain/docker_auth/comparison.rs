@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use super::config::Config;
 use super::people::Person;
 use super::rows::{PlannedRow, is_about};
+use super::rule::Request;
 use super::samples;
 use crate::domain::grant::{Circumstances, Grant};
 use crate::domain::policy::{self, Held, Rows};
@@ -113,7 +114,9 @@ impl<'a> Cases<'a> {
         let own = |person: &Person| samples::of_account(config, &person.account, &person.labels, service);
         // Names of some others as well, so that one's own place is seen to be closed to others.
         let others: BTreeSet<_> = people.iter().take(MAX_OTHERS).flat_map(|person| own(person)).collect();
-        let common: BTreeSet<_> = others.into_iter().chain(samples::ordinary()).collect();
+        let common: BTreeSet<_> = others.into_iter().chain(samples::for_all(config, service)).collect();
+        let nobody = Person::nobody(config);
+        let mut open: BTreeMap<(RepositoryName, usize, Option<IpAddr>), ActionSet> = BTreeMap::new();
         let mut repositories = BTreeSet::new();
         let mut all = Vec::new();
         for (position, person) in people.iter().enumerate() {
@@ -125,16 +128,11 @@ impl<'a> Cases<'a> {
                 for address in &addresses {
                     for name in &of_person {
                         let request = person.request("repository", name.as_str(), service);
-                        let request = super::rule::Request { address: *address, ..request };
-                        let answer = config.decide(&request, ASKED);
-                        let none = super::rule::Labels::new();
-                        let labels = config.anonymous.as_ref().unwrap_or(&none);
-                        let nobody = super::rule::Request { account: "", labels, ..request };
-                        let open = if person.user.is_some() {
-                            config.decide(&nobody, ASKED).granted
-                        } else {
-                            ActionSet::EMPTY
-                        };
+                        let answer = config.decide(&Request { address: *address, ..request }, ASKED);
+                        let open = *open.entry((name.clone(), number, *address)).or_insert_with(|| {
+                            let nobody = nobody.request("repository", name.as_str(), service);
+                            config.decide(&Request { address: *address, ..nobody }, ASKED).granted
+                        });
                         let (old, rule) = (answer.granted, answer.rule);
                         let (name, address) = (name.clone(), *address);
                         all.push(Case { person: position, service: number, address, name, old, rule, open });
@@ -203,7 +201,7 @@ impl<'a> Cases<'a> {
             for service in self.services {
                 for address in &self.addresses {
                     let request = person.request("registry", "catalog", service);
-                    let request = super::rule::Request { address: *address, ..request };
+                    let request = Request { address: *address, ..request };
                     let old = config.decide(&request, ActionSet::of(&[Action::All]));
                     let line = old.rule.map(|rule| config.rules[rule].line);
                     let seen = policy::visible(

@@ -64,7 +64,7 @@ pub(super) enum Outcome {
     Idle(String),
     /// It cannot be written, because of this.
     Left(String),
-    /// It is about people who are not in the file, because of this; they cannot be compared.
+    /// It is about people or registries that are not here, because of this; they cannot be compared.
     Elsewhere(String),
 }
 
@@ -169,7 +169,9 @@ impl Scene<'_> {
         match self.services_of(rule) {
             (_, 0) => {
                 let services = self.services.join("`, `");
-                return Outcome::Idle(format!("it is about other registries than `{services}`"));
+                return Outcome::Elsewhere(format!(
+                    "it is about other registries than `{services}`; name those that come here in `audiences`"
+                ));
             }
             (all, some) if some < all => {
                 return Outcome::Left("it counts for some registries only, and rows count for all".into());

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use ipnet::IpNet;
 use regex::Regex;
@@ -132,11 +132,23 @@ impl Rule {
 
     /// Whether it is about this request.
     pub fn matches(&self, request: &Request<'_>, expressions: &Expressions) -> bool {
+        let is_there = |network: IpNet| request.address.is_some_and(|address| contains(network, address));
+        // Most conditions have no placeholders, and most rules fail at one of those.
+        let (plain, others): (Vec<Field>, Vec<Field>) = Field::ALL
+            .into_iter()
+            .filter(|field| self.pattern(*field).is_some())
+            .partition(|field| self.pattern(*field).is_some_and(|pattern| !pattern.contains("${")));
+        let fits = |field: Field| {
+            self.pattern(field).is_none_or(|pattern| expressions.matches(pattern, field.of(request)))
+        };
+        if !plain.into_iter().all(fits) || !self.network.is_none_or(is_there) {
+            return false;
+        }
+        if others.is_empty() && self.labels.is_empty() {
+            return true;
+        }
         let values = self.values(request, expressions);
-        Field::ALL.into_iter().all(|field| self.fits(field, request, &values, expressions))
-            && self
-                .network
-                .is_none_or(|network| request.address.is_some_and(|address| contains(network, address)))
+        others.into_iter().all(|field| self.fits(field, request, &values, expressions))
             && self.labels.iter().all(|(label, pattern)| {
                 let held = request.labels.get(label).map(Vec::as_slice).unwrap_or_default();
                 held.iter().any(|value| expressions.matches(&replaced(pattern, &values), value))
@@ -265,7 +277,7 @@ fn contains(network: IpNet, address: IpAddr) -> bool {
 
 /// Regular expressions that were prepared, because most are asked again.
 #[derive(Debug, Default)]
-pub struct Expressions(Mutex<HashMap<String, Option<Regex>>>);
+pub struct Expressions(Mutex<HashMap<String, Option<Arc<Regex>>>>);
 
 /// Placeholders make ever new ones.
 const MAX_EXPRESSIONS: usize = 2_000;
@@ -279,7 +291,7 @@ impl Expressions {
         }
     }
 
-    pub(super) fn get(&self, expression: &str) -> Option<Regex> {
+    pub(super) fn get(&self, expression: &str) -> Option<Arc<Regex>> {
         let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(compiled) = known.get(expression) {
             return compiled.clone();
@@ -287,7 +299,7 @@ impl Expressions {
         if known.len() >= MAX_EXPRESSIONS {
             known.clear();
         }
-        let compiled = regular::compile(expression);
+        let compiled = regular::compile(expression).map(Arc::new);
         known.insert(expression.to_owned(), compiled.clone());
         compiled
     }

@@ -19,28 +19,32 @@ const ORDINARY: &[&str] = &["app", "library/app", "team/app", "x/y/z"];
 /// More names are not made of one pattern.
 const MAX_OF_PATTERN: usize = 200;
 
-/// Names that matter for everybody.
-pub(super) fn ordinary() -> BTreeSet<RepositoryName> {
-    ORDINARY.iter().filter_map(|name| RepositoryName::parse(name).ok()).collect()
+/// Names that the rules tell apart whoever asks; each rule gives some on both sides of its edge.
+pub(super) fn for_all(config: &Config, service: &str) -> BTreeSet<RepositoryName> {
+    let ordinary = ORDINARY.iter().filter_map(|name| RepositoryName::parse(name).ok());
+    let rules = config.rules.iter().filter(|rule| !is_personal(rule));
+    let texts = rules.flat_map(|rule| covered(config, rule, "", &Labels::new(), service));
+    texts.flat_map(|text| around(&text).collect::<Vec<_>>()).chain(ordinary).collect()
 }
 
-/// Names that the rules tell apart when this account asks; each rule gives some on both sides of its edge.
+/// Names that the rules tell apart because this account asks.
 pub(super) fn of_account(
     config: &Config,
     account: &str,
     labels: &Labels,
     service: &str,
 ) -> BTreeSet<RepositoryName> {
-    let mut names = BTreeSet::new();
-    for rule in &config.rules {
-        for text in covered(config, rule, account, labels, service) {
-            names.extend(around(&text));
-        }
-    }
+    let rules = config.rules.iter().filter(|rule| is_personal(rule));
+    let texts = rules.flat_map(|rule| covered(config, rule, account, labels, service));
+    let mut names: BTreeSet<_> = texts.flat_map(|text| around(&text).collect::<Vec<_>>()).collect();
     for text in [account.to_owned(), format!("{account}/app"), format!("{account}/app/deep")] {
         names.extend(RepositoryName::parse(&text).ok());
     }
     names
+}
+
+fn is_personal(rule: &Rule) -> bool {
+    rule.pattern(Field::Name).is_some_and(|name| name.contains("${"))
 }
 
 /// Texts that the name pattern of a rule covers.
@@ -169,7 +173,8 @@ mod tests {
 
     fn names(rule: &str) -> BTreeSet<RepositoryName> {
         let config = Config::parse(&format!("users: {{a: {{}}}}\nacl: [{rule}]")).unwrap();
-        of_account(&config, "ann", &Labels::from([("team".into(), vec!["red".into()])]), "s")
+        let labels = Labels::from([("team".into(), vec!["red".into()])]);
+        for_all(&config, "s").into_iter().chain(of_account(&config, "ann", &labels, "s")).collect()
     }
 
     #[test]

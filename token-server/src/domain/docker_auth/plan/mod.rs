@@ -302,7 +302,7 @@ fn why_it_differs(rule: &Rule) -> &'static str {
         }
         _ => {
             "the order of the rules matters here, and rows have none: they add up, and a denial counts against all of \
-             them; the differences say for whom"
+             them; where somebody has less than everybody, give what everybody has to a team instead"
         }
     }
 }
