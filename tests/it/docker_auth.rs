@@ -429,7 +429,7 @@ async fn the_distribution_registry_and_its_users_notice_nothing() -> anyhow::Res
     let (report, code) = report(&stack, &corpus("small-office"), &["--apply"]).await?;
     assert_eq!(code, Some(0), "{report:#}");
     program::until("the key is published", Duration::from_mins(1), || async {
-        published_keys(&stack).await.is_ok_and(|keys| keys == 2)
+        published_keys(&stack).await.is_ok_and(|keys| keys == 3)
     })
     .await?;
     stack.clock.advance(Duration::from_secs(31));

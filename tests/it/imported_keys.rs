@@ -99,7 +99,7 @@ impl Pair {
     /// Imports it and waits until it signs.
     async fn import_into(&self, stack: &Stack) -> anyhow::Result<()> {
         stack.operator(&self.words()?, "").await?.success()?;
-        until_two_are_published(stack).await?;
+        until_both_are_published(stack).await?;
         stack.clock.advance(UNTIL_IT_SIGNS);
         Ok(())
     }
@@ -121,10 +121,10 @@ async fn published(stack: &Stack) -> anyhow::Result<Vec<Value>> {
     Ok(body["keys"].as_array().cloned().unwrap_or_default())
 }
 
-/// The key from the first start, and the imported one.
-async fn until_two_are_published(stack: &Stack) -> anyhow::Result<()> {
+/// The key from the first start, and the imported one under both of its names.
+async fn until_both_are_published(stack: &Stack) -> anyhow::Result<()> {
     program::until("the key is published", Duration::from_mins(1), || async {
-        published(stack).await.is_ok_and(|keys| keys.len() == 2)
+        published(stack).await.is_ok_and(|keys| keys.len() == 3)
     })
     .await
 }
@@ -189,7 +189,7 @@ async fn an_expired_certificate_is_taken_only_when_told_to_and_works_with_the_di
     let words: Vec<_> = pair.words()?.into_iter().chain(["--allow-expired"]).collect();
     town.stack.operator(&words, "").await?.success()?;
     town.stack.clock.advance(UNTIL_IT_SIGNS);
-    until_two_are_published(&town.stack).await?;
+    until_both_are_published(&town.stack).await?;
     let tree = tempfile::tempdir()?;
     let peer = Peer::start(tree.path(), &auth_of_peer(&town.stack, &pair.certificate)).await?;
     let alice = OciClient::new(&peer.url(), "alice", &password_of("alice"))?;
@@ -233,7 +233,7 @@ async fn a_running_server_takes_an_imported_key_over_and_both_events_are_on_reco
     let first = header_of(&token(&town.stack, SERVICE).await?)?["kid"].clone();
     let pair = Pair::rsa().await?;
     town.stack.operator(&pair.words()?, "").await?.success()?;
-    until_two_are_published(&town.stack).await?;
+    until_both_are_published(&town.stack).await?;
     town.stack.clock.advance(UNTIL_IT_SIGNS);
     let second = header_of(&token(&town.stack, SERVICE).await?)?["kid"].clone();
     assert_ne!(first, second);

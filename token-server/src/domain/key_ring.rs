@@ -21,7 +21,7 @@ use super::master_secret::MasterSecret;
 use super::signing::SigningKey;
 use crate::db::Pool;
 
-/// How long after it was added a key begins to sign. Several times [`LOOK_INTERVAL`].
+/// How long after it was added a key begins to sign. Several times `LOOK_INTERVAL`.
 pub const PUBLISHED_BEFORE: Duration = Duration::from_secs(30);
 
 /// How often a running server looks for other keys.
@@ -66,7 +66,7 @@ impl KeyRing {
 
     /// What is published.
     pub fn key_set(&self) -> KeySet {
-        KeySet { keys: self.keys().map(|dated| dated.key.jwk()).collect() }
+        KeySet { keys: self.keys().flat_map(|dated| dated.key.jwks()).collect() }
     }
 
     /// Certificates for verifiers that take a bundle.

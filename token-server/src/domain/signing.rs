@@ -252,14 +252,19 @@ impl SigningKey {
         }
     }
 
-    /// What is published.
-    pub fn jwk(&self) -> Jwk {
-        Jwk {
+    /// What is published: the key under each name that tokens call it by.
+    pub fn jwks(&self) -> Vec<Jwk> {
+        let names = match self.origin {
+            KeyOrigin::Generated => vec![&self.kid],
+            KeyOrigin::Imported => vec![&self.kid, &self.fingerprint],
+        };
+        let of = |name: &String| Jwk {
             key: self.public.clone(),
-            kid: Some(self.kid.clone()),
+            kid: Some(name.clone()),
             alg: Some(self.algorithm.as_str().into()),
             usage: Some("sig".into()),
-        }
+        };
+        names.into_iter().map(of).collect()
     }
 
     /// The certificate for verifiers that take a bundle.

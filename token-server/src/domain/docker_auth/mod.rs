@@ -3,9 +3,9 @@
 //! Its rules are a list of which the first that matches decides; rows here add up in any order. So what rules come to is
 //! written as rows, and both are asked the same questions: what differs is listed, never assumed away.
 //!
-//! Reading order: the text ([`document`]), patterns ([`glob`], [`regular`]), rules and their answers ([`rule`],
-//! [`config`], [`decision`]), what is not as it reads ([`traps`]); names as patterns of ours ([`shape`], [`patterns`]),
-//! what to ask about ([`samples`], [`people`]), what a rule comes to ([`rows`]), whether that is the same
+//! Reading order: the text (`document`), patterns (`glob`, `regular`), rules and their answers ([`rule`],
+//! [`config`], [`decision`]), what is not as it reads (`traps`); names as patterns of ours (`shape`, [`patterns`]),
+//! what to ask about (`samples`, [`people`]), what a rule comes to ([`rows`]), whether that is the same
 //! ([`comparison`]), and all of it together ([`plan`]).
 //!
 //! *Invariant:* nothing here touches the database or the network; docker_auth itself is never asked.

@@ -236,3 +236,59 @@ fn sample(expression: &str) -> String {
     let word: String = expression.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
     if word.is_empty() { "…".into() } else { word }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(text: &str) -> Vec<String> {
+        let config = Config::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        config.traps.iter().map(|trap| format!("{} {}", trap.line, trap.kind)).collect()
+    }
+
+    #[test]
+    fn traps_are_found_with_their_lines() {
+        let anonymous = "users:\n  \"\": {}\n";
+        for (users, rules, expected) in [
+            (anonymous, "- match: {account: \"[\"}\n  actions: [pull]", &["4 no_pattern"][..]),
+            (anonymous, "- match: {account: \"*\"}\n  actions: [pull]", &["4 anonymous_included"]),
+            (anonymous, "- match: {account: \"/.+/\"}\n  actions: [pull]", &[]),
+            (anonymous, "- match: {account: \"/^(a|b)$/\"}\n  actions: [pull]", &[]),
+            (anonymous, "- match: {account: \"/^a|b$/\"}\n  actions: [pull]", &["4 not_anchored"]),
+            (anonymous, "- match: {account: a, account: b}\n  actions: [pull]", &["4 repeated_key"]),
+            (
+                "users:\n  \"\": {password: x}\n",
+                "- match: {account: a}\n  actions: [pull]",
+                &["2 anonymous_with_password"],
+            ),
+            (
+                "users:\n  a: {password: x, labels: {team: [\"*\"]}}\n",
+                "- match: {name: \"${labels:team}/x\"}\n  actions: [pull]",
+                &["2 label_as_pattern", "2 unusable_password"],
+            ),
+            (
+                "ldap_auth: {addr: x}\nusers: {}\n",
+                "- match: {name: \"${labels:team}/x\"}\n  actions: [pull]",
+                &["4 label_of_others"],
+            ),
+            (
+                anonymous,
+                "- match: {account: \"/.+/\", name: \"a/*\"}\n  actions: []\n- match: {account: x, name: \"a/*\", ip: 10.0.0.1}\n  actions: [pull]",
+                &["4 denial", "6 never_reached"],
+            ),
+            (
+                anonymous,
+                "- match: {ip: 10.0.0.0/8}\n  actions: [pull]\n- match: {ip: 10.1.0.0/16}\n  actions: [push]\n- match: {account: x}\n  actions: [push]",
+                &["6 never_reached"],
+            ),
+        ] {
+            assert_eq!(kinds(&format!("{users}acl:\n{rules}\n")), expected, "{users}{rules}");
+        }
+    }
+
+    #[test]
+    fn who_is_never_reached_cannot_be_told_from_placeholders() {
+        let rule = "- match: {name: \"${account}/*\"}\n  actions: [pull]\n";
+        assert_eq!(kinds(&format!("users: {{}}\nacl:\n{rule}{rule}")), Vec::<String>::new());
+    }
+}
