@@ -168,21 +168,18 @@ impl<'a> Cases<'a> {
     }
 
     /// Where the answers differ.
-    pub(super) fn differences(&self, config: &Config, answers: &[ActionSet]) -> Vec<(usize, Difference)> {
-        let differing = self.all.iter().zip(answers).enumerate().filter(|(_, (case, new))| case.old != **new);
+    pub(super) fn differences(&self, config: &Config, answers: &[ActionSet]) -> Vec<Difference> {
         let has_addresses = self.addresses.len() > 1;
+        let differing = self.all.iter().zip(answers).filter(|(case, new)| case.old != **new);
         differing
-            .map(|(number, (case, new))| {
-                let difference = Difference {
-                    who: self.people[case.person].title().to_owned(),
-                    service: self.services[case.service].clone(),
-                    address: case.address.filter(|_| has_addresses),
-                    repository: case.name.clone(),
-                    old: case.old,
-                    new: *new,
-                    line: case.rule.map(|rule| config.rules[rule].line),
-                };
-                (number, difference)
+            .map(|(case, new)| Difference {
+                who: self.people[case.person].title().to_owned(),
+                service: self.services[case.service].clone(),
+                address: case.address.filter(|_| has_addresses),
+                repository: case.name.clone(),
+                old: case.old,
+                new: *new,
+                line: case.rule.map(|rule| config.rules[rule].line),
             })
             .collect()
     }

@@ -4,7 +4,7 @@
 //! written as rows, and both are asked the same questions: what differs is listed, never assumed away.
 //!
 //! Reading order: the text (`document`), patterns (`glob`, `regular`), rules and their answers ([`rule`],
-//! [`config`], [`decision`]), what is not as it reads (`traps`); names as patterns of ours (`shape`, [`patterns`]),
+//! [`config`], `reader`, [`decision`]), what is not as it reads (`traps`); names as patterns of ours (`shape`, [`patterns`]),
 //! what to ask about (`samples`, [`people`]), what a rule comes to ([`rows`]), whether that is the same
 //! ([`comparison`]), and all of it together ([`plan`]).
 //!
@@ -19,6 +19,8 @@ mod regular;
 pub mod rule;
 
 pub mod config;
+
+mod reader;
 
 pub mod decision;
 

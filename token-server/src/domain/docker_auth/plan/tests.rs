@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use time::macros::datetime;
 
 use super::*;
+use crate::domain::grant::Effect;
+use crate::domain::grant_subject::GrantSubject;
 
 const SERVICES: &str = "registry.example.com";
 
