@@ -73,7 +73,7 @@ struct Expected {
     differences: usize,
 }
 
-const CORPUS: [Expected; 16] = [
+const CORPUS: [Expected; 17] = [
     Expected {
         name: "two-people",
         rows: &["user:admin owner **", "user:bob viewer **"],
@@ -99,6 +99,20 @@ const CORPUS: [Expected; 16] = [
         rows: &[
             "user:admin owner **",
             "user:bob owner test-*",
+            "authenticated viewer **",
+            "user:bob deny pull {[-.0-9_a-su-z],t[-.0-9_a-df-z],te[-.0-9_a-rt-z],tes[-.0-9_a-su-z],test[.0-9_a-z]}*/**",
+            "user:bob deny pull {t,te,tes,test}/**",
+            "user:bob deny pull test-*/*/**",
+        ],
+        left: &[],
+        traps: &[(21, "denial")],
+        differences: 0,
+    },
+    Expected {
+        name: "own-suffix-only",
+        rows: &[
+            "user:admin owner **",
+            "user:bob owner *-test",
             "authenticated viewer **",
             "user:bob deny pull **",
         ],
@@ -286,17 +300,17 @@ async fn every_file_of_the_corpus_gets_the_report_it_should() -> anyhow::Result<
 #[tokio::test]
 async fn a_report_for_people_names_lines_and_counts_what_was_compared() -> anyhow::Result<()> {
     let stack = Stack::start().await?;
-    let said = stack.operator(&["import", "docker-auth", &corpus("own-place-only")], "").await?;
+    let said = stack.operator(&["import", "docker-auth", &corpus("own-suffix-only")], "").await?;
     assert_eq!(said.code, Some(1));
     for part in [
         "Not as it reads:",
         "line 21  denial",
         "line 12  bob    new",
-        "line 19  user:bob owner test-*",
+        "line 19  user:bob owner *-test",
         "Not taken over:",
         "bob at peer-registry",
         "before: pull,push,delete,*  now: push,delete  line 19",
-        "Compared 1170 combinations of 5 people, 29 repositories, 2 registries, 1 addresses",
+        "Compared 1210 combinations of 5 people, 30 repositories, 2 registries, 1 addresses",
         "nothing was changed",
     ] {
         assert!(said.text.contains(part), "{part} in {}", said.text);
@@ -312,7 +326,7 @@ async fn what_is_compared_can_be_named_and_rows_added_by_hand_count() -> anyhow:
     std::fs::write(&names, "# what there is\nteam/app\n\nteam/web  # the shop\n")?;
     let more = ["--repositories", names.to_str().unwrap_or_default()];
     // Where there is no image of Bob's, nothing differs.
-    let (report_of_names, code) = report(&stack, &corpus("own-place-only"), &more).await?;
+    let (report_of_names, code) = report(&stack, &corpus("own-suffix-only"), &more).await?;
     assert_eq!((code, &report_of_names["compared"]["repositories"]), (Some(0), &Value::from(2)));
     std::fs::write(&names, "Team/App\n")?;
     let said =

@@ -4,7 +4,8 @@
 //! written as rows, and both are asked the same questions: what differs is listed, never assumed away.
 //!
 //! Reading order: the text (`document`), patterns (`glob`, `regular`), rules and their answers ([`rule`],
-//! [`config`], `reader`, [`decision`]), what is not as it reads (`traps`); names as patterns of ours (`shape`, [`patterns`]),
+//! [`config`], `reader`, [`decision`]), what is not as it reads (`traps`); names as patterns of ours (`shape`, [`patterns`],
+//! `complement`),
 //! what to ask about (`samples`, [`people`]), what a rule comes to ([`rows`]), whether that is the same
 //! ([`comparison`]), and all of it together ([`plan`]).
 //!
@@ -29,6 +30,8 @@ mod traps;
 mod shape;
 
 pub mod patterns;
+
+mod complement;
 
 mod samples;
 

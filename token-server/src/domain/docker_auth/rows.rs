@@ -200,6 +200,11 @@ impl Scene<'_> {
             }
         }
         if written.holders.iter().all(|holder| holder.patterns.is_empty()) {
+            if self.config.has_other_logins() && rule.is_about_some() {
+                return Outcome::Elsewhere(
+                    "whoever has names in it logs in elsewhere and is no user here".into(),
+                );
+            }
             return Outcome::Idle("no repository has a name that it covers".into());
         }
         Outcome::Written(written, note)

@@ -6,9 +6,12 @@
 use std::collections::BTreeMap;
 
 use shared::action::{Action, ActionSet};
+use shared::repository_pattern::RepositoryPattern;
 use time::OffsetDateTime;
 
 use super::super::comparison::{ASKED, Case, Cases, StoredRights, is_about_case};
+use super::super::complement::complement;
+use super::super::people::Person;
 use super::super::rows::{self, Holder, Outcome, PlannedRow, Scene, Written};
 use crate::domain::grant::{Effect, What};
 use crate::domain::grant_subject::GrantSubject;
@@ -21,6 +24,8 @@ pub(super) struct Draft {
     pub(super) outcomes: Vec<Outcome>,
     /// All together.
     pub(super) rows: Vec<PlannedRow>,
+    /// What each rule allows of what is asked for.
+    allowed: Vec<ActionSet>,
 }
 
 impl Draft {
@@ -33,7 +38,8 @@ impl Draft {
             _ => None,
         });
         let rows = rows::merged(written.flatten().collect());
-        Self { outcomes, rows }
+        let allowed = scene.config.rules.iter().map(|rule| rule.allowed.of(ASKED)).collect();
+        Self { outcomes, rows, allowed }
     }
 
     /// Adds denials, and takes away what gives too much. What is stored already plays no part, so that the same file
@@ -79,42 +85,80 @@ impl Draft {
             for holder in &written.holders {
                 let about = of_people.iter().filter(|(person, _)| holder.is_about(cases.people[**person]));
                 let about: Vec<(usize, ActionSet)> = about.map(|(person, more)| (*person, *more)).collect();
-                denials.extend(denials_of(cases, rule, written, holder, &about));
+                denials.extend(self.denials_of(cases, rule, written, holder, &about));
             }
         }
         denials
     }
-}
 
-/// Denials for a holder of a rule, some of whom have too much: for all of them at once, unless that would take away
-/// what other rules give and a denial for each of them would do.
-fn denials_of(
-    cases: &Cases<'_>,
-    rule: usize,
-    written: &Written,
-    holder: &Holder,
-    about: &[(usize, ActionSet)],
-) -> Vec<PlannedRow> {
-    let rows = |subject: GrantSubject, more: ActionSet| {
-        let holders = vec![Holder { subject, ..holder.clone() }];
-        let one = Written { holders, networks: written.networks.clone() };
-        rows::rows(cases.lines[rule], &one, Effect::Deny, What::Rights(denied(more)))
-    };
-    let all = about.iter().fold(ActionSet::EMPTY, |all, (_, more)| all.union(*more));
-    if all.is_empty() {
-        return Vec::new();
-    }
-    let whole = rows(holder.subject.clone(), all);
-    let user = |person: usize| {
-        let person = cases.people[person];
-        person.user.as_deref().filter(|_| person.is_known).and_then(|name| PrincipalName::parse(name).ok())
-    };
-    let users: Option<Vec<_>> = about.iter().map(|(person, more)| Some((user(*person)?, *more))).collect();
-    match (&holder.subject, users) {
-        (GrantSubject::Everyone | GrantSubject::Authenticated, Some(users)) if harms(cases, &whole, rule) => {
-            users.into_iter().flat_map(|(name, more)| rows(GrantSubject::User(name), more)).collect()
+    /// Denials for a holder of a rule, some of whom have too much: for all of them at once, unless that would take away
+    /// what other rules give, and denials for each of them would not, or less.
+    fn denials_of(
+        &self,
+        cases: &Cases<'_>,
+        rule: usize,
+        written: &Written,
+        holder: &Holder,
+        about: &[(usize, ActionSet)],
+    ) -> Vec<PlannedRow> {
+        let rows = |subject: GrantSubject, patterns: Vec<RepositoryPattern>, more: ActionSet| {
+            let one =
+                Written { holders: vec![Holder { subject, patterns }], networks: written.networks.clone() };
+            rows::rows(cases.lines[rule], &one, Effect::Deny, What::Rights(denied(more)))
+        };
+        let all = about.iter().fold(ActionSet::EMPTY, |all, (_, more)| all.union(*more));
+        if all.is_empty() {
+            return Vec::new();
         }
-        _ => whole,
+        let whole = rows(holder.subject.clone(), holder.patterns.clone(), all);
+        let user = |person: usize| {
+            let person = cases.people[person];
+            person
+                .user
+                .as_deref()
+                .filter(|_| person.is_known)
+                .and_then(|name| PrincipalName::parse(name).ok())
+        };
+        let users: Option<Vec<_>> =
+            about.iter().map(|(person, more)| Some((user(*person)?, *person, *more))).collect();
+        match users {
+            Some(users) if harms(cases, &whole, rule) => {
+                let of_user = |(name, person, more): (PrincipalName, usize, ActionSet)| {
+                    let patterns = self.outside(rule, holder, cases.people[person], more);
+                    rows(GrantSubject::User(name), patterns, more)
+                };
+                users.into_iter().flat_map(of_user).collect()
+            }
+            _ => whole,
+        }
+    }
+
+    /// Where a rule takes these actions from a person: everywhere it covers, or if that is everywhere, where no earlier
+    /// rule gives them.
+    fn outside(
+        &self,
+        rule: usize,
+        holder: &Holder,
+        person: &Person,
+        taken: ActionSet,
+    ) -> Vec<RepositoryPattern> {
+        if holder.patterns != [RepositoryPattern::all()] {
+            return holder.patterns.clone();
+        }
+        let earlier =
+            self.outcomes[..rule].iter().zip(&self.allowed).filter_map(|(outcome, allowed)| match outcome {
+                // What is given in some networks cannot be left out of a denial.
+                Outcome::Written(written, _) if written.networks.is_empty() => {
+                    (!allowed.intersection(taken).is_empty()).then_some(written)
+                }
+                _ => None,
+            });
+        let about = earlier.flat_map(|written| &written.holders).filter(|earlier| earlier.is_about(person));
+        let given: Vec<_> = about
+            .flat_map(|earlier| &earlier.patterns)
+            .filter_map(|pattern| pattern.for_user(person.user.as_deref()))
+            .collect();
+        complement(&given).filter(|outside| !outside.is_empty()).unwrap_or_else(|| holder.patterns.clone())
     }
 }
 

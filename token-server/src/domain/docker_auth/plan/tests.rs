@@ -110,6 +110,17 @@ fn an_earlier_rule_that_says_less_becomes_a_denial() {
                 "everyone deny push,delete locked/*",
             ],
         ),
+        (
+            "- {match: {account: bob, name: \"ab/*\"}, actions: [\"*\"]}\n- {match: {account: bob}, actions: []}\n- {match: {account: \"/.+/\"}, actions: [pull]}\n",
+            &[
+                "user:bob owner ab/*",
+                "authenticated viewer **",
+                "user:bob deny pull {[-.0-9_b-z],a[-.0-9_ac-z],ab?}*/**",
+                "user:bob deny pull a/**",
+                "user:bob deny pull ab",
+                "user:bob deny pull ab/*/*/**",
+            ],
+        ),
     ] {
         let plan = plan(rules);
         assert_eq!(rows(&plan), expected, "{rules}");
@@ -119,9 +130,9 @@ fn an_earlier_rule_that_says_less_becomes_a_denial() {
 
 #[test]
 fn an_order_that_rows_cannot_say_is_a_difference_and_never_more_than_before() {
-    // Bob may do everything in test, nothing elsewhere, and others may read everything.
+    // Bob may do everything in what is for development, nothing elsewhere, and others may read everything.
     let plan = plan(
-        "- {match: {account: bob, name: \"test/*\"}, actions: [\"*\"]}\n- {match: {account: bob}, actions: []}\n- {match: {account: \"/.+/\"}, actions: [pull]}\n",
+        "- {match: {account: bob, name: \"*-dev\"}, actions: [\"*\"]}\n- {match: {account: bob}, actions: []}\n- {match: {account: \"/.+/\"}, actions: [pull]}\n",
     );
     assert!(!plan.differences.is_empty());
     for difference in &plan.differences {
