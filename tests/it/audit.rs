@@ -174,7 +174,9 @@ async fn each_command_that_changes_something_is_a_row_and_no_other() -> anyhow::
         let said = stack.operator(words, input).await?;
         assert_eq!(said.code, Some(*code), "{words:?}: {}", said.text);
     }
-    let rows = stack.database.db_audit().await?;
+    let mut rows = stack.database.db_audit().await?;
+    // The first start made a key.
+    rows.retain(|row| row.actor != "system");
     let summaries: Vec<_> = rows.iter().map(AuditRow::summary).collect();
     let expected: Vec<_> = commands
         .iter()

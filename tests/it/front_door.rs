@@ -114,7 +114,7 @@ async fn login_during(change: &[&str], input: &str) -> anyhow::Result<()> {
     let door = Door::open(ONE_WAITS).await?;
     let hasher = door.server.hasher.clone();
     // Somebody else's check takes the one place there is, for seconds.
-    let slow = tokio::spawn(async move { hasher.verify(&Secret::new("wrong"), Some(SLOW_HASH)).await });
+    let slow = tokio::spawn(async move { hasher.verify(&Secret::new("wrong"), Some(SLOW_HASH), None).await });
     let hasher = &door.server.hasher;
     harness::program::until("the slow check runs", Duration::from_secs(20), || async { hasher.runs() == 1 })
         .await?;
@@ -131,7 +131,7 @@ async fn login_during(change: &[&str], input: &str) -> anyhow::Result<()> {
         // A check that finds no place answers at once; one that finds a place is given up before it begins.
         let full = || async {
             let secret = Secret::new("wrong");
-            let look = hasher.verify(&secret, None).now_or_never();
+            let look = hasher.verify(&secret, None, None).now_or_never();
             look == Some(Err(HashingError::Busy))
         };
         harness::program::until("alice waits", Duration::from_secs(20), full).await?;

@@ -57,6 +57,11 @@ mod htpasswd;
 
 mod trusted_keys;
 
+mod imported_keys;
+
+mod docker_auth;
+mod docker_auth_shadow;
+
 mod certificates;
 
 mod secrecy;

@@ -1,6 +1,6 @@
 //! The token server as one thing that can be built and run.
 //!
-//! *Invariant:* a server that was built has reached its database at the schema it needs, holds its signing key, and
+//! *Invariant:* a server that was built has reached its database at the schema it needs, holds its signing keys, and
 //! has its socket; what can fail at start has failed by then.
 
 use std::io;
@@ -22,20 +22,22 @@ use crate::db::error::DbError;
 use crate::db::{self, Pool};
 use crate::domain::account::Accounts;
 use crate::domain::administration::{Administration, Parts};
+use crate::domain::audit::SYSTEM;
 use crate::domain::audit_repeats::AuditRepeats;
 use crate::domain::audit_retention::keep_pruning;
 use crate::domain::authenticate::Authenticator;
 use crate::domain::error::TokenServerError;
+use crate::domain::key_ring::SigningKeys;
 use crate::domain::key_store;
 use crate::domain::opaque_token::{TokenKind, TokenMac};
 use crate::domain::password::PasswordHasher;
 use crate::domain::random::NoRandomness;
 use crate::domain::refresh::RefreshTokens;
 use crate::domain::robot_secret::RobotSecrets;
+use crate::domain::shadow::{ShadowError, ShadowRules};
 use crate::domain::token_issuer::{IssuerRecords, TokenIssuer};
 use crate::domain::token_uses::TokenUses;
 use crate::http::api::document::Documents;
-use crate::http::key_set::PublishedKeySet;
 use crate::http::{Services, WHOLE_READS, routes};
 use crate::settings::{DatabaseSettings, Migrate, TokenServerSettings};
 
@@ -48,6 +50,9 @@ pub enum StartError {
     /// The database, the key or the randomness failed.
     #[error(transparent)]
     Domain(#[from] TokenServerError),
+    /// The rules to compare with cannot be used.
+    #[error(transparent)]
+    Shadow(#[from] ShadowError),
     /// The socket or the certificate failed.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -86,15 +91,18 @@ pub struct TokenServer {
     pool: Pool,
     hasher: Arc<PasswordHasher>,
     uses: Arc<TokenUses>,
-    pruning: Option<BoxFuture<'static, ()>>,
+    /// What goes on beside requests until the server stops.
+    chores: Vec<BoxFuture<'static, ()>>,
 }
 
 impl TokenServer {
     /// Does everything that can fail before the first request.
     pub async fn build(settings: TokenServerSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let random = SystemRandom::new();
+        let shadow = settings.shadow.as_deref().map(ShadowRules::load).transpose()?.map(Arc::new);
         let pool = open_database(&settings.database).await?;
-        let key = key_store::load_or_create_signing_key(&pool, &settings.secret, &random, &*clock).await?;
+        let keys = key_store::load_or_create_keys(&pool, &settings.secret, &random, &*clock, SYSTEM).await?;
+        let keys = Arc::new(SigningKeys::new(keys));
         let listener = Listener::bind(settings.listener.clone())?;
         let passwords = settings.passwords;
         let hasher = PasswordHasher::new(passwords.concurrency, passwords.queue, random.clone());
@@ -125,32 +133,35 @@ impl TokenServer {
             secrets: robot_secrets.clone(),
             personal_namespaces: settings.personal_namespaces,
         });
-        let key_set = PublishedKeySet::new(&key.key_set());
-        let certificate = key.certificate_pem().into();
-        let pruning = settings
-            .audit_retention
-            .map(|retention| keep_pruning(pool.clone(), clock.clone(), retention).boxed());
+        let mut chores =
+            vec![keys.clone().keep_following(pool.clone(), settings.secret.clone(), random.clone()).boxed()];
+        if let Some(retention) = settings.audit_retention {
+            chores.push(keep_pruning(pool.clone(), clock.clone(), retention).boxed());
+        }
+        if let Some(shadow) = &shadow {
+            chores.push(shadow.clone().keep_following().boxed());
+        }
         let issuer = TokenIssuer::new(
             settings.issuer,
             pool.clone(),
             clock,
             random,
             authenticator.clone(),
-            Arc::new(key),
+            keys.clone(),
             IssuerRecords { repeats, uses: uses.clone() },
-        );
+        )
+        .beside(shadow);
         let services = Services {
             issuer: Arc::new(issuer),
             accounts: Arc::new(accounts),
             authenticator,
             administration,
-            key_set,
-            certificate,
+            keys,
             documents: Documents::build(),
             whole_reads: Arc::new(Semaphore::new(WHOLE_READS)),
             body_timeout: settings.listener.stall_timeout,
         };
-        Ok(Self { listener, services, token_paths: settings.token_paths, pool, hasher, uses, pruning })
+        Ok(Self { listener, services, token_paths: settings.token_paths, pool, hasher, uses, chores })
     }
 
     /// Where it is bound, with the real port.
@@ -166,13 +177,13 @@ impl TokenServer {
     /// Serves until a stop is requested and open requests are done or out of time.
     pub async fn run(self, shutdown: Shutdown) -> io::Result<()> {
         let pool = self.pool.clone();
-        // The signing key was loaded before the socket was bound, so it needs no check of its own.
+        // The signing keys were loaded before the socket was bound, so it needs no check of its own.
         let health = Health::default().with("database", move || {
             let pool = pool.clone();
             async move { db::ping(&pool).await.map_err(|error| error.to_string()) }
         });
         let routes = routes::configure(self.services, self.token_paths);
-        let pruning = self.pruning.map(tokio::spawn);
+        let chores: Vec<_> = self.chores.into_iter().map(tokio::spawn).collect();
         let (uses, pool) = (self.uses.clone(), self.pool.clone());
         let writing = tokio::spawn(async move { uses.keep_writing(&pool).await });
         let outcome = self.listener.run(health, shutdown, routes).await;
@@ -180,8 +191,8 @@ impl TokenServer {
         if tokio::time::timeout(LAST_WRITE_TIMEOUT, writing).await.is_err() {
             tracing::warn!("the last uses of tokens were not written: the database did not answer");
         }
-        if let Some(pruning) = pruning {
-            pruning.abort();
+        for chore in chores {
+            chore.abort();
         }
         self.pool.close().await;
         outcome

@@ -36,6 +36,9 @@ pub enum CliError {
     /// The server did not start.
     #[error("{}", causes::sentence(.0))]
     Start(#[from] StartError),
+    /// A file does not hold what it should.
+    #[error("{0}")]
+    File(String),
     /// Reading or writing failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -54,7 +57,7 @@ impl CliError {
                 1 => UNANSWERED,
                 code => code,
             },
-            Self::Declined | Self::Settings(_) | Self::Start(_) | Self::Io(_) => 1,
+            Self::Declined | Self::Settings(_) | Self::Start(_) | Self::File(_) | Self::Io(_) => 1,
         }
     }
 }
@@ -80,7 +83,8 @@ fn domain_code(error: &TokenServerError) -> u8 {
         | E::InvalidRobotName(_)
         | E::InvalidMember(_)
         | E::NotAComponent(_)
-        | E::NotASubtree(_) => USAGE,
+        | E::NotASubtree(_)
+        | E::InvalidKeyPair(_) => USAGE,
         _ => 1,
     }
 }

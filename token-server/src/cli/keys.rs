@@ -2,27 +2,72 @@
 //!
 //! *Invariant:* only public halves are printed.
 
+use std::path::Path;
+
 use ring::rand::SystemRandom;
-use shared::clock::SystemClock;
+use shared::clock::{Clock as _, SystemClock};
+use zeroize::Zeroizing;
 
 use super::arguments::records::{KeyCommand, KeyFormat};
 use super::error::CliError;
 use super::{log_quietly, terminal};
 use crate::app;
+use crate::domain::audit::{COMMAND_LINE, moment};
+use crate::domain::error::TokenServerError;
 use crate::domain::key_store;
+use crate::domain::signing_import::{self, Expiry};
 use crate::settings::TokenServerSettings;
 
-/// Runs a command about the signing key. The key is made if there is none, so that registries can be set up before
-/// the first start.
+/// Far above any file with a certificate or a key.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Runs a command about the signing keys.
 pub(super) async fn key(command: KeyCommand, settings: &TokenServerSettings) -> Result<(), CliError> {
-    let KeyCommand::Export { format } = command;
     log_quietly();
+    match command {
+        KeyCommand::Import { certificate, key, allow_expired } => {
+            let expiry = if allow_expired { Expiry::Allowed } else { Expiry::Refused };
+            import(&certificate, &key, expiry, settings).await
+        }
+        KeyCommand::Export { format } => export(format, settings).await,
+    }
+}
+
+async fn import(
+    certificate: &Path,
+    key: &Path,
+    expiry: Expiry,
+    settings: &TokenServerSettings,
+) -> Result<(), CliError> {
+    let (certificate, key) = (read(certificate)?, read(key)?);
+    let random = SystemRandom::new();
+    let plain = signing_import::read_pair(&certificate, &key, expiry, SystemClock.now(), &random)
+        .map_err(TokenServerError::from)?;
+    let pool = app::open_database(&settings.database).await?;
+    let secret = &settings.secret;
+    let imported = key_store::import_key(&pool, secret, &random, &SystemClock, plain, COMMAND_LINE).await?;
+    terminal::remark(&format!(
+        "key {} imported; it signs with {} from {} on, also in running servers; keys from before stay published",
+        imported.kid,
+        imported.algorithm.as_str(),
+        moment(imported.signs_since)
+    ));
+    Ok(())
+}
+
+/// A key is made if there is none, so that registries can be set up before the first start.
+async fn export(format: KeyFormat, settings: &TokenServerSettings) -> Result<(), CliError> {
     let pool = app::open_database(&settings.database).await?;
     let random = SystemRandom::new();
-    let key = key_store::load_or_create_signing_key(&pool, &settings.secret, &random, &SystemClock).await?;
+    let secret = &settings.secret;
+    let ring = key_store::load_or_create_keys(&pool, secret, &random, &SystemClock, COMMAND_LINE).await?;
     let text = match format {
-        KeyFormat::Pem => key.certificate_pem(),
-        KeyFormat::Jwks => serde_json::to_string_pretty(&key.key_set()).map_err(std::io::Error::from)?,
+        KeyFormat::Pem => ring.certificates_pem(),
+        KeyFormat::Jwks => serde_json::to_string_pretty(&ring.key_set()).map_err(std::io::Error::from)?,
     };
     Ok(terminal::print(&text)?)
+}
+
+fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, CliError> {
+    super::files::read(file, MAX_FILE_BYTES).map(Zeroizing::new)
 }

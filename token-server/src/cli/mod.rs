@@ -17,6 +17,10 @@ mod command_lines;
 
 mod elevations;
 
+mod files;
+
+mod import;
+
 mod json;
 
 mod keys;
@@ -121,6 +125,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::WhoCan { question } => return questions::who_can(&question, &settings, output).await,
         Command::WhatIf(arguments) => return what_if::what_if(arguments, &settings, output).await,
         Command::Audit(command) => return audit::audit(command, &settings, output).await,
+        Command::Import(command) => return import::import(command, &settings, output).await,
         Command::Key(command) => keys::key(command, &settings).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -15,6 +15,7 @@ use super::error::CliError;
 use super::{log_quietly, terminal};
 use crate::app::TokenServer;
 use crate::db;
+use crate::domain::shadow::ShadowRules;
 use crate::settings::TokenServerSettings;
 
 /// Runs the server.
@@ -57,6 +58,10 @@ pub(super) fn check_config(loaded: Result<Loaded, SettingsError>) -> Result<Exit
     let settings = TokenServerSettings::validate(&loaded)?;
     if let Err(error) = Listener::check(&settings.listener) {
         terminal::complain(&causes::sentence(&error));
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Some(Err(error)) = settings.shadow.as_deref().map(ShadowRules::load) {
+        terminal::complain(&error.to_string());
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

@@ -104,6 +104,14 @@ pub async fn list_users_behind(
     Ok(query.fetch_all(db).await?)
 }
 
+/// The highest cost of a bcrypt hash, while somebody has one.
+pub async fn find_slowest_bcrypt(db: impl PgExecutor<'_>) -> Result<Option<u32>, DbError> {
+    let query = sqlx::query_scalar!(
+        "select max(substring(password_hash, 5, 2)) from user_account where password_hash like '$2%'"
+    );
+    Ok(query.fetch_one(db).await?.and_then(|cost| cost.parse().ok()))
+}
+
 /// Gives a principal its account.
 pub async fn insert_account(
     db: impl PgExecutor<'_>,

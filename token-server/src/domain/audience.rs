@@ -55,6 +55,11 @@ impl Audiences {
         Self(audiences)
     }
 
+    /// The names of all, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// The registry a client means. Without a name it can only mean the only one.
     pub fn resolve(&self, service: Option<&str>) -> Result<AudienceRef<'_>, TokenServerError> {
         let found = match service {

@@ -91,6 +91,10 @@ pub enum Event {
     PolicyApplied,
     /// Somebody was to change something and may not.
     ChangeRefused,
+    /// A key that signs tokens was made, by an administrator or by the server.
+    KeyCreated,
+    /// An administrator made a key sign that another token server had signed with.
+    KeyImported,
     /// Old records were removed, by an administrator or by the server.
     AuditPruned,
 }
@@ -134,6 +138,8 @@ impl Event {
             Self::GrantRemoved => "grant_removed",
             Self::BarrierAdded => "barrier_added",
             Self::BarrierRemoved => "barrier_removed",
+            Self::KeyCreated => "key_created",
+            Self::KeyImported => "key_imported",
             Self::AuditPruned => "audit_pruned",
         }
     }
@@ -228,7 +234,7 @@ pub async fn record_change(
 }
 
 /// A time as records have it.
-pub(super) fn moment(at: OffsetDateTime) -> String {
+pub fn moment(at: OffsetDateTime) -> String {
     let whole = at.replace_nanosecond(0).unwrap_or(at);
     whole.format(&Rfc3339).expect("times of the database are within the years that RFC 3339 can write")
 }

@@ -134,7 +134,8 @@ impl Authenticator {
             Some(row) if row.disabled => "disabled_user",
             Some(_) => "wrong_password",
         };
-        if !self.hasher.verify(password, hash).await? {
+        let slowest_bcrypt = users::find_slowest_bcrypt(&self.pool).await?;
+        if !self.hasher.verify(password, hash, slowest_bcrypt).await? {
             return Err(self.refuse_login(typed, reason, origin).await?);
         }
         match self.still_as_checked(row).await? {

@@ -23,6 +23,7 @@ use super::right::UnknownRight;
 use super::robot_name::InvalidRobotName;
 use super::role::InvalidRole;
 use super::signing::SigningError;
+use super::signing_import::InvalidKeyPair;
 use crate::db::error::DbError;
 
 /// Why a request was not done.
@@ -233,6 +234,9 @@ pub enum TokenServerError {
     /// A password was not hashed.
     #[error(transparent)]
     Hashing(HashingError),
+    /// A key pair that is not taken.
+    #[error(transparent)]
+    InvalidKeyPair(#[from] InvalidKeyPair),
     /// A token was not signed.
     #[error(transparent)]
     Signing(#[from] SigningError),

@@ -4,9 +4,11 @@
 //! [`robot_name`], [`grant_subject`], [`subject`]), which rights there are ([`right`], [`role`], [`grant`],
 //! [`barrier`], [`namespace`]), how one is decided ([`policy`] on [`stored_rows`]), explained ([`question`],
 //! [`explanation`]) and becomes claims ([`issue`], [`audience`]); who may change them ([`delegation`],
-//! [`actor`]), also for a while ([`elevation`]); how somebody proves who they are ([`password`], [`opaque_token`],
-//! [`refresh`], [`robot_secret`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`],
-//! [`key_store`]); what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
+//! [`actor`]), also for a while ([`elevation`]) or all at once ([`policy_file`]); how somebody proves who they are
+//! ([`password`], [`password_bcrypt`], [`opaque_token`], [`refresh`], [`robot_secret`], [`authenticate`]); how tokens
+//! are signed ([`master_secret`], [`sealing`], [`key_names`], [`signing`], [`signing_import`], [`key_ring`],
+//! [`key_store`]); what another token server would have said ([`docker_auth`], [`shadow`]);
+//! what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
 //! is remembered ([`audit`], [`audit_repeats`]), for how long ([`audit_retention`]), and how that is read and believed
 //! ([`audit_pages`], [`audit_chain`]); what tokens were issued for ([`token_uses`])
 //! and which rights were not needed for it ([`least_privilege`]); what a change of them would mean ([`effects`]).
@@ -56,6 +58,8 @@ pub mod issue;
 
 pub mod password;
 
+pub mod password_bcrypt;
+
 pub mod master_secret;
 
 pub mod opaque_token;
@@ -68,9 +72,19 @@ pub mod authenticate;
 
 pub mod sealing;
 
+pub mod key_names;
+
 pub mod signing;
 
+pub mod signing_import;
+
+pub mod key_ring;
+
 pub mod key_store;
+
+pub mod docker_auth;
+
+pub mod shadow;
 
 pub mod token_issuer;
 

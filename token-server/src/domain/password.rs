@@ -18,6 +18,7 @@ use shared::secret::Secret;
 pub use shared::server::passwords::MAX_PASSWORD_BYTES;
 use shared::server::passwords::gate::{GateError, HashingGate};
 
+use super::password_bcrypt;
 use super::random::{self, NoRandomness};
 
 /// Shorter ones cannot be chosen.
@@ -139,20 +140,33 @@ impl PasswordHasher {
         hash.map_err(|_| HashingError::Failed)
     }
 
-    /// Checks a password against a stored hash. Without one it does the same work and says no.
-    pub async fn verify(&self, password: &Secret, hash: Option<&str>) -> Result<bool, HashingError> {
-        let known = hash.is_some();
-        let hash = hash.unwrap_or(&self.decoy).to_owned();
+    /// Checks a password against a stored hash. Without one it does the same work and says no. While there are users
+    /// with a bcrypt hash, `slowest_bcrypt` is the highest cost of theirs, and every check does that work too.
+    pub async fn verify(
+        &self,
+        password: &Secret,
+        hash: Option<&str>,
+        slowest_bcrypt: Option<u32>,
+    ) -> Result<bool, HashingError> {
+        let bcrypt = hash.and_then(|hash| Some((hash.to_owned(), password_bcrypt::cost(hash)?)));
+        let argon = hash.filter(|_| bcrypt.is_none());
+        let argon_is_known = argon.is_some();
+        let argon = argon.unwrap_or(&self.decoy).to_owned();
         let (argon2, password) = (self.argon2.clone(), password.clone());
-        let matches = self
-            .run(move || {
-                let hash = PasswordHash::new(&hash)?;
-                // The parameters are those of the stored hash.
-                Ok(argon2.verify_password(password.expose().as_bytes(), &hash).is_ok())
-            })
-            .await?;
-        let matches = matches.map_err(|_: argon2::password_hash::phc::Error| HashingError::Failed)?;
-        Ok(matches && known)
+        let outcome = self.gate.run(move |runs| {
+            let count = || runs.count();
+            count();
+            let hash = PasswordHash::new(&argon)?;
+            // The parameters are those of the stored hash.
+            let by_argon = argon2.verify_password(password.expose().as_bytes(), &hash).is_ok();
+            let cost = bcrypt.as_ref().map(|(_, cost)| *cost);
+            let by_bcrypt = bcrypt.is_some_and(|(hash, _)| password_bcrypt::verify(&password, &hash, count));
+            if let Some(slowest) = slowest_bcrypt {
+                password_bcrypt::spend(&password, cost, slowest, count);
+            }
+            Ok((argon_is_known && by_argon) || by_bcrypt)
+        });
+        outcome.await?.map_err(|_: argon2::password_hash::phc::Error| HashingError::Failed)
     }
 
     /// Whether a hash was made with other parameters than a new one would be.
@@ -203,8 +217,8 @@ mod tests {
         let hasher = hasher();
         let hash = hasher.hash(&NewPassword::parse(secret("correct horse")).unwrap()).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert_eq!(hasher.verify(&secret("correct horse"), Some(&hash)).await, Ok(true));
-        assert_eq!(hasher.verify(&secret("correct horsf"), Some(&hash)).await, Ok(false));
+        assert_eq!(hasher.verify(&secret("correct horse"), Some(&hash), None).await, Ok(true));
+        assert_eq!(hasher.verify(&secret("correct horsf"), Some(&hash), None).await, Ok(false));
         assert!(!hasher.is_outdated(&hash));
     }
 
@@ -212,8 +226,24 @@ mod tests {
     async fn an_unknown_user_costs_one_check_and_never_matches() {
         let hasher = hasher();
         assert!(!hasher.is_outdated(&hasher.decoy), "the decoy has today's cost");
-        assert_eq!(hasher.verify(&secret("anything"), None).await, Ok(false));
+        assert_eq!(hasher.verify(&secret("anything"), None, None).await, Ok(false));
         assert_eq!(hasher.runs(), 1);
+    }
+
+    #[tokio::test]
+    async fn while_there_are_bcrypt_hashes_every_check_costs_the_slowest_of_them_too() {
+        let hasher = hasher();
+        let [fast, slow] = [4, 6].map(|cost| bcrypt::hash("correct horse", cost).unwrap());
+        let argon = hasher.hash(&NewPassword::parse(secret("correct horse")).unwrap()).await.unwrap();
+        let mut before = hasher.runs();
+        for (hash, runs) in [(None, 2), (Some(&argon), 2), (Some(&slow), 2), (Some(&fast), 4)] {
+            let hash = hash.map(String::as_str);
+            assert_eq!(hasher.verify(&secret("wrong"), hash, Some(6)).await, Ok(false), "{hash:?}");
+            assert_eq!(hasher.runs() - before, runs, "{hash:?}: one of argon2, and bcrypt up to the slowest");
+            assert_eq!(hasher.verify(&secret("correct horse"), hash, Some(6)).await, Ok(hash.is_some()));
+            before = hasher.runs();
+        }
+        assert!(hasher.is_outdated(&fast));
     }
 
     #[test]

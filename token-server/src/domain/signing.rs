@@ -1,25 +1,32 @@
-//! The key that signs tokens, and its public faces.
+//! The keys that sign tokens, and their public faces.
 //!
-//! Verifiers of the 2.x line know a key by a certificate in the token (`x5c`), those of the 3.x line by its key id,
-//! ours by the published set. The certificate is self-signed for the key, is no authority, and does not expire: it
-//! carries a public key to where only certificates are understood, and trust comes from the verifier's own list.
+//! Verifiers of the 2.x line know a key by a certificate in the token (`x5c`) or by its fingerprint, those of the 3.x
+//! line and ours by its thumbprint. A certificate made here is self-signed for the key, is no authority, and does not
+//! expire: it carries a public key to where only certificates are understood, and trust comes from the verifier's own
+//! list. A key that came from another token server is named as that one named it.
 //!
-//! *Invariant:* this is the only file that sees a private key in the clear, and the key id is the RFC 7638
-//! thumbprint of the public key. Keys with a coordinate that begins with a zero byte are not used: a widespread
-//! verifier leaves that byte out and would compute another id.
+//! *Invariant:* a private key is in the clear only here and where it is imported, and the id under which a key is kept
+//! is the RFC 7638 thumbprint of the public key. Keys made here have no coordinate that begins with a zero byte: a
+//! widespread verifier leaves that byte out and would compute another id.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rcgen::{CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use ring::rsa::PublicKeyComponents;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RsaKeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use shared::claims::Claims;
-use shared::key_set::{Jwk, KeySet, PublicKey};
+use shared::key_set::{Jwk, PublicKey};
 use time::OffsetDateTime;
 use time::macros::datetime;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
 use zeroize::Zeroizing;
+
+use super::audience::Verifier;
+use super::key_names;
 
 /// The "no expiry" of RFC 5280 §4.1.2.5.
 const NEVER: OffsetDateTime = datetime!(9999-12-31 23:59:59 UTC);
@@ -31,8 +38,11 @@ pub enum SigningError {
     #[error("cannot create a signing key")]
     Generate,
     /// The stored bytes are no private key.
-    #[error("the stored signing key is not a P-256 key")]
+    #[error("the stored signing key is not a key of its algorithm")]
     NotAKey,
+    /// The stored bytes are no certificate.
+    #[error("the stored certificate of the signing key cannot be read")]
+    NotACertificate,
     /// No certificate could be made for it.
     #[error("cannot create a certificate for the signing key")]
     Certificate(#[source] rcgen::Error),
@@ -41,30 +51,97 @@ pub enum SigningError {
     Sign(#[source] jsonwebtoken::errors::Error),
 }
 
-/// A new key: everything that has to be stored.
-pub struct NewKey {
-    /// Key id.
-    pub kid: String,
-    /// PKCS#8.
+/// What signatures a key makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyAlgorithm {
+    /// ECDSA with P-256 and SHA-256.
+    Es256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+}
+
+impl KeyAlgorithm {
+    /// The word that is stored and published.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+        }
+    }
+
+    /// The algorithm of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Es256, Self::Rs256].into_iter().find(|algorithm| algorithm.as_str() == word)
+    }
+}
+
+/// Where a key comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyOrigin {
+    /// It was made here.
+    Generated,
+    /// Another token server signed with it before.
+    Imported,
+}
+
+impl KeyOrigin {
+    /// The word that is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Generated => "generated",
+            Self::Imported => "imported",
+        }
+    }
+
+    /// The origin of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Generated, Self::Imported].into_iter().find(|origin| origin.as_str() == word)
+    }
+}
+
+/// A key in the clear: everything that has to be stored.
+pub struct PlainKey {
+    /// What it is for.
+    pub algorithm: KeyAlgorithm,
+    /// Where it comes from.
+    pub origin: KeyOrigin,
+    /// PKCS#8 for ES256, PKCS#1 for RS256; DER.
     pub private_key: Zeroizing<Vec<u8>>,
     /// DER.
     pub certificate: Vec<u8>,
 }
 
-impl NewKey {
+impl PlainKey {
     /// Makes a key whose certificate is valid from `now` on.
     pub fn generate(random: &SystemRandom, now: OffsetDateTime) -> Result<Self, SigningError> {
         loop {
             let private_key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, random)
                 .map_err(|_| SigningError::Generate)?;
             let private_key = Zeroizing::new(private_key.as_ref().to_vec());
-            let point = public_point(&private_key, random)?;
-            if !is_spelled_alike_everywhere(&point) {
+            if !is_spelled_alike_everywhere(&public_point(&private_key, random)?) {
                 continue;
             }
-            let kid = public_key(&point).thumbprint();
             let certificate = certificate(&private_key, now).map_err(SigningError::Certificate)?;
-            return Ok(Self { kid, private_key, certificate });
+            let (algorithm, origin) = (KeyAlgorithm::Es256, KeyOrigin::Generated);
+            return Ok(Self { algorithm, origin, private_key, certificate });
+        }
+    }
+
+    fn public_key(&self, random: &SystemRandom) -> Result<PublicKey, SigningError> {
+        match self.algorithm {
+            KeyAlgorithm::Es256 => {
+                let point = public_point(&self.private_key, random)?;
+                Ok(PublicKey::EllipticCurve {
+                    crv: "P-256".into(),
+                    x: URL_SAFE_NO_PAD.encode(&point[1..33]),
+                    y: URL_SAFE_NO_PAD.encode(&point[33..]),
+                })
+            }
+            KeyAlgorithm::Rs256 => {
+                let pair = RsaKeyPair::from_der(&self.private_key).map_err(|_| SigningError::NotAKey)?;
+                let PublicKeyComponents { n, e } = PublicKeyComponents::<Vec<u8>>::from(pair.public());
+                Ok(PublicKey::Rsa { n: URL_SAFE_NO_PAD.encode(n), e: URL_SAFE_NO_PAD.encode(e) })
+            }
         }
     }
 }
@@ -78,14 +155,6 @@ fn public_point(private_key: &[u8], random: &SystemRandom) -> Result<[u8; 65], S
 
 fn is_spelled_alike_everywhere(point: &[u8; 65]) -> bool {
     point[1] != 0 && point[33] != 0
-}
-
-fn public_key(point: &[u8; 65]) -> PublicKey {
-    PublicKey::EllipticCurve {
-        crv: "P-256".into(),
-        x: URL_SAFE_NO_PAD.encode(&point[1..33]),
-        y: URL_SAFE_NO_PAD.encode(&point[33..]),
-    }
 }
 
 fn certificate(private_key: &[u8], now: OffsetDateTime) -> Result<Vec<u8>, rcgen::Error> {
@@ -103,18 +172,12 @@ fn certificate(private_key: &[u8], now: OffsetDateTime) -> Result<Vec<u8>, rcgen
     Ok(params.self_signed(&pair)?.der().to_vec())
 }
 
-/// Whether a token carries the certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CertificateHeader {
-    /// For verifiers that look for nothing else.
-    Included,
-    /// For everyone else: it costs hundreds of bytes in every request.
-    Omitted,
-}
-
 /// A key that is ready to sign.
 pub struct SigningKey {
     kid: String,
+    fingerprint: String,
+    algorithm: KeyAlgorithm,
+    origin: KeyOrigin,
     key: EncodingKey,
     public: PublicKey,
     certificate: Vec<u8>,
@@ -127,41 +190,81 @@ impl std::fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// Takes a stored key (PKCS#8) and its certificate (DER).
-    pub fn new(
-        private_key: &[u8],
-        certificate: Vec<u8>,
-        random: &SystemRandom,
-    ) -> Result<Self, SigningError> {
-        let public = public_key(&public_point(private_key, random)?);
-        Ok(Self { kid: public.thumbprint(), key: EncodingKey::from_ec_der(private_key), public, certificate })
+    /// Takes a key in the clear.
+    pub fn new(plain: PlainKey, random: &SystemRandom) -> Result<Self, SigningError> {
+        let public = plain.public_key(random)?;
+        let (_, parsed) =
+            X509Certificate::from_der(&plain.certificate).map_err(|_| SigningError::NotACertificate)?;
+        let key = match plain.algorithm {
+            KeyAlgorithm::Es256 => EncodingKey::from_ec_der(&plain.private_key),
+            KeyAlgorithm::Rs256 => EncodingKey::from_rsa_der(&plain.private_key),
+        };
+        Ok(Self {
+            kid: public.thumbprint(),
+            fingerprint: key_names::fingerprint(parsed.public_key().raw),
+            algorithm: plain.algorithm,
+            origin: plain.origin,
+            key,
+            public,
+            certificate: plain.certificate,
+        })
     }
 
-    /// Key id.
+    /// The id under which it is kept and published.
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// Signs with ES256.
-    pub fn sign(&self, claims: &Claims, certificate: CertificateHeader) -> Result<String, SigningError> {
-        let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some(self.kid.clone());
-        if certificate == CertificateHeader::Included {
+    /// What it signs with.
+    pub fn algorithm(&self) -> KeyAlgorithm {
+        self.algorithm
+    }
+
+    /// Signs a token for a registry of this kind.
+    pub fn sign(&self, claims: &Claims, verifier: Verifier) -> Result<String, SigningError> {
+        let mut header = Header::new(match self.algorithm {
+            KeyAlgorithm::Es256 => Algorithm::ES256,
+            KeyAlgorithm::Rs256 => Algorithm::RS256,
+        });
+        header.kid = Some(self.name_for(verifier).to_owned());
+        if self.brings_certificate_to(verifier) {
             header.x5c = Some(vec![STANDARD.encode(&self.certificate)]);
         }
         jsonwebtoken::encode(&header, claims, &self.key).map_err(SigningError::Sign)
     }
 
-    /// What is published.
-    pub fn key_set(&self) -> KeySet {
-        KeySet {
-            keys: vec![Jwk {
-                key: self.public.clone(),
-                kid: Some(self.kid.clone()),
-                alg: Some("ES256".into()),
-                usage: Some("sig".into()),
-            }],
+    /// The 2.x line finds an imported key by its fingerprint, whatever dates its certificate has.
+    fn name_for(&self, verifier: Verifier) -> &str {
+        match (self.origin, verifier) {
+            (KeyOrigin::Imported, Verifier::Distribution2) => &self.fingerprint,
+            _ => &self.kid,
         }
+    }
+
+    /// A certificate costs hundreds of bytes in every request, so only those get it who look for nothing else: the 2.x
+    /// line for keys made here, and the 3.x line for elliptic curves from a bundle, whose thumbprint its first
+    /// releases get wrong.
+    fn brings_certificate_to(&self, verifier: Verifier) -> bool {
+        match (self.origin, verifier) {
+            (KeyOrigin::Generated, Verifier::Distribution2) => true,
+            (KeyOrigin::Imported, Verifier::Distribution3) => self.algorithm == KeyAlgorithm::Es256,
+            _ => false,
+        }
+    }
+
+    /// What is published: the key under each name that tokens call it by.
+    pub fn jwks(&self) -> Vec<Jwk> {
+        let names = match self.origin {
+            KeyOrigin::Generated => vec![&self.kid],
+            KeyOrigin::Imported => vec![&self.kid, &self.fingerprint],
+        };
+        let of = |name: &String| Jwk {
+            key: self.public.clone(),
+            kid: Some(name.clone()),
+            alg: Some(self.algorithm.as_str().into()),
+            usage: Some("sig".into()),
+        };
+        names.into_iter().map(of).collect()
     }
 
     /// The certificate for verifiers that take a bundle.
@@ -191,10 +294,8 @@ mod tests {
 
     fn key() -> SigningKey {
         let random = SystemRandom::new();
-        let new = NewKey::generate(&random, datetime!(2026-01-01 00:00 UTC)).unwrap();
-        let key = SigningKey::new(&new.private_key, new.certificate, &random).unwrap();
-        assert_eq!(key.kid(), new.kid);
-        key
+        let new = PlainKey::generate(&random, datetime!(2026-01-01 00:00 UTC)).unwrap();
+        SigningKey::new(new, &random).unwrap()
     }
 
     fn claims() -> Claims {
@@ -215,17 +316,18 @@ mod tests {
     fn tokens_verify_with_the_published_key() {
         shared::server::jwt_crypto::install();
         let key = key();
-        let set = key.key_set();
-        let PublicKey::EllipticCurve { x, y, .. } = &set.keys[0].key else { panic!("not P-256") };
+        let PublicKey::EllipticCurve { x, y, .. } = &key.public else { panic!("not P-256") };
         let verifying = DecodingKey::from_ec_components(x, y).unwrap();
         let mut validation = Validation::new(Algorithm::ES256);
         validation.set_audience(&["s"]);
-        for (certificate, expected) in [(CertificateHeader::Included, 1), (CertificateHeader::Omitted, 0)] {
-            let token = key.sign(&claims(), certificate).unwrap();
+        for (verifier, certificates) in
+            [(Verifier::Distribution2, 1), (Verifier::Distribution3, 0), (Verifier::Portcullis, 0)]
+        {
+            let token = key.sign(&claims(), verifier).unwrap();
             let decoded = jsonwebtoken::decode::<Claims>(&token, &verifying, &validation).unwrap();
             assert_eq!(decoded.claims, claims());
             assert_eq!(decoded.header.kid.as_deref(), Some(key.kid()));
-            assert_eq!(decoded.header.x5c.map_or(0, |chain| chain.len()), expected);
+            assert_eq!(decoded.header.x5c.map_or(0, |chain| chain.len()), certificates);
         }
     }
 

@@ -87,6 +87,12 @@ fn is_more(count: usize, most: i64) -> bool {
     i64::try_from(count).is_ok_and(|count| count > most)
 }
 
+/// All that a subject has anywhere, however much that is; for commands.
+pub async fn whole(pool: &Pool, pid: Option<i64>) -> Result<Rows, TokenServerError> {
+    let found = grants::list_all_applicable(pool, pid, i64::MAX).await?;
+    Ok(read(found, &barriers::list_barriers(pool, i64::MAX).await?)?)
+}
+
 fn read(grants: Vec<GrantRow>, barriers: &[BarrierRow]) -> Result<Rows, DbError> {
     Ok(Rows {
         grants: grants.into_iter().map(Grant::read).collect::<Result<_, _>>()?,

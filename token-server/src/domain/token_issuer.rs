@@ -5,6 +5,7 @@
 //!
 //! Spec: distribution, "Token Authentication Specification".
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,9 +21,10 @@ use super::authenticate::{Authenticator, Credentials};
 use super::error::TokenServerError;
 use super::grant::Circumstances;
 use super::issue::{self, Asker, Decision, Relevant, TokenFrame};
+use super::key_ring::SigningKeys;
 use super::random;
 use super::refresh::Login;
-use super::signing::{CertificateHeader, SigningKey};
+use super::shadow::{Decided, ShadowRules};
 use super::stored_rows;
 use super::subject::Subject;
 use super::token_uses::TokenUses;
@@ -97,8 +99,9 @@ pub struct TokenIssuer {
     clock: Arc<dyn Clock>,
     random: SystemRandom,
     authenticator: Arc<Authenticator>,
-    key: Arc<SigningKey>,
+    keys: Arc<SigningKeys>,
     records: IssuerRecords,
+    shadow: Option<Arc<ShadowRules>>,
 }
 
 impl TokenIssuer {
@@ -109,10 +112,16 @@ impl TokenIssuer {
         clock: Arc<dyn Clock>,
         random: SystemRandom,
         authenticator: Arc<Authenticator>,
-        key: Arc<SigningKey>,
+        keys: Arc<SigningKeys>,
         records: IssuerRecords,
     ) -> Self {
-        Self { settings, pool, clock, random, authenticator, key, records }
+        Self { settings, pool, clock, random, authenticator, keys, records, shadow: None }
+    }
+
+    /// Compares each answer with those of these rules, if there are any.
+    #[must_use]
+    pub fn beside(self, shadow: Option<Arc<ShadowRules>>) -> Self {
+        Self { shadow, ..self }
     }
 
     /// Answers a request.
@@ -124,6 +133,16 @@ impl TokenIssuer {
         let audience = self.settings.audiences.resolve(request.service.as_deref())?;
         let subject = self.authenticate(request, audience, origin).await?;
         let decision = self.decide(&subject, &request.scopes, audience.verifier, origin).await?;
+        if let Some(shadow) = &self.shadow {
+            shadow.compare(&Decided {
+                user: subject.user_name(),
+                service: audience.name,
+                address: address_of(origin),
+                requested: &request.scopes,
+                decision: &decision,
+                now: self.clock.unix_now(),
+            });
+        }
         self.record_refusals(&subject, &decision, origin).await?;
         let refresh_token = self.refresh_token(request, &subject, audience, origin).await?;
         let frame = TokenFrame {
@@ -134,11 +153,8 @@ impl TokenIssuer {
             id: random::random_id(&self.random)?,
         };
         let (claims, lifetime) = issue::claims(&decision, &subject, &frame);
-        let certificate = match audience.verifier {
-            Verifier::Distribution2 => CertificateHeader::Included,
-            Verifier::Portcullis | Verifier::Distribution3 => CertificateHeader::Omitted,
-        };
-        let token = self.key.sign(&claims, certificate)?;
+        let keys = self.keys.current();
+        let token = keys.signing_key(self.clock.now()).sign(&claims, audience.verifier)?;
         self.records.uses.note(&*self.clock, &subject, &decision, origin);
         Ok(IssuedToken {
             token,
@@ -197,8 +213,7 @@ impl TokenIssuer {
         } else {
             None
         };
-        let address = origin.address.as_deref().and_then(|address| address.parse().ok());
-        let circumstances = Circumstances { now: self.clock.now(), address };
+        let circumstances = Circumstances { now: self.clock.now(), address: address_of(origin) };
         Ok(issue::decide(
             requested,
             &Relevant { near, all },
@@ -253,6 +268,10 @@ impl TokenIssuer {
             _ => Ok(None),
         }
     }
+}
+
+fn address_of(origin: &Origin) -> Option<IpAddr> {
+    origin.address.as_deref().and_then(|address| address.parse().ok())
 }
 
 const ACCOUNT_MISMATCH: TokenServerError =

@@ -191,7 +191,8 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::InvalidMember(_)
         | E::NotAComponent(_)
         | E::UsesNotKnown { .. }
-        | E::NotASubtree(_) => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
+        | E::NotASubtree(_)
+        | E::InvalidKeyPair(_) => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
         E::NotFound { .. } => bad_request(StatusCode::NOT_FOUND),
         E::ChangedMeanwhile => bad_request(StatusCode::PRECONDITION_FAILED),
         E::NotDelegated(_) | E::TooManyRows | E::RobotHoldsMore { .. } | E::OwnElevation => {

@@ -37,6 +37,7 @@ use crate::domain::account::Accounts;
 use crate::domain::administration::Administration;
 use crate::domain::audit::Origin;
 use crate::domain::authenticate::Authenticator;
+use crate::domain::key_ring::SigningKeys;
 use crate::domain::token_issuer::TokenIssuer;
 
 /// How many requests at a time read the whole audit record, each with a connection to the database.
@@ -53,10 +54,8 @@ pub struct Services {
     pub authenticator: Arc<Authenticator>,
     /// What administrators do, to be put into the hands of whoever calls.
     pub administration: Administration,
-    /// The public keys as they are sent.
-    pub key_set: key_set::PublishedKeySet,
-    /// The certificate of the key that signs, as PEM.
-    pub certificate: Arc<str>,
+    /// The keys whose public halves are sent.
+    pub keys: Arc<SigningKeys>,
     /// The description of the API.
     pub documents: api::document::Documents,
     /// Turns at reading the whole audit record.

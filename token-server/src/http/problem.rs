@@ -80,6 +80,7 @@ const fn domain_code(error: &TokenServerError) -> &'static str {
         E::InvalidMember(_) => "invalid_member",
         E::NotAComponent(_) => "invalid_namespace",
         E::NotASubtree(_) => "not_a_subtree",
+        E::InvalidKeyPair(_) => "invalid_key_pair",
         E::UsesNotKnown { .. } => "uses_not_known",
         E::InvalidPolicy(_) => "invalid_policy",
         E::PolicyProblems(_) => "policy_problems",

@@ -100,6 +100,11 @@ pub const KEYS: &[Key] = &[
         "How long rows of the audit record, and counts of what tokens were issued for, are kept; without it, until \
          `audit prune`.",
     ),
+    scalar(
+        "shadow.dockerauth",
+        "",
+        "Settings of docker_auth whose answer to each request is compared with ours; differences are logged.",
+    ),
 ];
 
 /// The table with its rules.
@@ -126,6 +131,8 @@ struct Raw {
     refresh: RawRefresh,
     #[serde(default)]
     audit: RawAudit,
+    #[serde(default)]
+    shadow: RawShadow,
 }
 
 #[derive(Debug, Deserialize)]
@@ -189,6 +196,11 @@ struct RawAudit {
     retention: Option<DurationText>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+struct RawShadow {
+    dockerauth: Option<PathBuf>,
+}
+
 #[derive(Debug, Deserialize)]
 struct RawRefresh {
     idle: DurationText,
@@ -249,6 +261,8 @@ pub struct TokenServerSettings {
     pub refresh: RefreshLifetimes,
     /// How long records are kept, if not for ever.
     pub audit_retention: Option<Duration>,
+    /// Settings of docker_auth to compare with.
+    pub shadow: Option<PathBuf>,
 }
 
 /// Reads the file (if any) and the environment.
@@ -313,6 +327,7 @@ impl TokenServerSettings {
             },
             refresh: RefreshLifetimes { idle: raw.refresh.idle.0, absolute: raw.refresh.lifetime.0 },
             audit_retention: raw.audit.retention.map(|retention| retention.0),
+            shadow: raw.shadow.dockerauth,
         })
     }
 }

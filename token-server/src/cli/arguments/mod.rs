@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::what_if::arguments::WhatIfArguments;
 use people::{NamespaceCommand, RobotCommand, TeamCommand, UserCommand};
-use records::{AuditCommand, KeyCommand};
+use records::{AuditCommand, ImportCommand, KeyCommand};
 use rights::{BarrierCommand, ElevationCommand, GrantCommand, PolicyCommand, QuestionArguments, RoleCommand};
 
 const AFTER_HELP: &str = "\
@@ -30,7 +30,7 @@ Exit codes:
   1  it failed, or check-config found a problem; the sentence says what
   2  wrong usage, or it would have to ask and there is no terminal to ask on
   3  nothing was done, because what was named does not exist or exists already
-  4  `explain`, `who-can`, `what-if`, `policy drift` or `audit verify`, where 0 and 1 are answers, could not answer";
+  4  `explain`, `who-can`, `what-if`, `policy drift`, `audit verify` or `import docker-auth`, where 0 and 1 are answers, could not answer";
 
 /// Holds users, teams and rights, and issues tokens for container registries.
 #[derive(Debug, Parser)]
@@ -113,7 +113,10 @@ pub enum Command {
     /// The audit record: list, export, verify, prune; and what tokens were issued for
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// The key that signs tokens
+    /// Users and rights of another token server
+    #[command(subcommand)]
+    Import(ImportCommand),
+    /// The keys that sign tokens: import one, export the public ones
     #[command(subcommand)]
     Key(KeyCommand),
     /// Print a script that completes commands in a shell
@@ -167,6 +170,8 @@ mod tests {
             "token-server audit verify --head 00",
             "token-server audit prune --before 365d --yes",
             "token-server key export --format pem",
+            "token-server import docker-auth auth.yml --repositories names.txt --apply",
+            "token-server key import --certificate server.pem --key server.key",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

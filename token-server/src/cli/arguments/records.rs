@@ -1,6 +1,8 @@
-//! What can be typed about the audit record and the signing key.
+//! What can be typed about the audit record, the signing keys and other token servers.
 //!
 //! *Invariant:* nothing secret is printed, so no argument asks for it.
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -91,21 +93,51 @@ pub enum AuditCommand {
     },
 }
 
-/// About the signing key.
+/// About other token servers.
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// Say what the users and rights of docker_auth come to here, and where the two would answer differently; exit with
+    /// 0 if nowhere and 1 if somewhere, or if something cannot be taken over
+    DockerAuth {
+        /// The settings of docker_auth
+        #[arg(value_name = "CONFIG")]
+        file: PathBuf,
+        /// Compare these repositories, one a line, instead of names made up from the patterns of the rules
+        #[arg(long, value_name = "FILE")]
+        repositories: Option<PathBuf>,
+        /// Take it over; without this, nothing is changed
+        #[arg(long)]
+        apply: bool,
+    },
+}
+
+/// About the keys that sign tokens.
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
-    /// Print the public key for a registry that takes it from a file
+    /// Sign with a key pair that another token server signed with, so that registries which know it go on
+    Import {
+        /// Its certificate, as registries have it in `rootcertbundle`
+        #[arg(long, value_name = "FILE")]
+        certificate: PathBuf,
+        /// Its private key
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Take it although the certificate has expired
+        #[arg(long)]
+        allow_expired: bool,
+    },
+    /// Print the public keys for a registry that takes them from a file
     Export {
-        /// pem: a certificate for `rootcertbundle`; jwks: a key set for `jwks`
+        /// pem: certificates for `rootcertbundle`; jwks: a key set for `jwks`
         #[arg(long, value_enum)]
         format: KeyFormat,
     },
 }
 
-/// How a public key is written.
+/// How public keys are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum KeyFormat {
-    /// A certificate
+    /// Certificates
     Pem,
     /// A JSON web key set
     Jwks,

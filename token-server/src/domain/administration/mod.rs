@@ -27,6 +27,8 @@ pub mod policy;
 
 mod stored_policy;
 
+pub mod import;
+
 pub mod records;
 
 pub mod uses;

@@ -39,6 +39,7 @@ fn situation(grants: &[Grant], barriers: &[Barrier], team: &[&str]) -> Situation
         grants: grants.to_vec(),
         barriers: barriers.to_vec(),
         holders: holders.chain([(None, BTreeSet::from([EVERYONE]))]).collect(),
+        ..Situation::default()
     }
 }
 

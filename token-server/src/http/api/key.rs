@@ -29,9 +29,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 fn certificate(call: &Call) -> Reply {
-    Reply::Text(PEM, call.services.certificate.to_string(), Vec::new())
+    Reply::Text(PEM, call.services.keys.current().certificates_pem(), Vec::new())
 }
 
 fn key_set(call: &Call) -> Reply {
-    Reply::Text(JWKS, call.services.key_set.json().to_owned(), Vec::new())
+    let keys = call.services.keys.current().key_set();
+    let text = serde_json::to_string(&keys).expect("a key set is plain strings");
+    Reply::Text(JWKS, text, Vec::new())
 }

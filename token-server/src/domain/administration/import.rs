@@ -1,0 +1,140 @@
+//! Taking users and rights over from docker_auth.
+//!
+//! *Invariant:* everything is taken over in one transaction, or nothing; what is there already stays as it is, so that
+//! doing it again changes nothing.
+
+use super::super::audit::Event;
+use super::super::docker_auth::comparison::StoredRights;
+use super::super::docker_auth::config::Config;
+use super::super::docker_auth::plan::{Plan, Stored, UserOutcome, Wish};
+use super::super::docker_auth::rows::PlannedRow;
+use super::super::error::TokenServerError;
+use super::super::grant::{Conditions, Effect};
+use super::super::principal_name::PrincipalName;
+use super::super::{random, stored_rows};
+use super::grants::{Texts, meant};
+use super::{Administration, hold_subject, name_taken};
+use crate::db::grants::{self, GrantSummary, Inserted, NewGrant};
+use crate::db::{self, Transaction, principals, teams, users};
+
+/// What a record says of where something comes from.
+const FROM: &str = "from docker_auth";
+
+/// No principal has this number; it stands for a user who has nothing of their own.
+const NOBODY_YET: i64 = 0;
+
+/// What became of a part of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is here since now.
+    New,
+    /// It was here before.
+    AlreadyThere,
+    /// A row that says the same counts at other times or from other networks; it stays.
+    OtherConditions,
+}
+
+/// What became of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// In the order of the plan's users; nothing for those that are not taken over.
+    pub users: Vec<Option<Taken>>,
+    /// In the order of the plan's rows.
+    pub rows: Vec<Taken>,
+}
+
+impl Administration {
+    /// Plans taking over users and rights; changes nothing.
+    pub async fn plan_import(&self, config: &Config, wish: Wish<'_>) -> Result<Plan, TokenServerError> {
+        let mut stored = Stored {
+            rows: grants::list_grants(&self.pool).await?.iter().map(words).collect(),
+            teams: teams::list_teams(&self.pool).await?.into_iter().map(|team| team.name).collect(),
+            users: users::list_users(&self.pool).await?.into_iter().map(|user| user.name).collect(),
+            rights: StoredRights {
+                everyone: stored_rows::whole(&self.pool, None).await?,
+                authenticated: stored_rows::whole(&self.pool, Some(NOBODY_YET)).await?,
+                ..StoredRights::default()
+            },
+        };
+        for user in &config.users {
+            let Ok(name) = PrincipalName::parse(&user.name) else { continue };
+            if let Some(row) = users::find_user(&self.pool, name.as_str()).await? {
+                let rights = stored_rows::whole(&self.pool, Some(row.pid)).await?;
+                stored.rights.users.insert(row.name, rights);
+            }
+        }
+        Ok(Plan::make(config, &stored, wish))
+    }
+
+    /// Does what was planned.
+    pub async fn apply_import(&self, plan: &Plan) -> Result<Applied, TokenServerError> {
+        let mut applied = Applied::default();
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, "taking over users and rights").await?;
+        // Records come last: whoever writes one keeps others from it until the transaction ends.
+        let mut done: Vec<(Event, String)> = Vec::new();
+        for user in &plan.users {
+            applied.users.push(match &user.outcome {
+                UserOutcome::New(name, hash) => {
+                    self.insert_user(&mut tx, name, hash.expose()).await?;
+                    done.push((Event::UserAdded, name.to_string()));
+                    Some(Taken::New)
+                }
+                UserOutcome::AlreadyThere(_) => Some(Taken::AlreadyThere),
+                UserOutcome::Refused(_) => None,
+            });
+        }
+        for row in &plan.rows {
+            let taken = self.insert_row(&mut tx, row).await?;
+            if taken == Taken::New {
+                done.push((Event::GrantAdded, row.spec.to_string()));
+            }
+            applied.rows.push(taken);
+        }
+        for (event, target) in &done {
+            self.record(&mut tx, *event, target, Some(FROM)).await?;
+        }
+        db::commit(tx).await?;
+        Ok(applied)
+    }
+
+    async fn insert_user(
+        &self,
+        tx: &mut Transaction,
+        name: &PrincipalName,
+        hash: &str,
+    ) -> Result<(), TokenServerError> {
+        self.leave_namespace(tx, name).await?;
+        let (uid, now) = (random::dated_id(&self.random, &*self.clock)?, self.clock.now());
+        let pid = principals::insert_principal(&mut **tx, principals::USER, name.as_str(), uid, now)
+            .await
+            .map_err(name_taken(name))?;
+        Ok(users::insert_account(&mut **tx, pid, hash, now).await?)
+    }
+
+    async fn insert_row(&self, tx: &mut Transaction, row: &PlannedRow) -> Result<Taken, TokenServerError> {
+        let conditions = Conditions { networks: row.networks.clone(), ..Conditions::default() };
+        let grant = meant(tx, &row.spec, &conditions).await?;
+        let holder = hold_subject(tx, &row.spec.subject).await?;
+        let texts = Texts::of(&grant);
+        let reason = Some(FROM);
+        let new = NewGrant { reason, created_by: self.actor.pid(), ..texts.new_grant(holder, &grant) };
+        Ok(match grants::insert_grant(tx, &new, self.clock.now()).await? {
+            Inserted::New(_) => Taken::New,
+            Inserted::Same => Taken::AlreadyThere,
+            Inserted::OtherConditions => Taken::OtherConditions,
+        })
+    }
+}
+
+/// A stored row as [`super::grants::GrantSpec`] prints.
+fn words(row: &GrantSummary) -> String {
+    let subject = match row.subject_kind.as_str() {
+        kind @ (principals::USER | principals::TEAM) => format!("{kind}:{}", row.subject_name),
+        _ => row.subject_name.clone(),
+    };
+    let denies = if row.row.effect == Effect::Deny.as_str() { "deny " } else { "" };
+    let what = row.row.role.as_deref().or(row.row.rights.as_deref()).unwrap_or_default();
+    let tags = row.row.tags.as_ref().map(|tags| format!(":{tags}")).unwrap_or_default();
+    format!("{subject} {denies}{what} {}{tags}", row.row.pattern)
+}
