@@ -36,7 +36,7 @@ const HTML: &str = "text/html; charset=utf-8";
 
 const ABOUT: &str = "\
 What the command line of the token server does, for people with rights of their own. Log in with HTTP Basic: a user \
-name and a password. What you may see and change is decided by the rights you hold; what you may not see is answered \
+name and a password, or the name of a robot and one of its secrets. What you may see and change is decided by the rights you hold; what you may not see is answered \
 like what does not exist.
 
 Bodies are JSON objects of at most 64 KiB with the type `application/json`; unknown members and unknown parameters \
