@@ -56,8 +56,8 @@ fn lists_without_conflicts_become_rows_one_by_one() {
         (
             "- {match: {account: \"a*\", name: \"a/*\"}, actions: [pull, delete]}\n- {match: {ip: 10.0.0.0/8}, actions: [pull]}\n- {match: {ip: 192.0.2.1}, actions: [pull]}\n",
             &[
-                "user:admin delete,pull a/*",
-                "user:alice delete,pull a/*",
+                "user:admin delete,list,pull a/*",
+                "user:alice delete,list,pull a/*",
                 "everyone viewer ** 10.0.0.0/8,192.0.2.1/32",
             ],
         ),
