@@ -38,6 +38,8 @@ mod elevations;
 
 mod policy_file;
 
+mod api_delegation;
+
 mod audit;
 mod audit_chain;
 

@@ -12,6 +12,8 @@ use serde::Serialize;
 
 use super::barriers::Barrier;
 use super::grants::Grant;
+use super::namespaces::Namespace;
+use super::robots::Robot;
 use super::roles::Role;
 use super::teams::Team;
 use super::users::User;
@@ -34,6 +36,8 @@ fn of_present(present: Present<'_>) -> String {
         Present::Role(row) => of(&Role::from(row)),
         Present::Grant(row) => of(&Grant::from(row)),
         Present::Barrier(row) => of(&Barrier::from(row)),
+        Present::Namespace(row) => of(&Namespace::from(row)),
+        Present::Robot(row) => of(&Robot::from(row)),
     }
 }
 

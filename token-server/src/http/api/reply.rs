@@ -25,6 +25,8 @@ pub enum Reply {
     One(Vec<u8>),
     /// What was made, and its address.
     Made(String, Vec<u8>),
+    /// What was made with something that is shown only now, and its address.
+    MadeOnce(String, Vec<u8>),
     /// A list, or the answer to a question.
     Answer(Vec<u8>),
     /// It is there, and was not before.
@@ -54,6 +56,11 @@ impl Reply {
     /// What was made.
     pub fn made(address: String, value: &impl Serialize) -> Self {
         Self::Made(address, json(value))
+    }
+
+    /// What was made, with something that its address does not show.
+    pub fn made_once(address: String, value: &impl Serialize) -> Self {
+        Self::MadeOnce(address, json(value))
     }
 
     /// The answer to a question.
@@ -87,6 +94,9 @@ impl Reply {
                 let tag = etag::of_bytes(&body);
                 let mut response = begin(StatusCode::CREATED);
                 with_json(response.insert_header((ETAG, tag)).insert_header((LOCATION, address)), body)
+            }
+            Self::MadeOnce(address, body) => {
+                with_json(begin(StatusCode::CREATED).insert_header((LOCATION, address)), body)
             }
             Self::Answer(body) => with_json(&mut begin(StatusCode::OK), body),
             Self::Text(media_type, text, more) => {
