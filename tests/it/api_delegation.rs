@@ -78,6 +78,7 @@ async fn a_team_makes_its_robots_and_their_secrets() -> anyhow::Result<()> {
     assert_eq!(made.header("cache-control"), Some("no-store"));
     let address = made.needs_header("location")?["/api/v1".len()..].to_owned();
     assert_eq!(address, format!("{secrets}/{id}"));
+    assert_eq!(made.header("etag"), api.get("alice", &address).await?.header("etag"));
     let ci = OciClient::new(&stack.registry_url(), "platform/ci", &secret)?;
     let image = Image::new(871, 1, 1000)?;
     ci.push_image("platform/app", "v1", &image).await?;

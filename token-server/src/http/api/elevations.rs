@@ -98,6 +98,7 @@ impl From<&ElevationRow> for Elevation {
 /// A right to ask for: a role, or a list of actions.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"role": "writer", "pattern": "core/app", "lasts_seconds": 7200, "reason": "CHG-18"}))]
 struct NewElevation {
     /// Which role.
     role: Option<String>,
@@ -118,6 +119,7 @@ struct NewElevation {
 /// A place to take everything on, in an emergency.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"pattern": "core/**", "reason": "INC-3"}))]
 struct BrokenGlass {
     /// On which repositories.
     pattern: String,
@@ -129,6 +131,7 @@ struct BrokenGlass {
 /// What is said about a decision.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "agreed in CHG-18"}))]
 struct DecisionBody {
     /// Why.
     reason: Option<String>,

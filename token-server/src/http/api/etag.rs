@@ -25,7 +25,8 @@ pub(super) fn of_bytes(bytes: &[u8]) -> String {
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]))
 }
 
-fn of(representation: &impl Serialize) -> String {
+/// The tag of what is shown so.
+pub(super) fn of(representation: &impl Serialize) -> String {
     of_bytes(&serde_json::to_vec(representation).expect("representations are plain data"))
 }
 

@@ -100,6 +100,7 @@ impl From<CreatePolicy> for namespace::CreatePolicy {
 /// A namespace to be made.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "core", "owner": "team:core", "visibility": "internal"}))]
 struct NewNamespace {
     /// The first component of its repositories' names.
     #[schema(min_length = 1, max_length = 63)]
@@ -117,6 +118,7 @@ struct NewNamespace {
 /// What a namespace is to become; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"create": "admins"}))]
 struct NamespaceBody {
     /// Whose it is from now on.
     owner: Option<String>,

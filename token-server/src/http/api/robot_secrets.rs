@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::call::Call;
 use super::endpoint::Endpoint;
 use super::reply::Reply;
-use super::{cursor, robots};
+use super::{cursor, etag, robots};
 use crate::db::robots::SecretSummary;
 use crate::domain::error::TokenServerError;
 use crate::domain::moment::{self, written};
@@ -60,25 +60,18 @@ impl From<&SecretSummary> for RobotSecret {
 /// A secret that was just made.
 #[derive(Serialize, ToSchema)]
 struct MadeRobotSecret {
-    /// Its number, by which it is revoked.
-    #[schema(format = "uuid")]
-    id: String,
-    /// `OWNER/NAME` of the robot, which is its user name.
-    robot: String,
-    /// What the robot logs in with; it is not shown again.
+    /// What its address shows.
+    #[serde(flatten)]
+    shown: RobotSecret,
+    /// What the robot logs in with, under its name; it is in no other answer.
     #[schema(format = Password)]
     secret: String,
-    /// What it is called.
-    #[schema(required = true)]
-    label: Option<String>,
-    /// When it ends.
-    #[schema(required = true, format = DateTime)]
-    expires_at: Option<String>,
 }
 
 /// A secret to be made.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"label": "main"}))]
 struct NewRobotSecret {
     /// What it is called.
     label: Option<String>,
@@ -134,22 +127,22 @@ async fn add(call: Call) -> Result<Reply, ApiError> {
     let (robot, new): (_, NewRobotSecret) = (robots::name(&call)?, call.body()?);
     let expires_at = new.expires_at.as_deref().map(moment::parse).transpose();
     let expires_at = expires_at.map_err(TokenServerError::from)?;
-    let made = call.administration()?.add_robot_secret(&robot, new.label.as_deref(), expires_at).await?;
-    let shown = MadeRobotSecret {
-        id: made.id.to_string(),
-        robot: robot.to_string(),
-        secret: made.secret.expose().to_owned(),
-        label: new.label,
-        expires_at: expires_at.map(written),
-    };
-    Ok(Reply::made_once(address(&robot, made.id), &shown))
+    let administration = call.administration()?;
+    let made = administration.add_robot_secret(&robot, new.label.as_deref(), expires_at).await?;
+    let shown = RobotSecret::from(&find(&call, &robot, made.id).await?);
+    let tag = etag::of(&shown);
+    let answer = MadeRobotSecret { shown, secret: made.secret.expose().to_owned() };
+    Ok(Reply::made_once(address(&robot, made.id), tag, &answer))
+}
+
+async fn find(call: &Call, robot: &RobotName, id: Uuid) -> Result<SecretSummary, ApiError> {
+    let found = call.administration()?.show_robot_secrets(robot).await?;
+    Ok(found.into_iter().find(|secret| secret.id == id).ok_or_else(|| missing(id.to_string()))?)
 }
 
 async fn get(call: Call) -> Result<Reply, ApiError> {
     let (robot, id) = (robots::name(&call)?, number(&call)?);
-    let found = call.administration()?.show_robot_secrets(&robot).await?;
-    let found = found.iter().find(|secret| secret.id == id).ok_or_else(|| missing(id.to_string()))?;
-    Ok(Reply::one(&RobotSecret::from(found)))
+    Ok(Reply::one(&RobotSecret::from(&find(&call, &robot, id).await?)))
 }
 
 async fn revoke(call: Call) -> Result<Reply, ApiError> {

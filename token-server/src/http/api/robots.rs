@@ -56,6 +56,7 @@ impl From<&RobotSummary> for Robot {
 /// A robot to be made.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "core/ci", "description": "pipelines"}))]
 struct NewRobot {
     /// `OWNER/NAME`, where the owner is a namespace or a user.
     name: String,
@@ -66,6 +67,7 @@ struct NewRobot {
 /// What a robot is to become; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"disabled": true}))]
 struct RobotBody {
     /// Whether logins are refused.
     disabled: Option<bool>,
