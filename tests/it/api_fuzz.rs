@@ -21,6 +21,10 @@ async fn furnish(api: &Api) -> anyhow::Result<()> {
     api.call("admin", Method::PUT, "/teams/core/members/ann", None).await?.expect(201)?;
     let role = json!({"name": "deployer", "actions": ["pull"]});
     api.post("admin", "/roles", &role).await?.expect(201)?;
+    api.post("admin", "/namespaces", &json!({"name": "core", "owner": "team:core"})).await?.expect(201)?;
+    for owner in ["core", "bob"] {
+        api.post("admin", "/robots", &json!({"name": format!("{owner}/ci")})).await?.expect(201)?;
+    }
     let barrier = json!({"pattern": "core/**", "actions": ["push"]});
     api.post("admin", "/barriers", &barrier).await?.expect(201)?;
     for number in 0..20 {
@@ -47,7 +51,15 @@ async fn whatever_is_sent_is_answered_as_described() -> anyhow::Result<()> {
     }
     // It came as far as making and removing things.
     let actor = "/audit/events?actor=admin&outcome=allowed";
-    for event in ["team_removed", "role_removed", "grant_removed", "barrier_removed", "user_password_set"] {
+    for event in [
+        "team_removed",
+        "role_removed",
+        "grant_removed",
+        "barrier_removed",
+        "user_password_set",
+        "namespace_removed",
+        "elevation_requested",
+    ] {
         let rows = api.all("admin", &format!("{actor}&event={event}"), 100).await?;
         assert!(!rows.is_empty(), "no {event} in the record");
     }

@@ -4,6 +4,7 @@
 //! *Invariant:* an address without a row here fails the test, and a refusal changes nothing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use harness::actors::Town;
 use harness::api::Api;
@@ -15,8 +16,8 @@ use serde_json::{Value, json};
 use token_server::http::api::endpoint::{Access, Endpoint};
 use token_server::http::api::endpoints;
 
-/// For each address: what somebody without rights, who administers `platform/**`, and who owns everything get.
-const EXPECTED: [(&str, [u16; 3]); 34] = [
+/// For each address: what somebody without rights, who administers `platform/**` and `works/**`, and who owns everything get.
+const EXPECTED: [(&str, [u16; 3]); 57] = [
     ("getAccount", [200, 200, 200]),
     ("setOwnPassword", [204, 204, 204]),
     ("listUsers", [200, 200, 200]),
@@ -44,9 +45,32 @@ const EXPECTED: [(&str, [u16; 3]); 34] = [
     ("addBarrier", [403, 201, 201]),
     ("getBarrier", [404, 200, 200]),
     ("removeBarrier", [403, 204, 204]),
+    ("listNamespaces", [200, 200, 200]),
+    ("addNamespace", [403, 403, 201]),
+    ("getNamespace", [404, 200, 200]),
+    ("changeNamespace", [403, 403, 200]),
+    ("removeNamespace", [403, 403, 204]),
+    ("listRobots", [200, 200, 200]),
+    ("addRobot", [403, 201, 201]),
+    ("getRobot", [404, 200, 200]),
+    ("changeRobot", [403, 200, 200]),
+    ("removeRobot", [403, 204, 204]),
+    ("listRobotSecrets", [404, 200, 200]),
+    ("addRobotSecret", [403, 201, 201]),
+    ("getRobotSecret", [404, 200, 200]),
+    ("revokeRobotSecret", [404, 204, 204]),
+    ("listElevations", [200, 200, 200]),
+    ("requestElevation", [201, 201, 201]),
+    ("breakGlass", [403, 403, 201]),
+    ("getElevation", [404, 200, 200]),
+    ("approveElevation", [404, 200, 200]),
+    ("denyElevation", [404, 200, 200]),
+    ("endElevation", [404, 200, 200]),
     ("listAuditEvents", [403, 403, 200]),
     ("exportAuditEvents", [403, 403, 200]),
     ("verifyAuditEvents", [403, 403, 200]),
+    ("listTokenUses", [403, 403, 200]),
+    ("listUnusedGrants", [403, 403, 200]),
     ("explain", [403, 200, 200]),
     ("whoCan", [403, 200, 200]),
     ("getCertificate", [200, 200, 200]),
@@ -59,6 +83,9 @@ const OPEN: [&str; 2] = ["getOpenApi", "getDocs"];
 struct Furniture {
     actor: &'static str,
     grant: String,
+    secret: String,
+    /// Requests of somebody else, the first of which is approved, the second denied, the third ended.
+    elevations: Vec<String>,
 }
 
 impl Furniture {
@@ -80,12 +107,29 @@ impl Furniture {
             "subject": format!("user:ann-{actor}"), "role": "viewer", "pattern": "platform/app",
         });
         let grant = api.post("admin", "/grants", &right).await?.expect(201)?.json()?["id"].to_string();
-        Ok(Self { actor, grant })
+        let empty = json!({"name": format!("empty-{actor}"), "owner": "user:admin"});
+        api.post("admin", "/namespaces", &empty).await?.expect(201)?;
+        for robot in ["made", "gone"] {
+            let robot = json!({"name": format!("works/{robot}-{actor}")});
+            api.post("admin", "/robots", &robot).await?.expect(201)?;
+        }
+        let secrets = format!("/robots/works/made-{actor}/secrets");
+        let made = api.post("admin", &secrets, &json!({})).await?.expect(201)?.json()?;
+        let secret = made["id"].as_str().unwrap_or_default().to_owned();
+        let mut elevations = Vec::new();
+        for _ in 0..3 {
+            let request = api.request(None, Method::POST, "/elevations", Some(&elevation()));
+            let ann = basic(&format!("ann-{actor}"), "a long enough password");
+            let made = api.send(&request.header(AUTHORIZATION, ann)).await?.expect(201)?.json()?;
+            elevations.push(made["id"].as_str().unwrap_or_default().to_owned());
+        }
+        Ok(Self { actor, grant, secret, elevations })
     }
 
     /// The path and body with which an address is tried.
     fn request(&self, id: &str) -> (String, Option<Value>) {
-        let Self { actor, grant } = self;
+        let Self { actor, grant, secret, elevations } = self;
+        let secrets = format!("/robots/works/made-{actor}/secrets");
         let password = |text: &str| Some(json!({"password": text}));
         let bare = |path: String| (path, None);
         match id {
@@ -125,6 +169,32 @@ impl Furniture {
                 ("/barriers".into(), Some(barrier))
             }
             "getBarrier" | "removeBarrier" => bare(format!("/barriers/platform/{actor}/**")),
+            "listNamespaces" => bare("/namespaces".into()),
+            "addNamespace" => {
+                ("/namespaces".into(), Some(json!({"name": format!("space-{actor}"), "owner": "user:admin"})))
+            }
+            "getNamespace" => bare("/namespaces/works".into()),
+            "changeNamespace" => ("/namespaces/works".into(), Some(json!({"create": "admins"}))),
+            "removeNamespace" => bare(format!("/namespaces/empty-{actor}")),
+            "listRobots" => bare("/robots".into()),
+            "addRobot" => ("/robots".into(), Some(json!({"name": format!("works/new-{actor}")}))),
+            "getRobot" => bare(format!("/robots/works/made-{actor}")),
+            "changeRobot" => (format!("/robots/works/made-{actor}"), Some(json!({"disabled": true}))),
+            "removeRobot" => bare(format!("/robots/works/gone-{actor}")),
+            "listRobotSecrets" => bare(secrets),
+            "addRobotSecret" => (secrets, Some(json!({"label": "second"}))),
+            "getRobotSecret" | "revokeRobotSecret" => bare(format!("{secrets}/{secret}")),
+            "listElevations" => bare("/elevations".into()),
+            "requestElevation" => ("/elevations".into(), Some(elevation())),
+            "breakGlass" => {
+                ("/elevations/break-glass".into(), Some(json!({"pattern": "works/**", "reason": "INC-3"})))
+            }
+            "getElevation" => bare(format!("/elevations/{}", elevations[0])),
+            "approveElevation" => (format!("/elevations/{}/approve", elevations[0]), Some(json!({}))),
+            "denyElevation" => (format!("/elevations/{}/deny", elevations[1]), Some(json!({}))),
+            "endElevation" => bare(format!("/elevations/{}/end", elevations[2])),
+            "listTokenUses" => bare("/audit/tokens".into()),
+            "listUnusedGrants" => bare("/unused-grants?days=1".into()),
             "listAuditEvents" => bare("/audit/events".into()),
             "exportAuditEvents" => bare("/audit/export".into()),
             "verifyAuditEvents" => bare("/audit/verification".into()),
@@ -139,6 +209,11 @@ impl Furniture {
     }
 }
 
+/// What is asked for, for a while.
+fn elevation() -> Value {
+    json!({"role": "writer", "pattern": "works/app", "lasts_seconds": 3600, "reason": "CHG-18"})
+}
+
 /// Servers and clients have types of their own for it.
 fn method_of(endpoint: &Endpoint) -> anyhow::Result<Method> {
     Ok(Method::from_bytes(endpoint.method.as_str().as_bytes())?)
@@ -147,7 +222,16 @@ fn method_of(endpoint: &Endpoint) -> anyhow::Result<Method> {
 /// Everything that can be changed, as the owner sees it.
 async fn everything(api: &Api) -> anyhow::Result<Vec<Vec<Value>>> {
     let mut lists = Vec::new();
-    for path in ["/users", "/teams", "/roles", "/grants", "/barriers"] {
+    for path in [
+        "/users",
+        "/teams",
+        "/roles",
+        "/grants",
+        "/barriers",
+        "/namespaces",
+        "/robots",
+        "/elevations?all=true",
+    ] {
         lists.push(api.all("admin", path, 100).await?);
     }
     Ok(lists)
@@ -157,8 +241,13 @@ async fn everything(api: &Api) -> anyhow::Result<Vec<Vec<Value>>> {
 async fn every_address_lets_through_whom_it_should() -> anyhow::Result<()> {
     let town = Town::start().await?;
     let api = Api::of(&town.stack).await?;
-    let right = json!({"subject": "user:alice", "role": "admin", "pattern": "platform/**"});
-    api.post("admin", "/grants", &right).await?.expect(201)?;
+    // Uses of rights are known for a day.
+    town.stack.clock.advance(Duration::from_hours(25));
+    api.post("admin", "/namespaces", &json!({"name": "works", "owner": "user:admin"})).await?.expect(201)?;
+    for pattern in ["platform/**", "works/**"] {
+        let right = json!({"subject": "user:alice", "role": "admin", "pattern": pattern});
+        api.post("admin", "/grants", &right).await?.expect(201)?;
+    }
     let expected: BTreeMap<&str, [u16; 3]> = EXPECTED.into();
     let all = endpoints();
     assert_eq!(all.len(), expected.len() + OPEN.len(), "an address has no row here");

@@ -24,6 +24,7 @@ mod account;
 
 mod api;
 mod api_conventions;
+mod api_delegation;
 mod api_fuzz;
 mod api_matrix;
 mod api_sight;

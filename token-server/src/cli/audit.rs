@@ -17,6 +17,7 @@ use crate::db::audit::{EventFilter, Period};
 use crate::db::token_uses::TokenUseFilter;
 use crate::domain::administration::records::Pruned;
 use crate::domain::audit_chain::{EventHash, KnownHashes, Verdict};
+use crate::http::api::uses::ANONYMOUS;
 use crate::settings::TokenServerSettings;
 
 /// Runs a command about the audit record.
@@ -44,7 +45,7 @@ pub(super) async fn audit(
             let period = parse_period(&period, administration.now())?;
             // Names are folded; nobody can be called as clients without a login are here.
             let subject = user.map(|name| name.to_lowercase());
-            let subject = subject.map(|name| if name == uses::ANONYMOUS { String::new() } else { name });
+            let subject = subject.map(|name| if name == ANONYMOUS { String::new() } else { name });
             let filter = TokenUseFilter { period, subject, repository };
             let found = administration.list_token_uses(&filter, limit.into()).await?;
             show(output, || uses::token_uses(&found), || uses::token_uses_json(&found))?;

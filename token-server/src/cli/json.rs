@@ -4,7 +4,7 @@
 //! there is nothing to say.
 
 use serde::Serialize;
-use serde_json::{Value, json, to_value};
+use serde_json::{Value, to_value};
 use time::OffsetDateTime;
 
 use crate::db::audit::EventRow;
@@ -31,7 +31,7 @@ fn value(representation: &impl Serialize) -> Value {
     to_value(representation).expect("representations are plain data")
 }
 
-fn represented<'a, T, R: From<&'a T> + Serialize>(items: &'a [T]) -> Value {
+pub(super) fn represented<'a, T, R: From<&'a T> + Serialize>(items: &'a [T]) -> Value {
     Value::Array(items.iter().map(|item| value(&R::from(item))).collect())
 }
 
@@ -64,65 +64,22 @@ pub(super) fn grants(grants: &[GrantSummary]) -> Value {
 
 /// Requests for rights for a while.
 pub(super) fn elevations(rows: &[ElevationRow]) -> Value {
-    list(rows, |row| {
-        json!({
-            "id": row.id.to_string(),
-            "user": row.user,
-            "role": row.role,
-            "actions": row.rights.as_ref().map(|rights| rights.split(',').collect::<Vec<_>>()),
-            "pattern": row.pattern,
-            "tags": row.tags,
-            "lasts_seconds": row.lasts_seconds,
-            "reason": row.reason,
-            "break_glass": row.is_break_glass,
-            "requested_at": time(row.requested_at),
-            "state": row.state,
-            "decided_by": row.decided_by,
-            "decided_at": row.decided_at.map(time),
-            "decision_reason": row.decision_reason,
-            "ends_at": row.ends_at.map(time),
-        })
-    })
+    represented::<_, api::elevations::Elevation>(rows)
 }
 
 /// All namespaces.
 pub(super) fn namespaces(namespaces: &[NamespaceRow]) -> Value {
-    list(namespaces, |row| {
-        json!({
-            "name": row.name,
-            "owner": format!("{}:{}", row.owner_kind, row.owner_name),
-            "visibility": row.visibility,
-            "create": row.create_policy,
-            "added_at": time(row.created_at),
-        })
-    })
+    represented::<_, api::namespaces::Namespace>(namespaces)
 }
 
 /// Robots.
 pub(super) fn robots(robots: &[RobotSummary]) -> Value {
-    list(robots, |robot| {
-        json!({
-            "name": robot.name,
-            "description": robot.description,
-            "disabled_at": robot.disabled_at.map(time),
-            "secrets": robot.secrets,
-            "added_at": time(robot.created_at),
-        })
-    })
+    represented::<_, api::robots::Robot>(robots)
 }
 
 /// Secrets of a robot, without what is secret of them.
 pub(super) fn secrets(secrets: &[SecretSummary]) -> Value {
-    list(secrets, |secret| {
-        json!({
-            "id": secret.id.to_string(),
-            "robot": secret.robot,
-            "label": secret.label,
-            "added_at": time(secret.created_at),
-            "last_used_at": secret.last_used_at.map(time),
-            "expires_at": secret.expires_at.map(time),
-        })
-    })
+    represented::<_, api::robot_secrets::RobotSecret>(secrets)
 }
 
 /// All roles, first those that are built in.

@@ -8,7 +8,7 @@ use super::error::CliError;
 use super::terminal::{confirm, remark, show};
 use super::{json, listings};
 use crate::domain::administration::Administration;
-use crate::domain::administration::namespaces::{NamespaceChange, NamespaceSpec};
+use crate::domain::administration::namespaces::{NamespaceChange, NamespaceSpec, read};
 use crate::domain::error::TokenServerError;
 use crate::domain::grant_subject::GrantSubject;
 use crate::domain::namespace::{CreatePolicy, Visibility};
@@ -46,7 +46,8 @@ pub(super) async fn namespace(
                 let sentence = "say what to change: --owner, --visibility or --create";
                 return Err(CliError::Usage(sentence.to_owned()));
             }
-            let (now, is_change) = administration.change_namespace(&name, &change).await?;
+            let (row, is_change) = administration.change_namespace(&name, &change).await?;
+            let now = read(&row)?;
             remark(&format!("namespace {name} {}: {now}", if is_change { "is now" } else { "was already" }));
         }
         NamespaceCommand::Remove { name, confirmation } => {

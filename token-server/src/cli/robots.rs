@@ -77,7 +77,7 @@ async fn secret(
         }
         RobotSecretCommand::Revoke { id, confirmation } => {
             confirm(&format!("Revoke secret {id}?"), confirmation)?;
-            let robot = administration.revoke_robot_secret(id).await?;
+            let robot = administration.revoke_robot_secret(id, None).await?;
             remark(&format!("secret {id} of robot {robot} revoked"));
         }
     }

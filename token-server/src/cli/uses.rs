@@ -2,17 +2,16 @@
 //!
 //! *Invariant:* as in the other listings, one row is one line, and members of JSON are always there.
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::command_lines;
-use super::json::{actions, list, time as json_time};
+use super::json::represented;
 use super::listings::{MOMENT, printed, table, time};
 use crate::db::token_uses::TokenUseRow;
 use crate::domain::grant_subject::spelled;
 use crate::domain::least_privilege::{Finding, Report};
-
-/// What clients without a login are called.
-pub(super) const ANONYMOUS: &str = "anonymous";
+use crate::http::api::uses::{ANONYMOUS, TokenUse, UnusedGrant};
 
 /// What tokens were issued for.
 pub(super) fn token_uses(rows: &[TokenUseRow]) -> String {
@@ -34,21 +33,9 @@ pub(super) fn token_uses(rows: &[TokenUseRow]) -> String {
     printed(&table)
 }
 
-/// The same; `null` stands for clients without a login, and for repositories that are not kept apart.
+/// The same for programs.
 pub(super) fn token_uses_json(rows: &[TokenUseRow]) -> Value {
-    let said = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    list(rows, |row| {
-        json!({
-            "hour": json_time(row.hour),
-            "user": said(&row.subject),
-            "user_uid": row.subject_uid.map(|uid| uid.to_string()),
-            "repository": said(&row.repository),
-            "actions": row.actions.split(',').filter(|word| !word.is_empty()).collect::<Vec<_>>(),
-            "tokens": row.uses,
-            "last_at": json_time(row.last_at),
-            "last_address": row.last_address,
-        })
-    })
+    represented::<_, TokenUse>(rows)
 }
 
 /// The commands that leave only what was used, a paragraph for each right.
@@ -99,28 +86,21 @@ pub(super) fn unused_in_short(report: &Report, days: u32) -> String {
 
 /// The same for programs.
 pub(super) fn unused_json(report: &Report) -> Value {
-    list(&report.findings, |finding| {
-        let grant = &finding.grant;
-        let enough = list(&finding.enough, |part| {
-            json!({
-                "repository": part.repository.to_string(),
-                "actions": part.rights.map(actions),
-            })
-        });
-        json!({
-            "id": grant.row.id,
-            "subject": spelled(&grant.subject_kind, &grant.subject_name),
-            "role": grant.row.role,
-            "actions": grant.row.rights.as_ref().map(|rights| rights.split(',').collect::<Vec<_>>()),
-            "pattern": grant.row.pattern,
-            "tags": grant.row.tags,
-            "added_at": json_time(grant.created_at),
-            "last_used": finding.last_used.map(|day| day.to_string()),
-            "uses": finding.uses,
-            "enough": enough,
-            "commands": commands(finding),
-        })
-    })
+    represented::<_, Listed>(&report.findings)
+}
+
+/// A right as the API shows it, with what can be typed about it.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    grant: UnusedGrant,
+    commands: Vec<String>,
+}
+
+impl From<&Finding> for Listed {
+    fn from(finding: &Finding) -> Self {
+        Self { grant: UnusedGrant::from(finding), commands: commands(finding) }
+    }
 }
 
 /// First what is to stay, so that nobody is without it for a moment.

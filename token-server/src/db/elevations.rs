@@ -81,10 +81,11 @@ pub struct Decision<'a> {
     pub ends_at: Option<OffsetDateTime>,
 }
 
-/// The requests that are open or last, or all that are remembered; newest first, up to a number.
-pub async fn list_elevations(
+/// The requests that are open or last, or all that are remembered, before one; newest first, up to a number. Numbers
+/// begin with the time.
+pub async fn list_elevations_before(
     db: impl PgExecutor<'_>,
-    pid: Option<i64>,
+    id: Option<Uuid>,
     with_past: bool,
     now: OffsetDateTime,
     limit: i64,
@@ -96,10 +97,10 @@ pub async fn list_elevations(
                   (select d.name from principal d where d.pid = e.decided_by) as decided_by, e.decision_reason,
                   e.ends_at
              from elevation e join principal p on p.pid = e.pid
-            where ($1::bigint is null or e.pid = $1)
+            where ($1::uuid is null or e.id < $1)
               and ($2 or e.state = 'requested' or (e.state = 'approved' and e.ends_at > $3))
-            order by e.requested_at desc, e.id limit $4"#,
-        pid,
+            order by e.id desc limit $4"#,
+        id,
         with_past,
         now,
         limit

@@ -76,6 +76,23 @@ pub async fn list_namespaces(db: impl PgExecutor<'_>) -> Result<Vec<NamespaceRow
     Ok(query.fetch_all(db).await?)
 }
 
+/// Those behind a name, in the order of names, up to a number.
+pub async fn list_namespaces_behind(
+    db: impl PgExecutor<'_>,
+    name: &str,
+    limit: i64,
+) -> Result<Vec<NamespaceRow>, DbError> {
+    let query = sqlx::query_as!(
+        NamespaceRow,
+        "select n.id, n.name, p.kind as owner_kind, p.name as owner_name, n.visibility, n.create_policy, n.created_at
+           from namespace n join principal p on p.pid = n.owner_pid
+          where n.name > $1 order by n.name limit $2",
+        name,
+        limit
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
 /// Names of those that belong to a user or a team, in order.
 pub async fn list_names_of_owner(db: impl PgExecutor<'_>, owner_pid: i64) -> Result<Vec<String>, DbError> {
     let query =

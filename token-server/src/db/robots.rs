@@ -13,6 +13,8 @@ use super::error::DbError;
 pub struct RobotSummary {
     /// Inner number.
     pub pid: i64,
+    /// Inner number of the user it belongs to; nothing for a robot of a namespace.
+    pub user_pid: Option<i64>,
     /// `OWNER/NAME`.
     pub name: String,
     /// What it is for, in somebody's words.
@@ -119,7 +121,7 @@ pub async fn list_robots(
 ) -> Result<Vec<RobotSummary>, DbError> {
     let query = sqlx::query_as!(
         RobotSummary,
-        r#"select p.pid, p.name, r.description, p.disabled_at, p.created_at,
+        r#"select p.pid, r.user_pid, p.name, r.description, p.disabled_at, p.created_at,
                   (select count(*) from robot_secret s
                     where s.pid = p.pid and (s.expires_at is null or s.expires_at > $2)) as "secrets!"
              from principal p join robot r on r.pid = p.pid
@@ -129,6 +131,60 @@ pub async fn list_robots(
         now
     );
     Ok(query.fetch_all(db).await?)
+}
+
+/// Living robots behind a name, in the order of names, up to a number; of an owner, or of all owners.
+pub async fn list_robots_behind(
+    db: impl PgExecutor<'_>,
+    name: &str,
+    owner: Option<&str>,
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<RobotSummary>, DbError> {
+    let query = sqlx::query_as!(
+        RobotSummary,
+        r#"select p.pid, r.user_pid, p.name, r.description, p.disabled_at, p.created_at,
+                  (select count(*) from robot_secret s
+                    where s.pid = p.pid and (s.expires_at is null or s.expires_at > $3)) as "secrets!"
+             from principal p join robot r on r.pid = p.pid
+            where p.kind = 'robot' and p.deleted_at is null and p.name > $1
+              and ($2::text is null or starts_with(p.name, $2 || '/'))
+            order by p.name limit $4"#,
+        name,
+        owner,
+        now,
+        limit
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
+/// The living robot of that name.
+pub async fn find_robot_summary(
+    db: impl PgExecutor<'_>,
+    name: &str,
+    now: OffsetDateTime,
+) -> Result<Option<RobotSummary>, DbError> {
+    let query = sqlx::query_as!(
+        RobotSummary,
+        r#"select p.pid, r.user_pid, p.name, r.description, p.disabled_at, p.created_at,
+                  (select count(*) from robot_secret s
+                    where s.pid = p.pid and (s.expires_at is null or s.expires_at > $2)) as "secrets!"
+             from principal p join robot r on r.pid = p.pid
+            where p.kind = 'robot' and p.name = $1 and p.deleted_at is null"#,
+        name,
+        now
+    );
+    Ok(query.fetch_optional(db).await?)
+}
+
+/// Lets a robot be described otherwise, or not at all.
+pub async fn update_description(
+    db: impl PgExecutor<'_>,
+    pid: i64,
+    description: Option<&str>,
+) -> Result<(), DbError> {
+    sqlx::query!("update robot set description = $2 where pid = $1", pid, description).execute(db).await?;
+    Ok(())
 }
 
 /// Inner numbers of the living robots of a namespace.

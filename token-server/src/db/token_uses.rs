@@ -54,6 +54,31 @@ pub struct TokenUseFilter {
     pub repository: Option<String>,
 }
 
+/// Where in the order of rows one stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenUsePlace {
+    /// When the hour began.
+    pub hour: OffsetDateTime,
+    /// User name; empty for clients without a login.
+    pub subject: String,
+    /// Repository; empty for all that are not kept apart.
+    pub repository: String,
+    /// Actions with commas between them.
+    pub actions: String,
+}
+
+impl TokenUseRow {
+    /// Where it stands.
+    pub fn place(&self) -> TokenUsePlace {
+        TokenUsePlace {
+            hour: self.hour,
+            subject: self.subject.clone(),
+            repository: self.repository.clone(),
+            actions: self.actions.clone(),
+        }
+    }
+}
+
 /// Adds to what is there. Both lists must be in order, so that servers do not wait for one another in a circle.
 pub async fn add_uses(
     db: impl PgExecutor<'_>,
@@ -116,6 +141,35 @@ pub async fn list_latest_uses(
         filter.period.until,
         filter.subject,
         filter.repository,
+        limit
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
+/// Rows before one in the same order, or the newest, up to a number.
+pub async fn list_uses_before(
+    db: impl PgExecutor<'_>,
+    filter: &TokenUseFilter,
+    place: Option<&TokenUsePlace>,
+    limit: i64,
+) -> Result<Vec<TokenUseRow>, DbError> {
+    let query = sqlx::query_as!(
+        TokenUseRow,
+        "select subject, subject_uid, repository, actions, hour, uses, last_at, last_address
+           from token_use
+          where ($1::timestamptz is null or hour >= $1) and ($2::timestamptz is null or hour < $2)
+            and ($3::text is null or subject = $3) and ($4::text is null or strpos(repository, $4) > 0)
+            and ($5::timestamptz is null
+                 or (hour <= $5 and (hour, subject, repository, actions) < ($5, $6::text, $7::text, $8::text)))
+          order by hour desc, subject desc, repository desc, actions desc limit $9",
+        filter.period.since,
+        filter.period.until,
+        filter.subject,
+        filter.repository,
+        place.map(|place| place.hour),
+        place.map(|place| place.subject.as_str()),
+        place.map(|place| place.repository.as_str()),
+        place.map(|place| place.actions.as_str()),
         limit
     );
     Ok(query.fetch_all(db).await?)

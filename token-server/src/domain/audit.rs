@@ -70,6 +70,8 @@ pub enum Event {
     /// …
     RobotRemoved,
     /// …
+    RobotChanged,
+    /// …
     RobotDisabled,
     /// …
     RobotEnabled,
@@ -124,6 +126,7 @@ impl Event {
             Self::NamespaceRemoved => "namespace_removed",
             Self::RobotAdded => "robot_added",
             Self::RobotRemoved => "robot_removed",
+            Self::RobotChanged => "robot_changed",
             Self::RobotDisabled => "robot_disabled",
             Self::RobotEnabled => "robot_enabled",
             Self::RobotSecretAdded => "robot_secret_added",

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::super::json::{actions, list, time as json_time};
 use super::super::listings::time;
-use super::super::uses::ANONYMOUS;
 use crate::domain::administration::what_if::WhatIf;
 use crate::domain::effects::places::Place;
 use crate::domain::effects::replay::{Refused, Replay};
 use crate::domain::effects::{Direction, Person, PersonalEffect};
+use crate::http::api::uses::ANONYMOUS;
 
 /// So many names are printed.
 const MAX_NAMES: usize = 10;

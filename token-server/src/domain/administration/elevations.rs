@@ -16,9 +16,11 @@ use super::super::grant::{Conditions, Effect, Grant};
 use super::super::grant_subject::GrantSubject;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
+use super::super::remark;
 use super::super::right::Right;
 use super::super::role::Role;
 use super::grants::{GrantSpec, NamedWhat, Texts, meant};
+use super::pages::{Page, READ_AT_ONCE, page};
 use super::{Administration, hold_user};
 use crate::db::elevations::{self, Decision, ElevationRow, NewElevation};
 use crate::db::grants::{self, NewGrant, Source};
@@ -34,7 +36,7 @@ pub const MAX_LENGTH: Duration = Duration::from_hours(30 * 24);
 const MAX_OPEN: i64 = 20;
 
 /// The most requests that a listing shows.
-const MAX_LISTED: i64 = 1_000;
+const MAX_LISTED: usize = 1_000;
 
 impl Administration {
     /// Asks for a right for a user, for a while; returns the number of the request. Users ask for themselves.
@@ -58,18 +60,47 @@ impl Administration {
         Ok(id)
     }
 
-    /// Requests that wait or last, or all of them, newest first: one's own, and those one can decide about.
+    /// The newest requests that wait or last, or all of them, newest first: one's own, and those one can decide about.
     pub async fn list_elevations(&self, with_past: bool) -> Result<Vec<ElevationRow>, TokenServerError> {
+        Ok(self.page_of_elevations(with_past, None, MAX_LISTED).await?.items)
+    }
+
+    /// Requests before one, newest first; those that wait or last, or all of them.
+    pub async fn page_of_elevations(
+        &self,
+        with_past: bool,
+        before: Option<Uuid>,
+        limit: usize,
+    ) -> Result<Page<ElevationRow, Uuid>, TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
+        let sight = self.sight(&mut tx).await?;
         let now = self.clock.now();
-        let found = elevations::list_elevations(&mut *tx, None, with_past, now, MAX_LISTED).await?;
-        let Some(authority) = self.authority(&mut tx).await? else { return Ok(found) };
-        let mine = self.actor.pid();
-        let decides = |row: &ElevationRow| {
-            let pattern = elevation::pattern(row);
-            pattern.is_ok_and(|pattern| authority.demand(Right::ElevationApprove, &pattern).is_ok())
-        };
-        Ok(found.into_iter().filter(|row| Some(row.pid) == mine || decides(row)).collect())
+        let (mut shown, mut before) = (Vec::new(), before);
+        loop {
+            let read = elevations::list_elevations_before(&mut *tx, before, with_past, now, READ_AT_ONCE);
+            let read = read.await?;
+            let Some(last) = read.last() else { break };
+            before = Some(last.id);
+            for row in read {
+                if sight.shows_elevation(&row)? {
+                    shown.push(row);
+                }
+            }
+            if shown.len() > limit {
+                break;
+            }
+        }
+        Ok(page(shown, limit, |row| row.id))
+    }
+
+    /// One request.
+    pub async fn show_elevation(&self, id: Uuid) -> Result<ElevationRow, TokenServerError> {
+        let mut tx = db::begin(&self.pool).await?;
+        let sight = self.sight(&mut tx).await?;
+        match elevations::find_elevation(&mut *tx, id).await? {
+            Some(row) if sight.shows_elevation(&row)? => Ok(row),
+            Some(_) | None => Err(missing(id)),
+        }
     }
 
     /// Gives what was asked for, from now on; says until when.
@@ -78,6 +109,7 @@ impl Administration {
         id: Uuid,
         remark: Option<&str>,
     ) -> Result<ElevationRow, TokenServerError> {
+        remark::check(remark)?;
         let mut tx = self.begin().await?;
         let row = self.find_to_decide(&mut tx, id).await?;
         self.demand_waiting(&row)?;
@@ -97,6 +129,7 @@ impl Administration {
         id: Uuid,
         remark: Option<&str>,
     ) -> Result<ElevationRow, TokenServerError> {
+        remark::check(remark)?;
         let mut tx = self.begin().await?;
         let row = self.find_to_decide(&mut tx, id).await?;
         self.demand_waiting(&row)?;

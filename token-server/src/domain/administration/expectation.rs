@@ -10,6 +10,8 @@ use super::super::principal_name::PrincipalName;
 use super::Administration;
 use crate::db::barriers::BarrierRow;
 use crate::db::grants::GrantSummary;
+use crate::db::namespaces::NamespaceRow;
+use crate::db::robots::RobotSummary;
 use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
@@ -28,6 +30,10 @@ pub enum Present<'a> {
     Grant(&'a GrantSummary),
     /// A barrier.
     Barrier(&'a BarrierRow),
+    /// A namespace.
+    Namespace(&'a NamespaceRow),
+    /// A robot.
+    Robot(&'a RobotSummary),
 }
 
 /// Says whether it is as it was believed to be.

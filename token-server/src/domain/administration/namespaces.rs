@@ -4,11 +4,14 @@
 //! who sees it change with it, in the same transaction.
 
 use super::super::audit::{Change, Event};
+use super::super::delegation::Touched;
 use super::super::error::TokenServerError;
+use super::super::grant::{Conditions, Effect, Grant, What};
 use super::super::grant_subject::GrantSubject;
 use super::super::namespace::{self, CreatePolicy, OWNER_ROLE, VISITOR_ROLE, Visibility};
 use super::super::principal_name::PrincipalName;
-use super::super::right::Right;
+use super::expectation::Present;
+use super::pages::{Page, READ_AT_ONCE, page};
 use super::{Administration, hold_team, hold_user};
 use crate::db::namespaces::{self, NamespaceRow, NewNamespace};
 use crate::db::principals::{AUTHENTICATED, EVERYONE, TEAM, USER};
@@ -155,20 +158,59 @@ impl Administration {
 
     /// All namespaces, by name.
     pub async fn list_namespaces(&self) -> Result<Vec<NamespaceRow>, TokenServerError> {
+        self.demand_sight_of_all("listing all namespaces").await?;
         Ok(namespaces::list_namespaces(&self.pool).await?)
     }
 
-    /// Changes a namespace; says how it is now, and whether it was otherwise before.
+    /// Namespaces by name, behind one.
+    pub async fn page_of_namespaces(
+        &self,
+        behind: &str,
+        limit: usize,
+    ) -> Result<Page<NamespaceRow, String>, TokenServerError> {
+        let mut tx = db::begin(&self.pool).await?;
+        let sight = self.sight(&mut tx).await?;
+        let (mut shown, mut behind) = (Vec::new(), behind.to_owned());
+        loop {
+            let read = namespaces::list_namespaces_behind(&mut *tx, &behind, READ_AT_ONCE).await?;
+            let Some(last) = read.last() else { break };
+            behind.clone_from(&last.name);
+            for row in read {
+                if sight.shows_namespace(&row)? {
+                    shown.push(row);
+                }
+            }
+            if shown.len() > limit {
+                break;
+            }
+        }
+        Ok(page(shown, limit, |row| row.name.clone()))
+    }
+
+    /// One namespace.
+    pub async fn show_namespace(&self, name: &PrincipalName) -> Result<NamespaceRow, TokenServerError> {
+        let mut tx = db::begin(&self.pool).await?;
+        let sight = self.sight(&mut tx).await?;
+        match namespaces::find_namespace(&mut *tx, name.as_str()).await? {
+            Some(row) if sight.shows_namespace(&row)? => Ok(row),
+            Some(_) | None => Err(missing(name)),
+        }
+    }
+
+    /// Changes a namespace; returns it as it is now, and whether it was otherwise before.
     pub async fn change_namespace(
         &self,
         name: &PrincipalName,
         change: &NamespaceChange,
-    ) -> Result<(NamespaceSpec, bool), TokenServerError> {
+    ) -> Result<(NamespaceRow, bool), TokenServerError> {
         let mut tx = self.begin().await?;
-        let all = namespace::all_of(name)?;
-        self.demand(&mut tx, |own| own.demand(Right::All, &all)).await?;
+        // What comes of it stays, so whoever holds everything there for a while only cannot do it.
+        let everything = owners_row(name)?;
+        let touched = Touched { grant: &everything, is_added: true };
+        self.demand(&mut tx, |own| own.demand_row(touched)).await?;
         let found =
             namespaces::find_namespace(&mut *tx, name.as_str()).await?.ok_or_else(|| missing(name))?;
+        self.compare(Present::Namespace(&found))?;
         let before = read(&found)?;
         let after = NamespaceSpec {
             owner: change.owner.clone().unwrap_or_else(|| before.owner.clone()),
@@ -176,14 +218,16 @@ impl Administration {
             create: change.create.unwrap_or(before.create),
         };
         if before == after {
-            return Ok((after, false));
+            return Ok((found, false));
         }
         let owner = hold_owner(&mut tx, &after.owner).await?;
         self.remake_namespace(&mut tx, found.id, name, owner, &after).await?;
         let said = Change { before: &before.to_string(), after: &after.to_string() };
+        let changed = namespaces::find_namespace(&mut *tx, name.as_str()).await?;
+        let changed = changed.ok_or_else(|| missing(name))?;
         self.record_change(&mut tx, Event::NamespaceChanged, name.as_str(), said).await?;
         db::commit(tx).await?;
-        Ok((after, true))
+        Ok((changed, true))
     }
 
     /// Removes a namespace with its robots and the grants that belong to it; other grants on its repositories stay.
@@ -205,6 +249,7 @@ impl Administration {
     ) -> Result<RemovedNamespace, TokenServerError> {
         let found =
             namespaces::find_namespace(&mut **tx, name.as_str()).await?.ok_or_else(|| missing(name))?;
+        self.compare(Present::Namespace(&found))?;
         let pids = robots::list_pids_of_namespace(&mut **tx, found.id).await?;
         let mut removed = RemovedNamespace { robots: pids.len(), grants: 0 };
         for pid in pids {
@@ -253,6 +298,19 @@ pub fn read(row: &NamespaceRow) -> Result<NamespaceSpec, TokenServerError> {
         visibility: Visibility::parse(&row.visibility).ok_or_else(|| wrong("visibility", &row.visibility))?,
         create: CreatePolicy::parse(&row.create_policy)
             .ok_or_else(|| wrong("create_policy", &row.create_policy))?,
+    })
+}
+
+/// What whoever owns a namespace holds.
+fn owners_row(name: &PrincipalName) -> Result<Grant, TokenServerError> {
+    Ok(Grant {
+        id: 0,
+        holder: 0,
+        effect: Effect::Allow,
+        what: What::Role(OWNER_ROLE),
+        pattern: namespace::all_of(name)?,
+        tags: None,
+        conditions: Conditions::default(),
     })
 }
 

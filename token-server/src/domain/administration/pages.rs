@@ -29,14 +29,18 @@ pub struct Page<T, C> {
 }
 
 /// Cuts what was found to a page: one more was asked for, to see whether there is more.
-fn page<T, C>(mut items: Vec<T>, limit: usize, key: impl Fn(&T) -> C) -> Page<T, C> {
+pub(super) fn page<T, C>(mut items: Vec<T>, limit: usize, key: impl Fn(&T) -> C) -> Page<T, C> {
     let is_last = items.len() <= limit;
     items.truncate(limit);
     let next = items.last().filter(|_| !is_last).map(key);
     Page { items, next }
 }
 
-fn one_more(limit: usize) -> i64 {
+/// Rows that are read at once where only some of them are shown.
+pub(super) const READ_AT_ONCE: i64 = 1_000;
+
+/// What is read to see whether there is more.
+pub(super) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1
 }
 

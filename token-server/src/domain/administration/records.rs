@@ -36,7 +36,7 @@ impl Administration {
         filter: &EventFilter,
         limit: i64,
     ) -> Result<Vec<EventRow>, TokenServerError> {
-        self.demand_audit().await?;
+        self.demand_audit("reading the audit record").await?;
         let mut snapshot = db::begin_snapshot(&self.pool).await?;
         let mut rows = audit::list_latest_events(&mut *snapshot, filter, limit).await?;
         rows.reverse();
@@ -51,7 +51,7 @@ impl Administration {
         before: Option<i64>,
         limit: usize,
     ) -> Result<Page<EventRow, i64>, TokenServerError> {
-        self.demand_audit().await?;
+        self.demand_audit("reading the audit record").await?;
         let Some((oldest, newest)) = audit::find_ends(&self.pool).await? else {
             return Ok(Page { items: Vec::new(), next: None });
         };
@@ -67,21 +67,21 @@ impl Administration {
     }
 
     /// Lets through who may read the record.
-    async fn demand_audit(&self) -> Result<(), TokenServerError> {
+    pub(super) async fn demand_audit(&self, what: &'static str) -> Result<(), TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
         let sight = self.sight(&mut tx).await?;
-        Ok(sight.demand("reading the audit record", Right::AuditRead, &RepositoryPattern::all())?)
+        Ok(sight.demand(what, Right::AuditRead, &RepositoryPattern::all())?)
     }
 
     /// All rows of a time, in order.
     pub async fn open_events(&self, period: Period) -> Result<EventPages, TokenServerError> {
-        self.demand_audit().await?;
+        self.demand_audit("reading the audit record").await?;
         Ok(EventPages::open(&self.pool, period).await?)
     }
 
     /// Whether the record is as it was written.
     pub async fn verify_events(&self, known: &KnownHashes) -> Result<Verdict, TokenServerError> {
-        self.demand_audit().await?;
+        self.demand_audit("reading the audit record").await?;
         Ok(audit_chain::verify(&self.pool, known).await?)
     }
 

@@ -11,11 +11,12 @@ use super::super::audit::Event;
 use super::super::delegation::NotDelegated;
 use super::super::error::TokenServerError;
 use super::super::random;
+use super::super::remark;
 use super::super::robot_name::RobotName;
 use super::super::robot_secret::MAX_SECRETS;
 use super::super::stored_rows;
 use super::{Administration, find_robot, hold_robot};
-use crate::db::principals::{AUTHENTICATED, EVERYONE};
+use crate::db::principals::{AUTHENTICATED, EVERYONE, ROBOT};
 use crate::db::robots::{self, NewSecret, SecretSummary};
 use crate::db::{self};
 
@@ -41,6 +42,7 @@ impl Administration {
             let sentence = "the secret would have ended before it is made".to_owned();
             return Err(TokenServerError::Contradiction(sentence));
         }
+        remark::check(label)?;
         let id = random::dated_id(&self.random, &*self.clock)?;
         let (secret, mac) = self.secrets.generate(&self.random)?;
         let mut tx = self.begin().await?;
@@ -77,11 +79,27 @@ impl Administration {
         Ok(robots::list_secrets(&mut *tx, pid).await?)
     }
 
-    /// Revokes a secret by its number; says whose it was.
-    pub async fn revoke_robot_secret(&self, id: Uuid) -> Result<String, TokenServerError> {
+    /// The same, for whom there is no robot that they do not manage.
+    pub async fn show_robot_secrets(&self, name: &RobotName) -> Result<Vec<SecretSummary>, TokenServerError> {
+        match self.list_robot_secrets(name).await {
+            Err(TokenServerError::NotDelegated(_)) => {
+                Err(TokenServerError::NotFound { kind: ROBOT, name: name.to_string() })
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Revokes a secret by its number, if it is one of this robot where one is named; says whose it was.
+    pub async fn revoke_robot_secret(
+        &self,
+        id: Uuid,
+        of: Option<&RobotName>,
+    ) -> Result<String, TokenServerError> {
         let missing = || TokenServerError::NotFound { kind: "secret", name: id.to_string() };
         let mut tx = self.begin().await?;
-        let found = robots::find_secret_summary(&mut *tx, id).await?.ok_or_else(missing)?;
+        let found = robots::find_secret_summary(&mut *tx, id).await?;
+        let is_of = |found: &SecretSummary| of.is_none_or(|robot| robot.as_str() == found.robot);
+        let found = found.filter(is_of).ok_or_else(missing)?;
         let robot = RobotName::parse(&found.robot)?;
         match self.demand_owner(&mut tx, &robot).await {
             // Numbers of other people's secrets are no different from those of none.

@@ -1,4 +1,4 @@
-//! Robots: make, list, disable, enable, remove.
+//! Robots: make, list, change, disable, enable, remove.
 //!
 //! *Invariant:* a robot belongs to a namespace or a user and goes with it; it holds what it was given, and nothing
 //! because of whose it is.
@@ -8,12 +8,25 @@ use super::super::error::TokenServerError;
 use super::super::namespace;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
+use super::super::remark;
 use super::super::right::Right;
 use super::super::robot_name::RobotName;
-use super::{Administration, find_robot};
+use super::Administration;
+use super::expectation::Present;
+use super::pages::{Page, READ_AT_ONCE, page};
+use crate::db::namespaces::NamespaceRow;
 use crate::db::principals::{self, ROBOT, USER};
 use crate::db::robots::{self, RobotOwner, RobotSummary};
 use crate::db::{self, Transaction, namespaces, users};
+
+/// What becomes of a robot; what is not said stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RobotChange {
+    /// Whether logins are refused.
+    pub is_disabled: Option<bool>,
+    /// What it is for; an empty text takes the description away.
+    pub description: Option<String>,
+}
 
 impl Administration {
     /// Makes a robot without any right and without a secret.
@@ -22,6 +35,7 @@ impl Administration {
         name: &RobotName,
         description: Option<&str>,
     ) -> Result<(), TokenServerError> {
+        remark::check(description)?;
         let uid = random::dated_id(&self.random, &*self.clock)?;
         let mut tx = self.begin().await?;
         let owner = self.demand_owner(&mut tx, name).await?;
@@ -44,8 +58,46 @@ impl Administration {
         &self,
         owner: Option<&PrincipalName>,
     ) -> Result<Vec<RobotSummary>, TokenServerError> {
+        self.demand_sight_of_all("listing all robots").await?;
         let owner = owner.map(PrincipalName::as_str);
         Ok(robots::list_robots(&self.pool, owner, self.clock.now()).await?)
+    }
+
+    /// Robots by name, behind one; of one owner, or of all.
+    pub async fn page_of_robots(
+        &self,
+        owner: Option<&PrincipalName>,
+        behind: &str,
+        limit: usize,
+    ) -> Result<Page<RobotSummary, String>, TokenServerError> {
+        let mut tx = db::begin(&self.pool).await?;
+        let sight = self.sight(&mut tx).await?;
+        let (owner, now) = (owner.map(PrincipalName::as_str), self.clock.now());
+        let (mut shown, mut behind) = (Vec::new(), behind.to_owned());
+        loop {
+            let read = robots::list_robots_behind(&mut *tx, &behind, owner, now, READ_AT_ONCE).await?;
+            let Some(last) = read.last() else { break };
+            behind.clone_from(&last.name);
+            for row in read {
+                if sight.shows_robot(&row)? {
+                    shown.push(row);
+                }
+            }
+            if shown.len() > limit {
+                break;
+            }
+        }
+        Ok(page(shown, limit, |row| row.name.clone()))
+    }
+
+    /// One robot.
+    pub async fn show_robot(&self, name: &RobotName) -> Result<RobotSummary, TokenServerError> {
+        let mut tx = db::begin(&self.pool).await?;
+        let sight = self.sight(&mut tx).await?;
+        match robots::find_robot_summary(&mut *tx, name.as_str(), self.clock.now()).await? {
+            Some(row) if sight.shows_robot(&row)? => Ok(row),
+            Some(_) | None => Err(missing(name)),
+        }
     }
 
     /// Refuses logins of a robot from now on, or allows them again; says whether that was a change.
@@ -54,13 +106,37 @@ impl Administration {
         name: &RobotName,
         is_disabled: bool,
     ) -> Result<bool, TokenServerError> {
+        self.change_robot(name, &RobotChange { is_disabled: Some(is_disabled), description: None }).await
+    }
+
+    /// Changes a robot; says whether it was otherwise before.
+    pub async fn change_robot(
+        &self,
+        name: &RobotName,
+        change: &RobotChange,
+    ) -> Result<bool, TokenServerError> {
+        remark::check(change.description.as_deref())?;
         let mut tx = self.begin().await?;
-        self.demand_owner(&mut tx, name).await?;
-        let pid = find_robot(&mut *tx, name).await?;
-        let at = is_disabled.then(|| self.clock.now());
-        let is_change = users::update_disabled(&mut *tx, pid, at).await?.is_some();
-        if is_change {
-            let (event, before, after) = if is_disabled {
+        let found = self.managed_robot(&mut tx, name).await?;
+        let description = change.description.as_deref().filter(|text| !text.is_empty());
+        let is_renamed = change.description.is_some() && found.description.as_deref() != description;
+        if is_renamed {
+            robots::update_description(&mut *tx, found.pid, description).await?;
+        }
+        let is_switched = match change.is_disabled {
+            None => false,
+            Some(is_disabled) => {
+                let at = is_disabled.then(|| self.clock.now());
+                users::update_disabled(&mut *tx, found.pid, at).await?.is_some()
+            }
+        };
+        if is_renamed {
+            let (before, after) = (found.description.as_deref().unwrap_or_default(), description);
+            let said = Change { before, after: after.unwrap_or_default() };
+            self.record_change(&mut tx, Event::RobotChanged, name.as_str(), said).await?;
+        }
+        if is_switched {
+            let (event, before, after) = if found.disabled_at.is_none() {
                 (Event::RobotDisabled, "active", "disabled")
             } else {
                 (Event::RobotEnabled, "disabled", "active")
@@ -68,18 +144,30 @@ impl Administration {
             self.record_change(&mut tx, event, name.as_str(), Change { before, after }).await?;
         }
         db::commit(tx).await?;
-        Ok(is_change)
+        Ok(is_renamed || is_switched)
     }
 
     /// Removes a robot with its secrets, memberships and rights; says how many rights that were.
     pub async fn remove_robot(&self, name: &RobotName) -> Result<u64, TokenServerError> {
         let mut tx = self.begin().await?;
-        self.demand_owner(&mut tx, name).await?;
-        let pid = find_robot(&mut *tx, name).await?;
-        let grants = self.delete_robot(&mut tx, pid).await?;
+        let found = self.managed_robot(&mut tx, name).await?;
+        let grants = self.delete_robot(&mut tx, found.pid).await?;
         self.record(&mut tx, Event::RobotRemoved, name.as_str(), Some(&format!("{grants} grants"))).await?;
         db::commit(tx).await?;
         Ok(grants)
+    }
+
+    /// The robot of that name, for whoever manages it, if it is as expected.
+    async fn managed_robot(
+        &self,
+        tx: &mut Transaction,
+        name: &RobotName,
+    ) -> Result<RobotSummary, TokenServerError> {
+        self.demand_owner(tx, name).await?;
+        let found = robots::find_robot_summary(&mut **tx, name.as_str(), self.clock.now()).await?;
+        let found = found.ok_or_else(|| missing(name))?;
+        self.compare(Present::Robot(&found))?;
+        Ok(found)
     }
 
     /// Lets through who manages the robots of this one's owner, and says who that is.
@@ -90,8 +178,12 @@ impl Administration {
     ) -> Result<RobotOwner, TokenServerError> {
         let owner = name.owner();
         let user = principals::find_principal_held(&mut **tx, USER, owner.as_str()).await?;
-        let is_own = user.is_some() && user == self.actor.pid();
         let found = namespaces::find_namespace(&mut **tx, owner.as_str()).await?;
+        // A namespace can have been given away by the user whose name it has.
+        let is_whose_name_it_has =
+            |row: &NamespaceRow| row.owner_kind == USER && row.owner_name == owner.as_str();
+        let is_own =
+            user.is_some() && user == self.actor.pid() && found.as_ref().is_none_or(is_whose_name_it_has);
         // Whoever may not is told the same about what there is and what there is not.
         match namespace::all_of(owner) {
             _ if is_own => {}
@@ -106,4 +198,8 @@ impl Administration {
             }
         }
     }
+}
+
+fn missing(name: &RobotName) -> TokenServerError {
+    TokenServerError::NotFound { kind: ROBOT, name: name.to_string() }
 }

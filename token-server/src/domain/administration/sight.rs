@@ -1,7 +1,8 @@
-//! What somebody may see of users, teams, roles, rights and the record.
+//! What somebody may see of users, teams, roles, rights, namespaces, robots and the record.
 //!
 //! Whoever administers any place sees users, teams and roles, because rights are given to and by them. Rights are seen
-//! by those who hold everything, by those who administer the place they lie in, and by those they apply to.
+//! by those who hold everything, by those who administer the place they lie in, and by those they apply to. Namespaces,
+//! robots and requests for rights are seen by those who own them or can do something with them.
 //!
 //! *Invariant:* what somebody may not see is for them as if it were not there.
 
@@ -9,16 +10,23 @@ use shared::repository_pattern::RepositoryPattern;
 
 use super::super::actor::Actor;
 use super::super::delegation::{Authority, NotDelegated};
+use super::super::elevation;
 use super::super::error::TokenServerError;
 use super::super::grant::{Grant, What};
 use super::super::grant_subject::GrantSubject;
+use super::super::namespace;
+use super::super::principal_name::PrincipalName;
 use super::super::right::Right;
+use super::super::robot_name::RobotName;
 use super::super::role::Role;
 use super::super::stored_rows;
 use super::super::subject::Subject;
-use super::Administration;
+use super::{Administration, namespaces};
+use crate::db::elevations::ElevationRow;
 use crate::db::grants::GrantSummary;
+use crate::db::namespaces::NamespaceRow;
 use crate::db::principals::{self, PrincipalRow};
+use crate::db::robots::RobotSummary;
 use crate::db::{Transaction, teams};
 
 /// What whoever asks may see.
@@ -122,6 +130,37 @@ impl Sight {
                     || sight.authority.demand(Right::GrantManage, &row.pattern).is_ok()
             }
         }
+    }
+
+    /// Whether a namespace is seen: by its owner, by whoever may pull all of it, and by whoever administers it.
+    pub(super) fn shows_namespace(&self, row: &NamespaceRow) -> Result<bool, TokenServerError> {
+        let Self::Of(sight) = self else { return Ok(true) };
+        let spec = namespaces::read(row)?;
+        let all = namespace::all_of(&PrincipalName::parse(&row.name)?)?;
+        let holds = |right| sight.authority.demand(right, &all).is_ok();
+        Ok(self.is_own(&spec.owner) || holds(Right::Pull) || holds(Right::GrantManage))
+    }
+
+    /// Whether a robot is seen: by itself, by the user it belongs to, and by whoever manages the robots there.
+    pub(super) fn shows_robot(&self, row: &RobotSummary) -> Result<bool, TokenServerError> {
+        let Self::Of(sight) = self else { return Ok(true) };
+        let mine = sight.subject.pid();
+        if mine.is_some() && (mine == Some(row.pid) || mine == row.user_pid) {
+            return Ok(true);
+        }
+        let name = RobotName::parse(&row.name)?;
+        Ok(match namespace::all_of(name.owner()) {
+            Ok(all) => sight.authority.demand(Right::RobotManage, &all).is_ok(),
+            Err(_) => sight.authority.is_everything(),
+        })
+    }
+
+    /// Whether a request for rights is seen: by whoever asked, and by whoever may decide about it.
+    pub(super) fn shows_elevation(&self, row: &ElevationRow) -> Result<bool, TokenServerError> {
+        let Self::Of(sight) = self else { return Ok(true) };
+        let pattern = elevation::pattern(row)?;
+        let decides = || sight.authority.demand(Right::ElevationApprove, &pattern).is_ok();
+        Ok(sight.subject.pid() == Some(row.pid) || decides())
     }
 
     /// Whether a user of this name is seen.

@@ -122,7 +122,7 @@ impl From<&audit_chain::Verdict> for AuditVerdict {
     }
 }
 
-const PERIOD: [Parameter; 2] = [
+pub(super) const PERIOD: [Parameter; 2] = [
     Parameter::optional("since", Kind::Time, "From this moment on."),
     Parameter::optional("until", Kind::Time, "Before this moment."),
 ];
@@ -163,7 +163,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-fn period(query: &Query) -> Result<Period, ApiError> {
+pub(super) fn period(query: &Query) -> Result<Period, ApiError> {
     Ok(Period { since: query.time("since")?, until: query.time("until")? })
 }
 
@@ -184,7 +184,7 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
 }
 
 /// A turn among those that read the whole record.
-fn turn(call: &Call) -> Result<OwnedSemaphorePermit, ApiError> {
+pub(super) fn turn(call: &Call) -> Result<OwnedSemaphorePermit, ApiError> {
     call.services.whole_reads.clone().try_acquire_owned().map_err(|_| ApiError::ManyReadersOfAll)
 }
 

@@ -198,6 +198,11 @@ const fn path_parameter(name: &str) -> (&'static str, &'static str) {
         b"member" => ("The name of a user, or `team:NAME`, or `robot:OWNER/NAME`.", "ann"),
         b"role" => ("The name of a role.", "deployer"),
         b"grant" => ("The number of a right.", "17"),
+        b"namespace" => ("The name of a namespace.", "core"),
+        b"owner" => ("The namespace or user that a robot belongs to.", "core"),
+        b"robot" => ("The name of a robot, without its owner.", "ci"),
+        b"secret" => ("The number of a secret.", "01939f00-0000-7000-8000-000000000000"),
+        b"elevation" => ("The number of a request.", "01939f00-0000-7000-8000-000000000000"),
         _ => ("The pattern of a barrier; slashes in it may be encoded or not.", "core/**"),
     }
 }

@@ -12,6 +12,8 @@ use serde::Serialize;
 
 use super::barriers::Barrier;
 use super::grants::Grant;
+use super::namespaces::Namespace;
+use super::robots::Robot;
 use super::roles::Role;
 use super::teams::Team;
 use super::users::User;
@@ -23,7 +25,8 @@ pub(super) fn of_bytes(bytes: &[u8]) -> String {
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]))
 }
 
-fn of(representation: &impl Serialize) -> String {
+/// The tag of what is shown so.
+pub(super) fn of(representation: &impl Serialize) -> String {
     of_bytes(&serde_json::to_vec(representation).expect("representations are plain data"))
 }
 
@@ -34,6 +37,8 @@ fn of_present(present: Present<'_>) -> String {
         Present::Role(row) => of(&Role::from(row)),
         Present::Grant(row) => of(&Grant::from(row)),
         Present::Barrier(row) => of(&Barrier::from(row)),
+        Present::Namespace(row) => of(&Namespace::from(row)),
+        Present::Robot(row) => of(&Robot::from(row)),
     }
 }
 

@@ -189,21 +189,27 @@ async fn add(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::made(format!("{LIST}/{id}"), &Grant::from(&grant)))
 }
 
-fn understand(new: &NewGrant) -> Result<(GrantSpec, Conditions), TokenServerError> {
+/// What is named by a role or listed as actions.
+pub(super) fn named(role: Option<&str>, actions: Option<&[String]>) -> Result<NamedWhat, TokenServerError> {
     let contradiction = |sentence: &str| Err(TokenServerError::Contradiction(sentence.to_owned()));
+    match (role, actions) {
+        (Some(role), None) => Ok(NamedWhat::Role(role.to_owned())),
+        (None, Some(words)) => Ok(NamedWhat::Rights(roles::rights(words)?)),
+        (None, None) => contradiction("name a role or list actions"),
+        (Some(_), Some(_)) => contradiction("name a role or list actions, not both"),
+    }
+}
+
+fn understand(new: &NewGrant) -> Result<(GrantSpec, Conditions), TokenServerError> {
     let effect = match new.effect {
         EffectWord::Allow => Effect::Allow,
         EffectWord::Deny => Effect::Deny,
     };
-    let what = match (&new.role, &new.actions) {
-        (Some(_), None) if effect == Effect::Deny => {
-            return contradiction("what is denied is listed as actions, not named as a role");
-        }
-        (Some(role), None) => NamedWhat::Role(role.clone()),
-        (None, Some(words)) => NamedWhat::Rights(roles::rights(words)?),
-        (None, None) => return contradiction("name a role or list actions"),
-        (Some(_), Some(_)) => return contradiction("name a role or list actions, not both"),
-    };
+    let what = named(new.role.as_deref(), new.actions.as_deref())?;
+    if effect == Effect::Deny && new.role.is_some() {
+        let sentence = "what is denied is listed as actions, not named as a role";
+        return Err(TokenServerError::Contradiction(sentence.to_owned()));
+    }
     let tags = new.tags.as_deref().map(TagPattern::parse).transpose();
     let tags = tags.map_err(|error| TokenServerError::Contradiction(error.to_string()))?;
     let time = |text: &Option<String>| text.as_deref().map(moment::parse).transpose();

@@ -36,7 +36,17 @@ pub mod grants;
 
 pub mod barriers;
 
+pub mod namespaces;
+
+pub mod robots;
+
+pub mod robot_secrets;
+
+pub mod elevations;
+
 pub mod audit;
+
+pub mod uses;
 
 pub mod questions;
 
@@ -68,8 +78,18 @@ pub enum Resource {
     Grants,
     /// Barriers.
     Barriers,
+    /// Namespaces.
+    Namespaces,
+    /// Robots.
+    Robots,
+    /// What robots log in with.
+    RobotSecrets,
+    /// Rights for a while.
+    Elevations,
     /// The audit record.
     Audit,
+    /// What tokens were issued for, and rights that did not take.
+    Uses,
     /// Who may do what, and why.
     Questions,
     /// The public key.
@@ -80,7 +100,7 @@ pub enum Resource {
 
 impl Resource {
     /// Every resource.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::Account,
         Self::Users,
         Self::Teams,
@@ -88,7 +108,12 @@ impl Resource {
         Self::Roles,
         Self::Grants,
         Self::Barriers,
+        Self::Namespaces,
+        Self::Robots,
+        Self::RobotSecrets,
+        Self::Elevations,
         Self::Audit,
+        Self::Uses,
         Self::Questions,
         Self::Key,
         Self::Document,
@@ -104,7 +129,12 @@ impl Resource {
             Self::Roles => "Roles",
             Self::Grants => "Rights",
             Self::Barriers => "Barriers",
+            Self::Namespaces => "Namespaces",
+            Self::Robots => "Robots",
+            Self::RobotSecrets => "Secrets of robots",
+            Self::Elevations => "Rights for a while",
             Self::Audit => "Audit",
+            Self::Uses => "Uses",
             Self::Questions => "Questions",
             Self::Key => "Key",
             Self::Document => "Description",
@@ -121,7 +151,12 @@ impl Resource {
             Self::Roles => roles::endpoints(),
             Self::Grants => grants::endpoints(),
             Self::Barriers => barriers::endpoints(),
+            Self::Namespaces => namespaces::endpoints(),
+            Self::Robots => robots::endpoints(),
+            Self::RobotSecrets => robot_secrets::endpoints(),
+            Self::Elevations => elevations::endpoints(),
             Self::Audit => audit::endpoints(),
+            Self::Uses => uses::endpoints(),
             Self::Questions => questions::endpoints(),
             Self::Key => key::endpoints(),
             Self::Document => document::endpoints(),

@@ -26,6 +26,15 @@ pub enum Kind {
     Time,
     /// How many items.
     Limit,
+    /// A number.
+    Number {
+        /// The smallest.
+        least: u32,
+        /// The largest.
+        most: u32,
+        /// What it is when nothing is said.
+        usual: u32,
+    },
     /// One of these words.
     Word(&'static [&'static str]),
 }
@@ -73,6 +82,12 @@ impl Parameter {
                 .maximum(Some(MAX_LIMIT))
                 .default(Some(USUAL_LIMIT.into()))
                 .build(),
+            Kind::Number { least, most, usual } => ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .minimum(Some(least))
+                .maximum(Some(most))
+                .default(Some(usual.into()))
+                .build(),
             Kind::Word(words) => ObjectBuilder::new()
                 .schema_type(Type::String)
                 .enum_values(Some(words.iter().copied()))
@@ -115,6 +130,12 @@ impl Query {
                 let sentence = format!("is one of {}", words.join(", "));
                 return Err(ApiError::BadParameter { name, sentence });
             }
+            if let Kind::Number { least, most, .. } = parameter.kind
+                && !value.parse().is_ok_and(|number: u32| (least..=most).contains(&number))
+            {
+                let sentence = format!("is a number from {least} to {most}");
+                return Err(ApiError::BadParameter { name, sentence });
+            }
             found.push((name, value.into_owned()));
         }
         if let Some(missing) = known
@@ -149,6 +170,12 @@ impl Query {
     pub fn time(&self, name: &'static str) -> Result<Option<time::OffsetDateTime>, ApiError> {
         let parsed = self.get(name).map(moment::parse).transpose();
         parsed.map_err(|error| ApiError::BadParameter { name, sentence: format!("is no time: {error}") })
+    }
+
+    /// The number in a parameter.
+    pub fn number(&self, parameter: &Parameter) -> u32 {
+        let usual = if let Kind::Number { usual, .. } = parameter.kind { usual } else { 0 };
+        self.get(parameter.name).and_then(|text| text.parse().ok()).unwrap_or(usual)
     }
 
     /// How many items a page is to have at most.

@@ -28,7 +28,8 @@ use crate::domain::robot_name::RobotName;
 use crate::domain::subject::Subject;
 use crate::http::error::ApiError;
 
-fn words(rights: RightSet) -> Vec<String> {
+/// The words of rights, one by one.
+pub(super) fn words(rights: RightSet) -> Vec<String> {
     rights.iter().map(Right::as_str).map(str::to_owned).collect()
 }
 
@@ -175,7 +176,8 @@ fn question(call: &Call) -> Result<(Question, Circumstances), ApiError> {
     Ok((question.map_err(TokenServerError::from)?, Circumstances { now, address }))
 }
 
-fn oneself(subject: &Subject) -> Result<GrantSubject, TokenServerError> {
+/// Whoever asks, as a subject of rights.
+pub(super) fn oneself(subject: &Subject) -> Result<GrantSubject, TokenServerError> {
     Ok(match subject {
         Subject::Anonymous => GrantSubject::Everyone,
         Subject::User(user) => GrantSubject::User(PrincipalName::parse(&user.name)?),

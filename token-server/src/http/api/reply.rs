@@ -25,6 +25,8 @@ pub enum Reply {
     One(Vec<u8>),
     /// What was made, and its address.
     Made(String, Vec<u8>),
+    /// What was made, with something that is shown only now; its address, and the tag of what is shown there.
+    MadeOnce(String, String, Vec<u8>),
     /// A list, or the answer to a question.
     Answer(Vec<u8>),
     /// It is there, and was not before.
@@ -56,6 +58,11 @@ impl Reply {
         Self::Made(address, json(value))
     }
 
+    /// What was made, with something that its address does not show.
+    pub fn made_once(address: String, tag: String, value: &impl Serialize) -> Self {
+        Self::MadeOnce(address, tag, json(value))
+    }
+
     /// The answer to a question.
     pub fn answer(value: &impl Serialize) -> Self {
         Self::Answer(json(value))
@@ -85,9 +92,9 @@ impl Reply {
             }
             Self::Made(address, body) => {
                 let tag = etag::of_bytes(&body);
-                let mut response = begin(StatusCode::CREATED);
-                with_json(response.insert_header((ETAG, tag)).insert_header((LOCATION, address)), body)
+                created(&address, &tag, body)
             }
+            Self::MadeOnce(address, tag, body) => created(&address, &tag, body),
             Self::Answer(body) => with_json(&mut begin(StatusCode::OK), body),
             Self::Text(media_type, text, more) => {
                 let mut response = begin(StatusCode::OK);
@@ -108,6 +115,11 @@ fn begin(status: StatusCode) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     response.insert_header((CACHE_CONTROL, "no-store")).insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"));
     response
+}
+
+fn created(address: &str, tag: &str, body: Vec<u8>) -> HttpResponse {
+    let mut response = begin(StatusCode::CREATED);
+    with_json(response.insert_header((ETAG, tag)).insert_header((LOCATION, address)), body)
 }
 
 fn with_json(response: &mut HttpResponseBuilder, body: Vec<u8>) -> HttpResponse {
