@@ -117,6 +117,27 @@ impl RepositoryPattern {
         Self(Form::All)
     }
 
+    /// The pattern without wildcards in it that has this anchor: a repository, or everything below a folder.
+    pub fn plain(anchor: &str) -> Option<Self> {
+        let form = if let Some(name) = anchor.strip_prefix("r:") {
+            Form::Exact(RepositoryName::parse(name).ok()?)
+        } else {
+            match anchor.strip_prefix(ROOT)? {
+                "" => Form::All,
+                folder => Form::Subtree(RepositoryName::parse(folder.strip_suffix('/')?).ok()?),
+            }
+        };
+        Some(Self(form))
+    }
+
+    /// Whether a text is [`Self::plain`] of this anchor, without making it.
+    pub fn is_plain(text: &str, anchor: &str) -> bool {
+        if let Some(name) = anchor.strip_prefix("r:") {
+            return text == name;
+        }
+        anchor.strip_prefix(ROOT).is_some_and(|folder| text.strip_suffix("**") == Some(folder))
+    }
+
     /// Whether it stands for another pattern for each user.
     pub fn is_per_user(&self) -> bool {
         matches!(self.0, Form::PerUser(_))
@@ -270,6 +291,21 @@ mod tests {
             let parsed = RepositoryPattern::parse(pattern).unwrap();
             assert_eq!(parsed.anchor(), anchor, "{pattern}");
             assert_eq!(parsed.to_string(), pattern);
+        }
+    }
+
+    #[test]
+    fn most_patterns_are_plain() {
+        for (pattern, expected) in
+            [("a", true), ("a/b", true), ("a/b/**", true), ("**", true), ("a/*", false), ("a/${user}", false)]
+        {
+            let parsed = RepositoryPattern::parse(pattern).unwrap();
+            let anchor = parsed.anchor();
+            assert_eq!(RepositoryPattern::is_plain(pattern, &anchor), expected, "{pattern}");
+            assert_eq!(RepositoryPattern::plain(&anchor) == Some(parsed), expected, "{pattern}");
+        }
+        for anchor in ["", "r:", "r:A", "s:a", "s://", "x:a"] {
+            assert_eq!(RepositoryPattern::plain(anchor), None, "{anchor}");
         }
     }
 

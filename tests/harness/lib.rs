@@ -5,8 +5,8 @@
 //!
 //! *Invariant:* a test that cannot run fails with a sentence that says what is missing; nothing is ever skipped.
 //!
-//! Reading order: what ends with the run ([`watchdog`]), other programs ([`program`]), the database ([`database`],
-//! [`audit`], [`gate`]), the two servers ([`settings`], [`passwords`], [`server`], [`stack`], [`edited`]), who speaks to
+//! Reading order: what ends with the run ([`watchdog`]), other programs ([`program`]), what looks random ([`chance`]),
+//! the database ([`database`], [`audit`], [`gate`]), the two servers ([`settings`], [`passwords`], [`server`], [`stack`], [`edited`]), who speaks to
 //! them ([`client`], [`api`], [`actors`], [`forge`], [`forgery`], [`notary`], [`key_source`]), what is pushed ([`tar`],
 //! [`images`], [`layout`]), the real clients and the real peer, the [`trees`] registries leave, and how answers are
 //! compared.
@@ -14,6 +14,8 @@
 pub mod watchdog;
 
 pub mod program;
+
+pub mod chance;
 
 pub mod database;
 

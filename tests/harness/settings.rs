@@ -23,6 +23,9 @@ pub const REALM: &str = "Registry of a test";
 /// A token endpoint that nobody is expected to ask.
 const NOWHERE: &str = "http://127.0.0.1:1/token";
 
+/// What protects the keys of every token server here.
+pub const TOKEN_SERVER_SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
+
 /// What differs between tests.
 #[derive(Clone, Debug)]
 pub struct TokenServerOptions {
@@ -40,11 +43,10 @@ pub struct TokenServerOptions {
 pub fn write_token_server(folder: &Path, options: &TokenServerOptions) -> anyhow::Result<PathBuf> {
     let TokenServerOptions { address, database_url, token_lifetime, more } = options;
     let file = folder.join("token-server.yml");
-    let secret = "0123456789abcdef0123456789abcdef0123456789abcdef";
     std::fs::write(
         &file,
         format!(
-            "http:\n  addr: {address}\ndatabase:\n  url: {database_url}\nsecret: {secret}\n\
+            "http:\n  addr: {address}\ndatabase:\n  url: {database_url}\nsecret: {TOKEN_SERVER_SECRET}\n\
              token:\n  issuer: {ISSUER}\n  lifetime: {token_lifetime}\n\
              audiences:\n  {SERVICE}:\n    verifier: portcullis\n  {PEER_SERVICE}:\n    \
              verifier: distribution2\n{more}\n"

@@ -39,6 +39,8 @@ mod elevations;
 
 mod policy_file;
 
+mod snapshot;
+
 mod audit;
 mod audit_chain;
 

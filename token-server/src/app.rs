@@ -18,6 +18,7 @@ use shared::server::shutdown::Shutdown;
 use shared::server::sockets::BoundAddress;
 use tokio::sync::Semaphore;
 
+use crate::db::dialer::Dialer;
 use crate::db::error::DbError;
 use crate::db::{self, Pool};
 use crate::domain::account::Accounts;
@@ -34,12 +35,14 @@ use crate::domain::password::PasswordHasher;
 use crate::domain::random::NoRandomness;
 use crate::domain::refresh::RefreshTokens;
 use crate::domain::robot_secret::RobotSecrets;
+use crate::domain::row_source::RowSource;
 use crate::domain::shadow::{ShadowError, ShadowRules};
-use crate::domain::token_issuer::{IssuerRecords, TokenIssuer};
+use crate::domain::snapshot::follower::Follower;
+use crate::domain::token_issuer::{IssuerRecords, Sources, TokenIssuer};
 use crate::domain::token_uses::TokenUses;
 use crate::http::api::document::Documents;
 use crate::http::{Services, WHOLE_READS, routes};
-use crate::settings::{DatabaseSettings, Migrate, TokenServerSettings};
+use crate::settings::{DatabaseSettings, DecisionSource, Migrate, TokenServerSettings};
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -141,9 +144,18 @@ impl TokenServer {
         if let Some(shadow) = &shadow {
             chores.push(shadow.clone().keep_following().boxed());
         }
+        let rows = match settings.decisions.source {
+            DecisionSource::Database => RowSource::Database(pool.clone()),
+            DecisionSource::Snapshot => {
+                let dialer = Dialer::new(&settings.database.url)?;
+                let follower = Arc::new(Follower::load(dialer, settings.decisions.max_age).await?);
+                chores.push(follower.clone().follow().boxed());
+                RowSource::Snapshot(follower, pool.clone())
+            }
+        };
         let issuer = TokenIssuer::new(
             settings.issuer,
-            pool.clone(),
+            Sources { pool: pool.clone(), rows },
             clock,
             random,
             authenticator.clone(),

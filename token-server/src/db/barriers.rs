@@ -37,6 +37,31 @@ pub async fn list_barriers_at(
     Ok(query.fetch_all(db).await?)
 }
 
+/// A barrier and the anchor at which it stands.
+#[derive(Clone, Debug)]
+pub struct PlacedBarrier {
+    /// The indexable part of the pattern.
+    pub anchor: String,
+    /// Below which rows from above do not count.
+    pub pattern: String,
+    /// For which rights, with commas between them.
+    pub rights: String,
+}
+
+/// All of them, or those at these anchors.
+pub async fn list_placed(
+    db: impl PgExecutor<'_>,
+    anchors: Option<&[String]>,
+) -> Result<Vec<PlacedBarrier>, DbError> {
+    let query = sqlx::query_as!(
+        PlacedBarrier,
+        "select anchor, pattern, rights from acl_barrier
+          where $1::text[] is null or anchor = any($1) order by anchor, pattern",
+        anchors
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
 /// All, by pattern, up to a number.
 pub async fn list_barriers(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<BarrierRow>, DbError> {
     let query = sqlx::query_as!(

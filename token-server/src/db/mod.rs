@@ -24,6 +24,8 @@ pub mod grants;
 
 pub mod grant_pages;
 
+pub mod copied_grants;
+
 pub mod barriers;
 
 pub mod namespaces;
@@ -42,10 +44,15 @@ pub mod audit;
 
 pub mod token_uses;
 
+pub mod changes;
+
+pub mod dialer;
+
 use std::str::FromStr as _;
 use std::time::Duration;
 
 use shared::secret::Secret;
+use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -56,6 +63,9 @@ pub type Pool = sqlx::PgPool;
 
 /// Several statements that happen together or not at all.
 pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
+
+/// One connection, for whoever must not wait for others.
+pub use sqlx::PgConnection as Connection;
 
 /// A pool or a transaction: whatever a statement can run on.
 pub use sqlx::PgExecutor as Executor;
@@ -77,10 +87,10 @@ const IDLE_TIMEOUT: &str = "10s";
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
-/// Prepares a pool; connections are made when they are needed.
-pub fn connect(url: &Secret, max_connections: u32) -> Result<Pool, DbError> {
+/// How every connection is made.
+fn options(url: &Secret) -> Result<PgConnectOptions, DbError> {
     let options = PgConnectOptions::from_str(url.expose()).map_err(|_| DbError::Address)?;
-    let options = options.application_name("portcullis-token-server").options([
+    Ok(options.application_name("portcullis-token-server").options([
         ("statement_timeout", STATEMENT_TIMEOUT),
         ("lock_timeout", STATEMENT_TIMEOUT),
         // A server that stops in the middle of a transaction must not keep the others from what it has locked.
@@ -89,11 +99,15 @@ pub fn connect(url: &Secret, max_connections: u32) -> Result<Pool, DbError> {
         ("jit", "off"),
         // The audit record can be written in no other, whatever the database prefers.
         ("default_transaction_isolation", "read committed"),
-    ]);
+    ]))
+}
+
+/// Prepares a pool; connections are made when they are needed.
+pub fn connect(url: &Secret, max_connections: u32) -> Result<Pool, DbError> {
     Ok(PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_lazy_with(options))
+        .connect_lazy_with(options(url)?))
 }
 
 /// Asks the database for a sign of life.
@@ -141,11 +155,8 @@ pub async fn begin_change(pool: &Pool) -> Result<Transaction, DbError> {
 /// Begins a transaction that sees the database as it is now until it ends, and changes nothing. It is for commands that
 /// look through whole tables, so its queries may take their time.
 pub async fn begin_snapshot(pool: &Pool) -> Result<Transaction, DbError> {
-    let begin = "begin transaction isolation level repeatable read, read only";
-    let mut transaction = pool.begin_with(begin).await?;
-    sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
-    // Whoever reads what is printed may take a break.
-    sqlx::query("set local idle_in_transaction_session_timeout = 0").execute(&mut *transaction).await?;
+    let mut transaction = pool.begin_with(BEGIN_SNAPSHOT).await?;
+    take_time(&mut transaction).await?;
     Ok(transaction)
 }
 
@@ -161,7 +172,25 @@ pub async fn undo(transaction: Transaction) -> Result<(), DbError> {
     Ok(transaction.rollback().await?)
 }
 
+/// The same on one connection.
+pub async fn begin_snapshot_on(
+    connection: &mut Connection,
+) -> Result<sqlx::Transaction<'_, sqlx::Postgres>, DbError> {
+    let mut transaction = connection.begin_with(BEGIN_SNAPSHOT).await?;
+    take_time(&mut transaction).await?;
+    Ok(transaction)
+}
+
+const BEGIN_SNAPSHOT: &str = "begin transaction isolation level repeatable read, read only";
+
+async fn take_time(transaction: &mut Connection) -> Result<(), DbError> {
+    sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
+    // Whoever reads what is printed may take a break.
+    sqlx::query("set local idle_in_transaction_session_timeout = 0").execute(&mut *transaction).await?;
+    Ok(())
+}
+
 /// Ends a transaction and keeps what it did; dropping one undoes it.
-pub async fn commit(transaction: Transaction) -> Result<(), DbError> {
+pub async fn commit(transaction: sqlx::Transaction<'_, sqlx::Postgres>) -> Result<(), DbError> {
     Ok(transaction.commit().await?)
 }

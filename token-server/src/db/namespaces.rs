@@ -100,6 +100,15 @@ pub async fn list_names_of_owner(db: impl PgExecutor<'_>, owner_pid: i64) -> Res
     Ok(query.fetch_all(db).await?)
 }
 
+/// All in which not everybody who may push may make repositories.
+pub async fn list_all_create_policies(db: impl PgExecutor<'_>) -> Result<Vec<CreatePolicyRow>, DbError> {
+    let query = sqlx::query_as!(
+        CreatePolicyRow,
+        "select name, create_policy from namespace where create_policy <> 'pushers'"
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
 /// Those of these names in which not everybody who may push may make repositories.
 pub async fn list_create_policies(
     db: impl PgExecutor<'_>,

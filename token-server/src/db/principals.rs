@@ -2,7 +2,8 @@
 //!
 //! *Invariant:* deleted principals are not found by name; their row stays because records refer to it.
 
-use sqlx::PgExecutor;
+use futures_util::{Stream, TryStreamExt as _};
+use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -66,6 +67,49 @@ pub async fn find_summary(
 pub async fn list_names(db: impl PgExecutor<'_>, pids: &[i64]) -> Result<Vec<PrincipalRow>, DbError> {
     let query =
         sqlx::query_as!(PrincipalRow, "select pid, kind, name from principal where pid = any($1)", pids);
+    Ok(query.fetch_all(db).await?)
+}
+
+/// A living principal as servers keep it in memory.
+#[derive(Clone, Debug)]
+pub struct PrincipalState {
+    /// Inner number.
+    pub pid: i64,
+    /// `builtin`, `user` or `team`.
+    pub kind: String,
+    /// Folded name.
+    pub name: String,
+    /// Whether logins are refused.
+    pub is_disabled: bool,
+    /// The teams it is itself a member of, in order.
+    pub teams: Vec<i64>,
+}
+
+/// All the living, one after the other.
+pub fn visit_principals(db: &mut PgConnection) -> impl Stream<Item = Result<PrincipalState, DbError>> {
+    let query = sqlx::query_as!(
+        PrincipalState,
+        r#"select p.pid, p.kind, p.name, p.disabled_at is not null as "is_disabled!",
+                  coalesce(m.teams, '{}') as "teams!"
+             from principal p
+             left join (select member_pid, array_agg(team_pid order by team_pid) as teams
+                          from team_member group by member_pid) m on m.member_pid = p.pid
+            where p.deleted_at is null"#
+    );
+    query.fetch(db).map_err(DbError::from)
+}
+
+/// Those of these numbers that are alive.
+pub async fn list_states(db: impl PgExecutor<'_>, pids: &[i64]) -> Result<Vec<PrincipalState>, DbError> {
+    let query = sqlx::query_as!(
+        PrincipalState,
+        r#"select p.pid, p.kind, p.name, p.disabled_at is not null as "is_disabled!",
+                  array(select m.team_pid from team_member m
+                         where m.member_pid = p.pid order by m.team_pid) as "teams!"
+             from principal p
+            where p.pid = any($1) and p.deleted_at is null"#,
+        pids
+    );
     Ok(query.fetch_all(db).await?)
 }
 

@@ -39,14 +39,19 @@ impl Barrier {
 
     /// Understands a stored row.
     pub fn read(row: &BarrierRow) -> Result<Self, DbError> {
+        Self::read_texts(&row.pattern, &row.rights)
+    }
+
+    /// Understands what a stored row says.
+    pub fn read_texts(pattern: &str, rights: &str) -> Result<Self, DbError> {
         let wrong = |column, value: &str| DbError::Inconsistent {
             table: "acl_barrier",
             column,
             value: value.to_owned(),
         };
-        let pattern = RepositoryPattern::parse(&row.pattern).map_err(|_| wrong("pattern", &row.pattern))?;
-        let rights = RightSet::parse(&row.rights).map_err(|_| wrong("rights", &row.rights))?;
-        Self::new(pattern, rights).map_err(|_| wrong("pattern", &row.pattern))
+        let parsed = RepositoryPattern::parse(pattern).map_err(|_| wrong("pattern", pattern))?;
+        let rights = RightSet::parse(rights).map_err(|_| wrong("rights", rights))?;
+        Self::new(parsed, rights).map_err(|_| wrong("pattern", pattern))
     }
 
     /// What of a row it keeps away from a repository.

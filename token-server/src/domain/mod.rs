@@ -2,8 +2,8 @@
 //!
 //! Reading order: what people write ([`moment`], [`remark`]), who can hold rights ([`principal_name`],
 //! [`robot_name`], [`grant_subject`], [`subject`]), which rights there are ([`right`], [`role`], [`grant`],
-//! [`barrier`], [`namespace`]), how one is decided ([`policy`] on [`stored_rows`]), explained ([`question`],
-//! [`explanation`]) and becomes claims ([`issue`], [`audience`]); who may change them ([`delegation`],
+//! [`barrier`], [`namespace`]), how one is decided ([`policy`] on [`stored_rows`] or a [`snapshot`], by
+//! [`row_source`]), explained ([`question`], [`explanation`]) and becomes claims ([`issue`], [`audience`]); who may change them ([`delegation`],
 //! [`actor`]), also for a while ([`elevation`]) or all at once ([`policy_file`]); how somebody proves who they are
 //! ([`password`], [`password_bcrypt`], [`opaque_token`], [`refresh`], [`robot_secret`], [`authenticate`]); how tokens
 //! are signed ([`master_secret`], [`sealing`], [`key_names`], [`signing`], [`signing_import`], [`key_ring`],
@@ -47,6 +47,10 @@ pub mod policy;
 pub mod delegation;
 
 pub mod stored_rows;
+
+pub mod snapshot;
+
+pub mod row_source;
 
 pub mod question;
 

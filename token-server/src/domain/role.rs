@@ -77,6 +77,11 @@ impl Role {
         Self::BUILT_IN.into_iter().find(|role| role.name == name)
     }
 
+    /// Whether it means the same everywhere.
+    pub const fn is_built_in(&self) -> bool {
+        matches!(self.name, Cow::Borrowed(_))
+    }
+
     /// A role that is stored under this name.
     pub fn stored(name: String, rights: RightSet) -> Self {
         Self { name: Cow::Owned(name), rights }

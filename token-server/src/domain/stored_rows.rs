@@ -20,7 +20,7 @@ use crate::db::namespaces;
 use crate::db::{Executor, Pool, Transaction};
 
 /// Of a subject with more rows than this, or with more barriers about, the list of repositories is not made.
-const MAX_ROWS: i64 = 1_000;
+pub const MAX_ROWS: usize = 1_000;
 
 /// What a subject, or without one everybody, has on these resources.
 pub async fn near(
@@ -28,9 +28,13 @@ pub async fn near(
     pid: Option<i64>,
     resources: impl IntoIterator<Item = &Resource>,
 ) -> Result<Rows, TokenServerError> {
-    let anchors = repository_pattern::anchors(resources);
-    let found = grants::list_applicable(pool, pid, &anchors).await?;
-    around(pool, found, &anchors).await
+    at(pool, pid, &repository_pattern::anchors(resources)).await
+}
+
+/// The same at these anchors.
+pub async fn at(pool: &Pool, pid: Option<i64>, anchors: &[String]) -> Result<Rows, TokenServerError> {
+    let found = grants::list_applicable(pool, pid, anchors).await?;
+    around(pool, found, anchors).await
 }
 
 /// What anybody has on these resources.
@@ -54,17 +58,23 @@ pub async fn namespaces_at(
     db: impl Executor<'_>,
     anchors: &[String],
 ) -> Result<Vec<Namespace>, TokenServerError> {
-    let names: BTreeSet<&str> = anchors.iter().map(|anchor| first_component(&anchor[2..])).collect();
-    let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let names: Vec<String> = namespace_names(anchors).map(str::to_owned).collect();
     let found = namespaces::list_create_policies(db, &names).await?;
     Ok(found.into_iter().map(Namespace::read).collect::<Result<_, _>>()?)
 }
 
+/// The names of the namespaces that these anchors are in, each once.
+pub fn namespace_names(anchors: &[String]) -> impl Iterator<Item = &str> {
+    let names: BTreeSet<&str> = anchors.iter().map(|anchor| first_component(&anchor[2..])).collect();
+    names.into_iter().filter(|name| !name.is_empty())
+}
+
 /// All that a subject has anywhere, unless there is more than anything could be said of.
 pub async fn all(pool: &Pool, pid: Option<i64>) -> Result<Option<Rows>, TokenServerError> {
-    let found = grants::list_all_applicable(pool, pid, MAX_ROWS + 1).await?;
-    let about = barriers::list_barriers(pool, MAX_ROWS + 1).await?;
-    if is_more(found.len(), MAX_ROWS) || is_more(about.len(), MAX_ROWS) {
+    let one_more = i64::try_from(MAX_ROWS + 1).unwrap_or(i64::MAX);
+    let found = grants::list_all_applicable(pool, pid, one_more).await?;
+    let about = barriers::list_barriers(pool, one_more).await?;
+    if found.len() > MAX_ROWS || about.len() > MAX_ROWS {
         return Ok(None);
     }
     Ok(Some(read(found, &about)?))

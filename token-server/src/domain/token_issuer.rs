@@ -24,8 +24,8 @@ use super::issue::{self, Asker, Decision, Relevant, TokenFrame};
 use super::key_ring::SigningKeys;
 use super::random;
 use super::refresh::Login;
+use super::row_source::RowSource;
 use super::shadow::{Decided, ShadowRules};
-use super::stored_rows;
 use super::subject::Subject;
 use super::token_uses::TokenUses;
 use crate::db::Pool;
@@ -92,10 +92,18 @@ pub struct IssuerRecords {
     pub uses: Arc<TokenUses>,
 }
 
+/// What an issuer reads and writes.
+pub struct Sources {
+    /// Where records and refresh tokens are kept.
+    pub pool: Pool,
+    /// Where rights come from.
+    pub rows: RowSource,
+}
+
 /// Issues tokens.
 pub struct TokenIssuer {
     settings: IssuerSettings,
-    pool: Pool,
+    sources: Sources,
     clock: Arc<dyn Clock>,
     random: SystemRandom,
     authenticator: Arc<Authenticator>,
@@ -108,14 +116,14 @@ impl TokenIssuer {
     /// Puts the parts together.
     pub fn new(
         settings: IssuerSettings,
-        pool: Pool,
+        sources: Sources,
         clock: Arc<dyn Clock>,
         random: SystemRandom,
         authenticator: Arc<Authenticator>,
         keys: Arc<SigningKeys>,
         records: IssuerRecords,
     ) -> Self {
-        Self { settings, pool, clock, random, authenticator, keys, records, shadow: None }
+        Self { settings, sources, clock, random, authenticator, keys, records, shadow: None }
     }
 
     /// Compares each answer with those of these rules, if there are any.
@@ -205,11 +213,10 @@ impl TokenIssuer {
         if requested.is_empty() {
             return Ok(Decision::default());
         }
-        let near =
-            stored_rows::near(&self.pool, subject.pid(), requested.iter().map(|scope| &scope.resource));
-        let near = near.await?;
+        let Sources { rows, .. } = &self.sources;
+        let near = rows.near(subject.pid(), requested.iter().map(|scope| &scope.resource)).await?;
         let all = if requested.iter().any(|scope| scope.resource == Resource::Catalog) {
-            stored_rows::all(&self.pool, subject.pid()).await?
+            rows.all(subject.pid()).await?
         } else {
             None
         };
@@ -241,7 +248,7 @@ impl TokenIssuer {
                 target: &target,
                 outcome: Outcome::Refused(reason),
             };
-            self.records.repeats.record(&self.pool, &*self.clock, origin, refusal).await?;
+            self.records.repeats.record(&self.sources.pool, &*self.clock, origin, refusal).await?;
         }
         Ok(())
     }
@@ -262,7 +269,7 @@ impl TokenIssuer {
             (Some(Credentials::Password { .. }), Subject::User(user), Access::Offline) => {
                 let tokens = self.authenticator.refresh_tokens();
                 let login = Login { user, audience: audience.name, client_id: &request.client_id, origin };
-                let issued = tokens.issue(&self.pool, &*self.clock, &self.random, &login);
+                let issued = tokens.issue(&self.sources.pool, &*self.clock, &self.random, &login);
                 issued.await.map(Some)
             }
             _ => Ok(None),

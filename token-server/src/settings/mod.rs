@@ -66,6 +66,16 @@ pub const KEYS: &[Key] = &[
     ),
     scalar("database.maxconnections", "10", "Most connections to the database at once."),
     scalar("database.migrate", "true", "Whether `serve` and other commands bring the schema up to date."),
+    scalar(
+        "decisions.source",
+        "snapshot",
+        "Where rights are decided from: snapshot (memory, which follows the database) or database.",
+    ),
+    scalar(
+        "decisions.maxage",
+        "15m",
+        "With the database away, rights are decided as they were for this long.",
+    ),
     Key::new(
         "secret",
         Kind::Secret,
@@ -121,6 +131,7 @@ struct Raw {
     http: RawHttp,
     log: RawLog,
     database: RawDatabase,
+    decisions: RawDecisions,
     #[serde(default)]
     secret: Secret,
     token: RawToken,
@@ -165,6 +176,12 @@ struct RawDatabase {
     url: Secret,
     maxconnections: u32,
     migrate: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawDecisions {
+    source: String,
+    maxage: DurationText,
 }
 
 #[derive(Debug, Deserialize)]
@@ -227,6 +244,24 @@ pub enum Migrate {
     ByCommand,
 }
 
+/// How rights are decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecisionSettings {
+    /// From where.
+    pub source: DecisionSource,
+    /// How old a snapshot may get with the database away.
+    pub max_age: Duration,
+}
+
+/// Where the rows of a decision come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecisionSource {
+    /// Memory.
+    Snapshot,
+    /// The database, each time.
+    Database,
+}
+
 /// How passwords are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordSettings {
@@ -247,6 +282,8 @@ pub struct TokenServerSettings {
     pub log: LogSettings,
     /// Where users and rights are.
     pub database: DatabaseSettings,
+    /// How rights are decided.
+    pub decisions: DecisionSettings,
     /// The root of derived keys.
     pub secret: MasterSecret,
     /// What tokens say.
@@ -290,6 +327,15 @@ impl TokenServerSettings {
                 None
             }
         };
+        let source = match raw.decisions.source.as_str() {
+            "snapshot" => DecisionSource::Snapshot,
+            "database" => DecisionSource::Database,
+            other => {
+                problems.add(format!("`decisions.source` is `{other}`; use snapshot or database"));
+                DecisionSource::Database
+            }
+        };
+        problems.range("decisions.maxage", raw.decisions.maxage, Duration::ZERO, TEN_YEARS);
         let audiences = problems.take(audiences(&raw.audiences));
         let token_paths = problems.take(token_paths(&raw.token.paths));
         if raw.token.issuer.is_empty() {
@@ -316,6 +362,7 @@ impl TokenServerSettings {
                 max_connections: raw.database.maxconnections,
                 migrate,
             },
+            decisions: DecisionSettings { source, max_age: raw.decisions.maxage.0 },
             secret,
             issuer: IssuerSettings { issuer: raw.token.issuer, lifetime: raw.token.lifetime.0, audiences },
             token_paths,

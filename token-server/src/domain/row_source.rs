@@ -1,0 +1,59 @@
+//! Where the rows of a decision come from: memory, or the database itself.
+//!
+//! *Invariant:* both give the same rows, and the same function decides on them.
+
+use std::sync::Arc;
+
+use shared::repository_pattern;
+use shared::scope::Resource;
+
+use super::error::TokenServerError;
+use super::policy::Rows;
+use super::snapshot::follower::Follower;
+use super::stored_rows::{self, MAX_ROWS};
+use crate::db::Pool;
+
+/// One of the two.
+#[derive(Clone)]
+pub enum RowSource {
+    /// Every decision asks the database.
+    Database(Pool),
+    /// Decisions are made from memory, and ask the database only if memory is not what it says.
+    Snapshot(Arc<Follower>, Pool),
+}
+
+impl RowSource {
+    fn pool(&self) -> &Pool {
+        match self {
+            Self::Database(pool) | Self::Snapshot(_, pool) => pool,
+        }
+    }
+
+    async fn snapshot(&self) -> Option<Arc<super::snapshot::Snapshot>> {
+        match self {
+            Self::Database(_) => None,
+            Self::Snapshot(follower, _) => follower.snapshot().await,
+        }
+    }
+
+    /// What a subject, or without one everybody, has on these resources.
+    pub async fn near(
+        &self,
+        pid: Option<i64>,
+        resources: impl IntoIterator<Item = &Resource>,
+    ) -> Result<Rows, TokenServerError> {
+        let anchors = repository_pattern::anchors(resources);
+        match self.snapshot().await {
+            Some(snapshot) => Ok(snapshot.near(pid, &anchors)?),
+            None => stored_rows::at(self.pool(), pid, &anchors).await,
+        }
+    }
+
+    /// All that a subject has anywhere, unless there is more than anything could be said of.
+    pub async fn all(&self, pid: Option<i64>) -> Result<Option<Rows>, TokenServerError> {
+        match self.snapshot().await {
+            Some(snapshot) => Ok(snapshot.all(pid, MAX_ROWS)?),
+            None => stored_rows::all(self.pool(), pid).await,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Everything that decisions need, in memory: who there is, who is in which team, and what everybody was given.
+//!
+//! Reading order: the maps underneath ([`shards`]), what they hold ([`stored_grant`], [`grants`], [`people`]), how all
+//! of it is read ([`load`]), and how it follows the database ([`changes`], [`follower`]).
+//!
+//! *Invariant:* a [`Snapshot`] never changes, and is what the database said at its position. It only finds rows; what
+//! they come to is decided where rows of the database are.
+
+mod shards;
+
+mod stored_grant;
+
+mod grants;
+
+pub mod people;
+
+pub mod load;
+
+pub mod changes;
+
+pub mod follower;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::barrier::Barrier;
+use super::namespace::Namespace;
+use super::policy::Rows;
+use super::stored_rows::namespace_names;
+use crate::db::changes::Position;
+use crate::db::error::DbError;
+use grants::Grants;
+use people::{People, Person};
+use stored_grant::{Roles, StoredGrant, Unusable};
+
+/// What the database said at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    position: Position,
+    contents: Contents,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Contents {
+    people: People,
+    grants: Grants,
+    barriers: Arc<Barriers>,
+    roles: Arc<Roles>,
+    namespaces: Arc<Namespaces>,
+}
+
+/// Namespaces that matter, by name.
+type Namespaces = HashMap<Arc<str>, Result<Namespace, Unusable>>;
+
+/// Barriers by their anchor.
+type Barriers = HashMap<Arc<str>, Vec<Result<Barrier, Unusable>>>;
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Principals that are alive.
+    pub principals: usize,
+    /// Grants and denials.
+    pub grants: usize,
+    /// Places at which they stand.
+    pub anchors: usize,
+    /// Barriers.
+    pub barriers: usize,
+}
+
+impl Snapshot {
+    /// The last change it knows of.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Whether it holds the same as another one, wherever they are in the log.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.contents == other.contents
+    }
+
+    /// How much it holds.
+    pub fn size(&self) -> Size {
+        let Contents { people, grants, barriers, .. } = &self.contents;
+        Size {
+            principals: people.len(),
+            grants: grants.len(),
+            anchors: grants.anchors(),
+            barriers: barriers.values().map(Vec::len).sum(),
+        }
+    }
+
+    /// Everybody with their numbers, in no order.
+    pub fn people(&self) -> impl Iterator<Item = (i64, &Person)> {
+        self.contents.people.iter()
+    }
+
+    /// What a subject, or without one everybody, has at these anchors. Whoever is gone or disabled has nothing.
+    pub fn near(&self, pid: Option<i64>, anchors: &[String]) -> Result<Rows, DbError> {
+        let Contents { people, grants, barriers, roles, namespaces } = &self.contents;
+        let Some(subjects) = people.subjects(pid) else { return Ok(Rows::default()) };
+        let mut rows = Rows::default();
+        for anchor in anchors {
+            for stored in held_by(&subjects, grants.at(anchor)) {
+                rows.grants.push(stored.read(anchor, roles)?);
+            }
+            for barrier in barriers.get(anchor.as_str()).into_iter().flatten() {
+                rows.barriers.push(barrier.clone().map_err(|unusable| unusable.error())?);
+            }
+        }
+        if !namespaces.is_empty() {
+            for namespace in namespace_names(anchors).filter_map(|name| namespaces.get(name)) {
+                rows.namespaces.push(namespace.clone().map_err(|unusable| unusable.error())?);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// All that a subject has anywhere, unless it is more than so many rows, or there are more barriers than that.
+    pub fn all(&self, pid: Option<i64>, most: usize) -> Result<Option<Rows>, DbError> {
+        let Contents { people, grants, barriers, roles, .. } = &self.contents;
+        let Some(subjects) = people.subjects(pid) else { return Ok(Some(Rows::default())) };
+        let mut rows = Rows::default();
+        for subject in subjects {
+            for anchor in grants.anchors_of(subject) {
+                for stored in held_by(&[subject], grants.at(anchor)) {
+                    if rows.grants.len() == most {
+                        return Ok(None);
+                    }
+                    rows.grants.push(stored.read(anchor, roles)?);
+                }
+            }
+        }
+        for barrier in barriers.values().flatten() {
+            if rows.barriers.len() == most {
+                return Ok(None);
+            }
+            rows.barriers.push(barrier.clone().map_err(|unusable| unusable.error())?);
+        }
+        Ok(Some(rows))
+    }
+}
+
+/// Those of the rows at an anchor that somebody of these holds; the subjects are in order, as the rows are.
+fn held_by<'a>(subjects: &'a [i64], rows: &'a [StoredGrant]) -> impl Iterator<Item = &'a StoredGrant> {
+    // Either there are few rows, and each is looked at, or there are many, and each subject is looked for.
+    let (each, some) = if rows.len() <= subjects.len() { (rows, &[][..]) } else { (&[][..], subjects) };
+    let each = each.iter().filter(|row| subjects.binary_search(&row.holder).is_ok());
+    let found = some.iter().flat_map(|subject| {
+        let start = rows.partition_point(|row| row.holder < *subject);
+        rows[start..].iter().take_while(|row| row.holder == *subject)
+    });
+    each.chain(found)
+}
