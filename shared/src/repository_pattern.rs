@@ -250,12 +250,12 @@ pub fn anchors<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Vec<Str
         let name = name.as_str();
         // No stored pattern is longer, so no stored anchor is.
         if name.len() <= glob::MAX_PATTERN_BYTES {
-            anchors.push(format!("r:{name}"));
-            anchors.push(format!("s:{name}/"));
+            anchors.push(["r:", name].concat());
+            anchors.push([ROOT, name, "/"].concat());
         }
         let parents = name.match_indices('/').map(|(slash, _)| &name[..=slash]);
         let parents = parents.take_while(|parent| parent.len() <= glob::MAX_PATTERN_BYTES);
-        anchors.extend(parents.map(|parent| format!("s:{parent}")));
+        anchors.extend(parents.map(|parent| [ROOT, parent].concat()));
     }
     anchors.sort_unstable();
     anchors.dedup();

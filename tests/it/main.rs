@@ -41,6 +41,8 @@ mod policy_file;
 
 mod snapshot;
 
+mod decisions;
+
 mod audit;
 mod audit_chain;
 

@@ -24,10 +24,19 @@ pub(crate) fn peak_kib(pid: u32) -> anyhow::Result<u64> {
     kib(pid, "VmHWM")
 }
 
-/// The processor time that this process has used.
+/// The processor time that this process has used, to the nanosecond.
 pub(crate) fn processor_time() -> anyhow::Result<Duration> {
     let stat = std::fs::read_to_string("/proc/self/schedstat")?;
     // Of its first thread only, which does all that is measured with this.
     let nanoseconds = stat.split(' ').next().context("an unreadable /proc/self/schedstat")?;
     Ok(Duration::from_nanos(nanoseconds.parse()?))
+}
+
+/// The processor time that another process has used, to a hundredth of a second.
+pub(crate) fn processor_time_of(pid: u32) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name in parentheses may hold spaces; user and system time are the 12th and 13th field after it.
+    let (_, fields) = stat.rsplit_once(") ").context("an unreadable /proc/PID/stat")?;
+    let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+    Ok(Duration::from_millis(ticks * 10))
 }

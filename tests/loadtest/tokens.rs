@@ -69,6 +69,16 @@ pub(crate) async fn keep_logins(
     Ok(requests)
 }
 
+/// The processor time of everything in the database that works for this data set.
+async fn database_time(connection: &mut PgConnection) -> anyhow::Result<Duration> {
+    let backends: Vec<i32> =
+        sqlx::query_scalar("select pid from pg_stat_activity where datname = current_database()")
+            .fetch_all(connection)
+            .await?;
+    let times = backends.into_iter().map(|pid| process::processor_time_of(u32::try_from(pid)?));
+    times.sum()
+}
+
 async fn statements(connection: &mut PgConnection) -> anyhow::Result<i64> {
     // What another session has done is counted when it has been idle for a while.
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -84,18 +94,24 @@ pub(crate) async fn run(url: &str, data: &DataSet, arguments: &Arguments) -> any
     let (server, address) = start(url, folder.path(), &arguments.more).await?;
     report.megabytes("server_memory_at_start", process::anonymous_kib(server.id())?);
     ask(address, &requests, arguments.connections, WARM_UP).await?;
-    let (committed, processor) = (statements(&mut connection).await?, server.processor_time()?);
+    let committed = statements(&mut connection).await?;
+    let (processor, in_database) = (server.processor_time()?, database_time(&mut connection).await?);
     let began = Instant::now();
     let length = Duration::from_secs(arguments.length.into());
     let times = ask(address, &requests, arguments.connections, length).await?;
     let took = began.elapsed();
     let processor = server.processor_time()?.saturating_sub(processor);
+    let in_database = database_time(&mut connection).await?.saturating_sub(in_database);
     let committed = statements(&mut connection).await? - committed;
     let count = times.len() as f64;
     report.number("tokens_per_second", count / took.as_secs_f64());
     report.number("statements_per_token", committed as f64 / count);
     report.seconds("server_processor", processor);
     report.number("server_processor_us_per_token", processor.as_secs_f64() * 1e6 / count);
+    report.number("database_processor_us_per_token", in_database.as_secs_f64() * 1e6 / count);
+    // What is left for clients, on a machine that does nothing else.
+    let per_token = (processor + in_database).as_secs_f64() / count;
+    report.number("tokens_per_second_that_two_cores_can_make", 2.0 / per_token);
     report.megabytes("server_memory", process::anonymous_kib(server.id())?);
     report.megabytes("server_memory_peak", process::peak_kib(server.id())?);
     report.times("token", times);

@@ -108,6 +108,7 @@ impl Reader {
                 return Err(broken());
             }
             self.begun = true;
+            self.read = self.held.len() - cursor.0.len();
         }
         let before = cursor;
         let is_whole = cursor.number::<2>().map(|fields| {

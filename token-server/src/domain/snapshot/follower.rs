@@ -31,8 +31,8 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Catching up may take this long; then everything is read anew.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A decision waits this long: for the look that is going on, and for its own.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A decision waits this long: for the look that is going on, for its own, and a little for its turn.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Time between two tries to hear of changes.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
@@ -242,23 +242,31 @@ enum Looked {
 
 /// Everything being read anew, beside the looks at the log.
 #[derive(Default)]
-struct Reading(Option<JoinHandle<Result<Arc<Snapshot>, DbError>>>);
+struct Reading {
+    task: Option<JoinHandle<Result<Arc<Snapshot>, DbError>>>,
+    /// When it last failed.
+    failed: Option<Instant>,
+}
 
 impl Reading {
     fn is_going_on(&self) -> bool {
-        self.0.is_some()
+        self.task.is_some()
     }
 
+    /// Begins, unless it failed a moment ago: every request would make it fail again.
     fn begin(&mut self, dialer: &Dialer) {
-        let dialer = dialer.clone();
-        self.0 = Some(tokio::spawn(async move { load(&dialer).await }));
+        if self.failed.is_none_or(|failed| failed.elapsed() >= POLL_INTERVAL) {
+            let dialer = dialer.clone();
+            self.task = Some(tokio::spawn(async move { load(&dialer).await }));
+        }
     }
 
     /// Waits for the end of it; for ever, if it has not begun.
     async fn done(&mut self) -> Option<Arc<Snapshot>> {
-        let Some(handle) = &mut self.0 else { return std::future::pending().await };
-        let outcome = handle.await;
-        self.0 = None;
+        let Some(task) = &mut self.task else { return std::future::pending().await };
+        let outcome = task.await;
+        self.task = None;
+        self.failed = (!matches!(outcome, Ok(Ok(_)))).then(Instant::now);
         match outcome {
             Ok(Ok(snapshot)) => Some(snapshot),
             Ok(Err(error)) => {
@@ -273,8 +281,8 @@ impl Reading {
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        if let Some(handle) = &self.0 {
-            handle.abort();
+        if let Some(task) = &self.task {
+            task.abort();
         }
     }
 }

@@ -104,8 +104,9 @@ pub(super) struct Interner {
 fn read_terms(row: CopiedGrant<'_>) -> Result<Grant, Unusable> {
     let stored = row.read_terms().and_then(|stored| {
         let role_rights = stored.role.as_ref().map(|_| LOOKED_UP.to_owned());
-        // The pattern is kept with the row.
-        Grant::read(GrantRow { pattern: RepositoryPattern::all().to_string(), role_rights, ..stored })
+        // Who, where and which number is kept with the row.
+        let pattern = RepositoryPattern::all().to_string();
+        Grant::read(GrantRow { id: 0, subject_pid: 0, pattern, role_rights, ..stored })
     });
     stored.map_err(|error| Unusable::of(error, TABLE))
 }
