@@ -1,19 +1,33 @@
 //! Grants in memory, by where they stand and by who holds them.
 //!
 //! *Invariant:* rows at an anchor are ordered by holder and number, and the anchors of a holder are exactly those at
-//! which the holder has a row.
+//! which the holder has a row, each once and in no order.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::shards::Shards;
 use super::stored_grant::StoredGrant;
 
 /// All of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Grants {
     at: Shards<Arc<str>, Arc<[StoredGrant]>>,
     held: Shards<i64, Arc<[Arc<str>]>>,
 }
+
+impl PartialEq for Grants {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |one: &[Arc<str>], two: &[Arc<str>]| {
+            one.iter().collect::<BTreeSet<_>>() == two.iter().collect::<BTreeSet<_>>()
+        };
+        self.at == other.at
+            && self.held.len() == other.held.len()
+            && self.held.iter().all(|(holder, anchors)| same(anchors, other.anchors_of(*holder)))
+    }
+}
+
+impl Eq for Grants {}
 
 fn key(row: &StoredGrant) -> (i64, i64) {
     (row.holder, row.id)
@@ -68,10 +82,10 @@ impl Grants {
         rows.insert(rows.partition_point(|other| key(other) < key(&row)), row);
         let anchor: Arc<str> = anchor.into();
         self.at.entry(anchor.clone()).insert_entry(rows.into());
-        let mut anchors = self.anchors_of(holder).to_vec();
-        if let Err(position) = anchors.binary_search(&anchor) {
-            anchors.insert(position, anchor);
-            self.held.entry(holder).insert_entry(anchors.into());
+        let held = self.anchors_of(holder);
+        if !held.contains(&anchor) {
+            let more = held.iter().cloned().chain([anchor]).collect();
+            self.held.entry(holder).insert_entry(more);
         }
     }
 }
@@ -102,10 +116,6 @@ impl Gathering {
                 held.entry(same[0].holder).or_default().push(anchor.clone());
             }
         }
-        let held = held.map(|mut anchors| {
-            anchors.sort_unstable();
-            Arc::<[Arc<str>]>::from(anchors)
-        });
-        Grants { at, held }
+        Grants { at, held: held.map(Arc::<[Arc<str>]>::from) }
     }
 }

@@ -23,6 +23,8 @@ pub mod follower;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::barrier::Barrier;
 use super::namespace::Namespace;
 use super::policy::Rows;
@@ -53,7 +55,7 @@ struct Contents {
 type Namespaces = HashMap<Arc<str>, Result<Namespace, Unusable>>;
 
 /// Barriers by their anchor.
-type Barriers = HashMap<Arc<str>, Vec<Result<Barrier, Unusable>>>;
+type Barriers = HashMap<Arc<str>, Vec<Result<Barrier, Unusable>>, RandomState>;
 
 /// How much there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::shards::Shards;
 use crate::db::principals::{AUTHENTICATED, EVERYONE, PrincipalState, ROBOT, TEAM, USER};
 use crate::db::teams::MAX_DEPTH;
@@ -39,7 +41,7 @@ pub struct Person {
 pub(super) struct People {
     all: Shards<i64, Person>,
     /// The teams that teams are in. They are looked up for each team of whoever asks, and most teams are in none.
-    nested: Arc<HashMap<i64, Box<[i64]>>>,
+    nested: Arc<HashMap<i64, Box<[i64]>, RandomState>>,
 }
 
 impl People {
@@ -95,7 +97,8 @@ impl People {
     pub(super) fn subjects(&self, pid: Option<i64>) -> Option<Vec<i64>> {
         let Some(pid) = pid else { return Some(vec![EVERYONE]) };
         let person = self.get(pid).filter(|person| !person.is_disabled)?;
-        let mut subjects = vec![EVERYONE, AUTHENTICATED, pid];
+        let mut subjects = Vec::with_capacity(person.teams.len() + 3);
+        subjects.extend([EVERYONE, AUTHENTICATED, pid]);
         subjects.extend(&person.teams);
         let mut level = person.teams.to_vec();
         for _ in 1..MAX_DEPTH {

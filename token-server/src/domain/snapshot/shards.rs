@@ -6,16 +6,18 @@
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::collections::hash_map::{DefaultHasher, Entry};
-use std::hash::{BuildHasher as _, BuildHasherDefault, Hash};
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher as _, Hash};
 use std::sync::Arc;
+
+use foldhash::fast::{FixedState, RandomState};
 
 /// With a million grants, a shard has about three hundred anchors.
 const SHARDS: usize = 1024;
 
 /// A map whose clones are cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Shards<K: Eq + Hash, V>(Vec<Arc<HashMap<K, V>>>);
+pub(super) struct Shards<K: Eq + Hash, V>(Vec<Arc<HashMap<K, V, RandomState>>>);
 
 impl<K: Eq + Hash, V> Default for Shards<K, V> {
     fn default() -> Self {
@@ -24,8 +26,8 @@ impl<K: Eq + Hash, V> Default for Shards<K, V> {
 }
 
 fn shard(key: &(impl Hash + ?Sized)) -> usize {
-    // Not the hash of the maps themselves: keys that share a shard must not collide in it.
-    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
+    // Not the hash of the maps themselves, in which keys that share a shard would collide.
+    let hash = FixedState::default().hash_one(key);
     usize::try_from(hash % SHARDS as u64).unwrap_or_default()
 }
 
