@@ -26,8 +26,8 @@ impl Chance {
     }
 
     /// From zero to below one.
+    #[expect(clippy::cast_precision_loss, reason = "no more bits are used than a double has")]
     pub fn fraction(&mut self) -> f64 {
-        // What a double holds exactly.
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 

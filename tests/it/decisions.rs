@@ -70,6 +70,8 @@ async fn with_the_database_away_what_everybody_may_pull_is_pulled() -> anyhow::R
     let town = Town::with(StackOptions { gated_database: true, ..StackOptions::default() }).await?;
     let url = town.stack.token_server_url();
     let gate = town.stack.gate.as_ref().expect("the town was built with a gate");
+    // What it has seen before is what it can know afterwards.
+    assert!(may(&town, &url, None, "public/app").await?);
     for _ in 0..2 {
         gate.shut();
         assert!(may(&town, &url, None, "public/app").await?);

@@ -6,6 +6,12 @@
 //!
 //! *Invariant:* everything depends on scale and seed only.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "sizes are far below what doubles hold exactly"
+)]
+
 use std::collections::HashSet;
 
 use harness::chance::Chance;

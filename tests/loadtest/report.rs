@@ -2,6 +2,13 @@
 //!
 //! *Invariant:* a report names the data set it was made on, by scale, seed and fingerprint.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "figures are rounded anyway"
+)]
+
 use std::fmt;
 use std::time::Duration;
 

@@ -2,6 +2,8 @@
 //!
 //! *Invariant:* every login may pull what it asks for, and every answer is a token.
 
+#![expect(clippy::cast_precision_loss, reason = "figures are rounded anyway")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
