@@ -72,6 +72,8 @@ async fn a_file_is_planned_applied_and_then_changes_nothing() -> anyhow::Result<
     // What the file no longer says goes; what was made by hand stays.
     let less = FILE.replace("[alice, team:release]", "[alice]").replace("reason: releases", "reason: frozen");
     let less = less.replace("  - {subject: team:platform, role: deployer, pattern: 'platform/**'}\n", "");
+    let planned = policy(stack, &["plan"], &less).await?.success()?.output;
+    assert!(planned.contains("1 person loses") && planned.contains("on platform/**: bob"), "{planned}");
     let planned = policy(stack, &["apply", "--yes"], &less).await?.success()?.output;
     for line in [
         "- grant team:platform deployer platform/**",

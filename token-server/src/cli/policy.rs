@@ -13,10 +13,15 @@ use super::arguments::Output;
 use super::arguments::rights::PolicyCommand;
 use super::error::CliError;
 use super::terminal::{confirm, remark, show};
+use super::what_if::words::{sentences, whole};
+use crate::domain::administration::what_if::WhatIf;
 use crate::domain::error::TokenServerError;
 use crate::domain::policy_file::document::{Document, MAX_BYTES};
 use crate::domain::policy_file::plan::{Plan, Step};
 use crate::settings::TokenServerSettings;
+
+/// So many days of requests are looked at before a file is applied.
+const DAYS: u32 = 30;
 
 /// Runs a command about the whole policy.
 pub(super) async fn policy(
@@ -25,15 +30,23 @@ pub(super) async fn policy(
     output: Output,
 ) -> Result<ExitCode, CliError> {
     match command {
-        PolicyCommand::Plan { file } => {
+        PolicyCommand::Plan { file, days } => {
             let document = read(&file)?;
-            let plan = administration(settings).await?.plan_policy(&document).await?;
-            show(output, || told(&plan), || as_json(&plan))?;
+            let (plan, effects) = administration(settings).await?.plan_policy(&document, days).await?;
+            show(
+                output,
+                || with_effects(&plan, effects.as_ref(), days),
+                || {
+                    let mut json = as_json(&plan);
+                    json["effects"] = effects.as_ref().map_or(Value::Null, |found| whole(found, days));
+                    json
+                },
+            )?;
         }
         PolicyCommand::Apply { file, confirmation } => {
             let document = read(&file)?;
             let administration = administration(settings).await?;
-            let plan = administration.plan_policy(&document).await?;
+            let (plan, effects) = administration.plan_policy(&document, DAYS).await?;
             if plan.is_empty() {
                 remark("everything is as the policy says; nothing was done");
                 if output == Output::Json {
@@ -42,7 +55,7 @@ pub(super) async fn policy(
                 return Ok(ExitCode::SUCCESS);
             }
             if !confirmation.yes {
-                remark(&told(&plan));
+                remark(&with_effects(&plan, effects.as_ref(), DAYS));
             }
             confirm("Apply this?", confirmation)?;
             let done = administration.apply_policy(&document).await?;
@@ -56,7 +69,7 @@ pub(super) async fn policy(
         }
         PolicyCommand::Drift { file } => {
             let answer = async {
-                let plan = administration(settings).await?.plan_policy(&read(&file)?).await?;
+                let plan = administration(settings).await?.compare_policy(&read(&file)?).await?;
                 show(output, || told(&plan), || as_json(&plan))?;
                 Ok(plan.is_empty() && plan.by_hand.is_empty())
             };
@@ -77,6 +90,14 @@ fn read(file: &Path) -> Result<Document, CliError> {
         std::fs::File::open(file).map_err(named)?.take(limit).read_to_string(&mut text).map_err(named)?;
     }
     Ok(Document::parse(&text).map_err(TokenServerError::from)?)
+}
+
+/// A plan, and what it means for people.
+fn with_effects(plan: &Plan, effects: Option<&WhatIf>, days: u32) -> String {
+    match effects {
+        Some(found) => format!("{}\n{}", told(plan), sentences(found, days)),
+        None => told(plan),
+    }
 }
 
 /// A plan for people: one line a change, and what was made by hand.

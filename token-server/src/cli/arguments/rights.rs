@@ -135,10 +135,13 @@ pub enum RoleCommand {
 /// About the whole policy in one file.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Say what a file would change, and do nothing
+    /// Say what a file would change and what that would mean for people, and do nothing
     Plan {
         /// The file, or - for standard input
         file: PathBuf,
+        /// Look also at the requests of so many days
+        #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
     },
     /// Carry a file out, as a whole or not at all
     Apply {

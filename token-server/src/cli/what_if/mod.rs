@@ -5,7 +5,7 @@
 
 pub mod arguments;
 
-mod words;
+pub(super) mod words;
 
 use std::process::ExitCode;
 

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use super::super::json::{actions, list, time as json_time};
 use super::super::listings::time;
+
 use crate::domain::administration::what_if::WhatIf;
 use crate::domain::effects::places::Place;
 use crate::domain::effects::replay::{Refused, Replay};
-use crate::domain::effects::{Direction, Person, PersonalEffect};
+use crate::domain::effects::{Direction, Person, PersonalEffect, is_robot};
 use crate::http::api::uses::ANONYMOUS;
 
 /// So many names are printed.
@@ -25,7 +26,7 @@ const MAX_LINES: usize = 20;
 const MAX_ALIKE: usize = 3;
 
 /// All of it in sentences.
-pub(super) fn sentences(found: &WhatIf, days: u32) -> String {
+pub(in crate::cli) fn sentences(found: &WhatIf, days: u32) -> String {
     let mut lines = effects(&found.effects);
     if lines.is_empty() {
         lines.push("nobody gains or loses anything".into());
@@ -83,18 +84,16 @@ fn is_alike(one: &PersonalEffect, other: &PersonalEffect) -> bool {
 }
 
 fn sentence(effect: &PersonalEffect, people: &BTreeSet<Person>, places: &[String], less: &str) -> String {
-    let users: Vec<String> = people.iter().flatten().cloned().collect();
+    let names: Vec<String> = people.iter().flatten().cloned().collect();
+    let robots = names.iter().filter(|name| is_robot(name)).count();
     let has_anonymous = people.contains(&None);
-    let users_said = match users.len() {
-        1 => "1 person".to_owned(),
-        many => format!("{many} people"),
-    };
-    let who = match (has_anonymous, users.is_empty()) {
-        (true, true) => "clients without a login".to_owned(),
-        (true, false) => format!("clients without a login and {users_said}"),
-        (false, _) => users_said,
-    };
-    let is_one = !has_anonymous && users.len() == 1;
+    let parts = [
+        has_anonymous.then(|| "clients without a login".to_owned()),
+        counted(names.len() - robots, "person", "people"),
+        counted(robots, "robot", "robots"),
+    ];
+    let who = parts.into_iter().flatten().collect::<Vec<_>>().join(" and ");
+    let is_one = !has_anonymous && names.len() == 1;
     let verb = match (effect.direction, is_one) {
         (Direction::Lose, true) => "loses",
         (Direction::Lose, false) => "lose",
@@ -102,8 +101,16 @@ fn sentence(effect: &PersonalEffect, people: &BTreeSet<Person>, places: &[String
         (Direction::Gain, false) => "gain",
     };
     let tags = if effect.for_some_tags { " for some tags" } else { "" };
-    let names = if users.is_empty() { String::new() } else { format!(": {}", some(&users)) };
+    let names = if names.is_empty() { String::new() } else { format!(": {}", some(&names)) };
     format!("{who} {verb} {}{tags} on {}{less}{names}", effect.rights, some(places))
+}
+
+fn counted(count: usize, one: &str, many: &str) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        _ => Some(format!("{count} {many}")),
+    }
 }
 
 fn requests(replay: &Replay, days: u32) -> String {
@@ -138,7 +145,7 @@ fn some(names: &[String]) -> String {
 }
 
 /// All of it for programs; `null` stands for clients without a login.
-pub(super) fn whole(found: &WhatIf, days: u32) -> Value {
+pub(in crate::cli) fn whole(found: &WhatIf, days: u32) -> Value {
     let effects = list(&found.effects, |effect| {
         let places = list(
             &effect.places,
@@ -205,7 +212,7 @@ mod tests {
         let mut found = vec![
             effect(Lose, "prod/**", &[], &[Some("ann"), Some("ben"), Some("carol")]),
             effect(Lose, "prod/**", &["prod/a"], &[Some("dave")]),
-            effect(Gain, "a", &[], &[None]),
+            effect(Gain, "a", &[], &[None, Some("ann"), Some("ci/push"), Some("ci/pull")]),
         ];
         let words = effects(&found);
         assert_eq!(
@@ -213,7 +220,7 @@ mod tests {
             [
                 "3 people lose push on prod/**: ann, ben, carol",
                 "1 person loses push on prod/** (not prod/a): dave",
-                "clients without a login gain push on a",
+                "clients without a login and 1 person and 2 robots gain push on a: ann, ci/pull, ci/push",
             ]
         );
         for name in ["eve", "fred"] {
@@ -222,6 +229,6 @@ mod tests {
         let words = effects(&found);
         let expected = "6 people lose push on prod/**, less what some of them keep by other rights: ann, ben, carol, \
                         dave, eve, fred";
-        assert_eq!(words, [expected, "clients without a login gain push on a"]);
+        assert_eq!(words[0], expected);
     }
 }

@@ -25,6 +25,8 @@ pub mod elevations;
 
 pub mod policy;
 
+mod policy_effects;
+
 mod stored_policy;
 
 pub mod import;

@@ -3,8 +3,6 @@
 //! *Invariant:* a file is applied as a whole or not at all, in one transaction; applied again it changes nothing. The
 //! records of its steps come last, as those of every change.
 
-use std::collections::BTreeMap;
-
 use super::super::audit::Event;
 use super::super::barrier::Barrier;
 use super::super::error::TokenServerError;
@@ -12,7 +10,7 @@ use super::super::grant_subject::GrantSubject;
 use super::super::policy_file::document::Document;
 use super::super::policy_file::plan::{Plan, Step, Stored};
 use super::super::policy_file::reading::{self, Things};
-use super::super::policy_file::thing::{Key, Thing};
+use super::super::policy_file::thing::Thing;
 use super::super::random;
 use super::grants::{Texts, meant};
 use super::stored_policy::{self, hold_member};
@@ -29,26 +27,45 @@ use crate::db::{self, Transaction, teams};
 const APPLYING: &str = "planning and applying a policy";
 
 impl Administration {
-    /// What a file would change.
-    pub async fn plan_policy(&self, document: &Document) -> Result<Plan, TokenServerError> {
+    /// What is stored otherwise than a file says.
+    pub async fn compare_policy(&self, document: &Document) -> Result<Plan, TokenServerError> {
         let wanted = reading::read(document)?;
         let mut tx = self.begin().await?;
-        self.demand_everything(&mut tx, APPLYING).await?;
-        Ok(Plan::new(&wanted, &self.stored_policy(&mut tx, &wanted).await?))
+        self.planned(&mut tx, &wanted).await
+    }
+
+    /// What a file would change, for whoever may apply it.
+    pub(super) async fn planned(
+        &self,
+        tx: &mut Transaction,
+        wanted: &Things,
+    ) -> Result<Plan, TokenServerError> {
+        self.demand_everything(tx, APPLYING).await?;
+        stored_policy::demand_existing(tx, wanted).await?;
+        Ok(Plan::new(wanted, &stored_policy::read(tx).await?))
+    }
+
+    /// Carries a plan out, without its records.
+    pub(super) async fn carry_out_all(
+        &self,
+        tx: &mut Transaction,
+        plan: &Plan,
+    ) -> Result<(), TokenServerError> {
+        for step in &plan.steps {
+            self.carry_out(tx, step).await.map_err(|error| match error {
+                error @ (TokenServerError::Db(_) | TokenServerError::NoRandomness(_)) => error,
+                error => TokenServerError::PolicyStep { step: step.to_string(), reason: error.to_string() },
+            })?;
+        }
+        Ok(())
     }
 
     /// Carries a file out; says what was done.
     pub async fn apply_policy(&self, document: &Document) -> Result<Plan, TokenServerError> {
         let wanted = reading::read(document)?;
         let mut tx = self.begin().await?;
-        self.demand_everything(&mut tx, APPLYING).await?;
-        let plan = Plan::new(&wanted, &self.stored_policy(&mut tx, &wanted).await?);
-        for step in &plan.steps {
-            self.carry_out(&mut tx, step).await.map_err(|error| match error {
-                error @ (TokenServerError::Db(_) | TokenServerError::NoRandomness(_)) => error,
-                error => TokenServerError::PolicyStep { step: step.to_string(), reason: error.to_string() },
-            })?;
-        }
+        let plan = self.planned(&mut tx, &wanted).await?;
+        self.carry_out_all(&mut tx, &plan).await?;
         for step in &plan.steps {
             self.record(&mut tx, Event::PolicyApplied, &step.to_string(), None).await?;
         }
@@ -63,15 +80,6 @@ impl Administration {
         let stored = stored_policy::read(&mut tx).await?;
         let things = stored.into_values().filter_map(|Stored { from_file, by_hand }| from_file.or(by_hand));
         Ok(reading::write(&things.collect::<Vec<_>>()))
-    }
-
-    async fn stored_policy(
-        &self,
-        tx: &mut Transaction,
-        wanted: &Things,
-    ) -> Result<BTreeMap<Key, Stored>, TokenServerError> {
-        stored_policy::demand_existing(tx, wanted).await?;
-        stored_policy::read(tx).await
     }
 
     async fn carry_out(&self, tx: &mut Transaction, step: &Step) -> Result<(), TokenServerError> {

@@ -27,6 +27,7 @@ use super::stored_policy::hold_member;
 use super::teams::TeamMember;
 use super::{Administration, hold_subject, hold_team};
 use crate::db::principals::{AUTHENTICATED, EVERYONE};
+use crate::db::token_uses::SummedUse;
 use crate::db::{
     self, Transaction, barriers as barrier_rows, grants as grant_rows, teams as team_rows, token_uses,
 };
@@ -74,46 +75,85 @@ pub struct WhatIf {
 }
 
 /// Whom a change is about, and where.
-struct Reach {
+#[derive(Default)]
+pub(super) struct Reach {
+    /// Inner numbers of users, robots and groups.
+    pub(super) holders: BTreeSet<i64>,
+    /// On which repositories.
+    pub(super) patterns: BTreeSet<RepositoryPattern>,
+}
+
+/// What is known before a change is tried out.
+pub(super) struct Trial {
+    about: About,
+    names: Names,
+    looked_at: BTreeSet<RepositoryName>,
+    given: Vec<SummedUse>,
+    known_since: Option<OffsetDateTime>,
+    before: Situation,
+}
+
+/// Whom a change is about, one by one.
+struct About {
     /// Inner numbers of users and robots.
-    users: Vec<i64>,
+    people: Vec<i64>,
     /// Also clients without a login.
     anonymous: bool,
     patterns: Vec<RepositoryPattern>,
 }
 
+impl Trial {
+    /// Reads what is so before the change, also what clients did since a moment.
+    pub(super) async fn begin(
+        tx: &mut Transaction,
+        reach: Reach,
+        since: OffsetDateTime,
+    ) -> Result<Self, TokenServerError> {
+        let about = about(tx, reach).await?;
+        let people = holders(tx, &about).await?;
+        let names = names(tx, &about, &people, since).await?;
+        let looked_at = looked_at(&about, &names, &people);
+        let subjects: Vec<String> = people.keys().map(|person| person.clone().unwrap_or_default()).collect();
+        let given = token_uses::list_summed_uses_of(&mut **tx, &subjects, since, MAX_REQUESTS).await?;
+        let start = token_uses::find_start(&mut **tx).await?;
+        let before = situation(tx, people, &looked_at).await?;
+        let known_since = start.filter(|start| *start > since);
+        Ok(Self { about, names, looked_at, given, known_since, before })
+    }
+
+    /// Reads what is so behind the change, and compares.
+    pub(super) async fn end(
+        self,
+        tx: &mut Transaction,
+        now: OffsetDateTime,
+    ) -> Result<WhatIf, TokenServerError> {
+        let people = holders(tx, &self.about).await?;
+        let after = situation(tx, people, &self.looked_at).await?;
+        let comparison = Comparison::new(&self.before, &after);
+        let is_unknown =
+            |pattern: &&RepositoryPattern| !self.looked_at.iter().any(|name| is_about(pattern, name));
+        let patterns = self.about.patterns.iter().filter(|pattern| !pattern.is_per_user());
+        Ok(WhatIf {
+            effects: comparison.effects(&self.names, now),
+            replay: comparison.replay(&self.given, &self.looked_at, now),
+            known_since: self.known_since,
+            unknown: patterns.filter(is_unknown).cloned().collect(),
+        })
+    }
+}
+
 impl Administration {
     /// What a change would mean, also for what clients did in so many days.
     pub async fn what_if(&self, change: &Change, days: u32) -> Result<WhatIf, TokenServerError> {
+        self.demand_sight_of_all("asking what a change would mean").await?;
         let now = self.clock.now();
-        let since = now - Duration::days(days.into());
         let mut tx = db::begin_trial(&self.pool).await?;
         let reach = reach(&mut tx, change).await?;
-        let people = holders(&mut tx, &reach).await?;
-        let names = names(&mut tx, &reach, &people, since).await?;
-        let looked_at = looked_at(&reach, &names, &people);
-        let subjects: Vec<String> = people.keys().map(|person| person.clone().unwrap_or_default()).collect();
-        let given = token_uses::list_summed_uses_of(&mut *tx, &subjects, since, MAX_REQUESTS).await?;
-        let start = token_uses::find_start(&mut *tx).await?;
-        let before = situation(&mut tx, people, &looked_at).await?;
+        let trial = Trial::begin(&mut tx, reach, now - Duration::days(days.into())).await?;
         self.try_out(&mut tx, change).await?;
-        let people = holders(&mut tx, &reach).await?;
-        let after = situation(&mut tx, people, &looked_at).await?;
+        let found = trial.end(&mut tx, now).await?;
         db::undo(tx).await?;
-        let comparison = Comparison::new(&before, &after);
-        let is_unknown = |pattern: &&RepositoryPattern| !looked_at.iter().any(|name| is_about(pattern, name));
-        Ok(WhatIf {
-            effects: comparison.effects(&names, now),
-            replay: comparison.replay(&given, &looked_at, now),
-            known_since: start.filter(|start| *start > since),
-            unknown: reach
-                .patterns
-                .iter()
-                .filter(|pattern| !pattern.is_per_user())
-                .filter(is_unknown)
-                .cloned()
-                .collect(),
-        })
+        Ok(found)
     }
 
     /// Makes the change in a transaction, without a record.
@@ -147,17 +187,24 @@ async fn reach(tx: &mut Transaction, change: &Change) -> Result<Reach, TokenServ
             (vec![hold_member(tx, member).await?], patterns_of(tx, team).await?)
         }
     };
-    let users = if holders.contains(&EVERYONE) || holders.contains(&AUTHENTICATED) {
+    Ok(Reach { holders: holders.into_iter().collect(), patterns: patterns.into_iter().collect() })
+}
+
+async fn about(tx: &mut Transaction, reach: Reach) -> Result<About, TokenServerError> {
+    let Reach { holders, patterns } = reach;
+    let people = if holders.contains(&EVERYONE) || holders.contains(&AUTHENTICATED) {
         team_rows::list_active(&mut **tx).await?
     } else {
+        let holders: Vec<i64> = holders.iter().copied().collect();
         let behind = team_rows::list_behind(&mut **tx, &holders).await?;
         behind.into_iter().map(|found| found.pid).collect()
     };
-    Ok(Reach { users, anonymous: holders.contains(&EVERYONE), patterns })
+    let anonymous = holders.contains(&EVERYONE);
+    Ok(About { people, anonymous, patterns: patterns.into_iter().collect() })
 }
 
 /// Whose rows stand above a barrier and give something.
-async fn holders_above(
+pub(super) async fn holders_above(
     tx: &mut Transaction,
     pattern: &RepositoryPattern,
 ) -> Result<Vec<i64>, TokenServerError> {
@@ -172,7 +219,10 @@ async fn holders_above(
 }
 
 /// Where a team, and the teams it is in, have rows.
-async fn patterns_of(tx: &mut Transaction, team: i64) -> Result<Vec<RepositoryPattern>, TokenServerError> {
+pub(super) async fn patterns_of(
+    tx: &mut Transaction,
+    team: i64,
+) -> Result<Vec<RepositoryPattern>, TokenServerError> {
     let found = grant_rows::list_all_applicable(&mut **tx, Some(team), MAX_ROWS).await?;
     let found = found.into_iter().filter(|row| ![EVERYONE, AUTHENTICATED].contains(&row.subject_pid));
     let patterns: BTreeSet<RepositoryPattern> =
@@ -183,14 +233,14 @@ async fn patterns_of(tx: &mut Transaction, team: i64) -> Result<Vec<RepositoryPa
 /// Whose rows each of these people holds.
 async fn holders(
     tx: &mut Transaction,
-    reach: &Reach,
+    about: &About,
 ) -> Result<BTreeMap<Person, BTreeSet<i64>>, TokenServerError> {
     let mut people: BTreeMap<Person, BTreeSet<i64>> = BTreeMap::new();
-    for found in team_rows::list_holders_of(&mut **tx, &reach.users).await? {
+    for found in team_rows::list_holders_of(&mut **tx, &about.people).await? {
         let own = people.entry(Some(found.name)).or_insert_with(|| BTreeSet::from([EVERYONE, AUTHENTICATED]));
         own.insert(found.holder_pid);
     }
-    if reach.anonymous {
+    if about.anonymous {
         people.insert(None, BTreeSet::from([EVERYONE]));
     }
     Ok(people)
@@ -199,24 +249,24 @@ async fn holders(
 /// The names and patterns that tell what the change means.
 async fn names(
     tx: &mut Transaction,
-    reach: &Reach,
+    about: &About,
     people: &BTreeMap<Person, BTreeSet<i64>>,
     since: OffsetDateTime,
 ) -> Result<Names, TokenServerError> {
-    let folders: Vec<String> = reach.patterns.iter().map(folder).collect();
+    let folders: Vec<String> = about.patterns.iter().map(folder).collect();
     let seen = token_uses::list_used_repositories(&mut **tx, &folders, since, MAX_SEEN).await?;
     let seen = seen.iter().filter_map(|name| RepositoryName::parse(name).ok());
-    let seen = seen.filter(|name| reach.patterns.iter().any(|pattern| is_about(pattern, name)));
+    let seen = seen.filter(|name| about.patterns.iter().any(|pattern| is_about(pattern, name)));
     let all_holders: BTreeSet<i64> = people.values().flatten().copied().collect();
     let all_holders: Vec<i64> = all_holders.into_iter().collect();
-    let mut patterns: BTreeSet<RepositoryPattern> = reach.patterns.iter().cloned().collect();
+    let mut patterns: BTreeSet<RepositoryPattern> = about.patterns.iter().cloned().collect();
     for folder in &folders {
         let below = grant_rows::list_patterns_below(&mut **tx, folder, &all_holders, MAX_PATTERNS).await?;
         patterns.extend(below.iter().filter_map(|text| RepositoryPattern::parse(text).ok()));
     }
     for barrier in barrier_rows::list_barriers(&mut **tx, MAX_ROWS).await? {
         let pattern = Barrier::read(&barrier)?.pattern;
-        if reach.patterns.iter().any(|changed| changed.overlaps(&pattern)) {
+        if about.patterns.iter().any(|changed| changed.overlaps(&pattern)) {
             patterns.insert(pattern);
         }
     }
@@ -236,11 +286,11 @@ fn folder(pattern: &RepositoryPattern) -> String {
 
 /// All names for which rows have to be known.
 fn looked_at(
-    reach: &Reach,
+    about: &About,
     names: &Names,
     people: &BTreeMap<Person, BTreeSet<i64>>,
 ) -> BTreeSet<RepositoryName> {
-    let patterns = names.patterns.iter().chain(&reach.patterns);
+    let patterns = names.patterns.iter().chain(&about.patterns);
     let made_up = patterns.flat_map(|pattern| {
         let users: Vec<Option<&str>> =
             if pattern.is_per_user() { people.keys().map(user_of).collect() } else { vec![None] };

@@ -28,9 +28,10 @@ use time::OffsetDateTime;
 
 use super::barrier::Barrier;
 use super::grant::{Circumstances, Grant};
-use super::namespace::Namespace;
+use super::namespace::{Namespace, first_component};
 use super::policy::{Held, Rows};
 use super::right::{Right, RightSet};
+use super::robot_name::RobotName;
 use difference::Difference;
 use places::{Landscape, Place};
 
@@ -40,9 +41,14 @@ const MAX_CIRCUMSTANCES: usize = 8;
 /// Somebody who holds rights: a user or a robot by name, or nothing for clients without a login.
 pub type Person = Option<String>;
 
-/// What `${user}` stands for; robots, whose names have a slash, have nothing of the kind.
+/// What `${user}` in a pattern stands for.
 pub fn user_of(person: &Person) -> Option<&str> {
-    person.as_deref().filter(|name| !name.contains('/'))
+    person.as_deref().filter(|name| !is_robot(name))
+}
+
+/// Whether it is the name of a robot.
+pub fn is_robot(name: &str) -> bool {
+    RobotName::parse(name).is_ok()
 }
 
 /// What is stored at one moment.
@@ -52,7 +58,7 @@ pub struct Situation {
     pub grants: Vec<Grant>,
     /// All barriers that can, at least.
     pub barriers: Vec<Barrier>,
-    /// Where not everybody who may push may make repositories.
+    /// Where not everybody who may push may make repositories: all that can matter, at least.
     pub namespaces: Vec<Namespace>,
     /// Whose rows each person holds: their own, those of their teams and of everybody.
     pub holders: BTreeMap<Person, BTreeSet<i64>>,
@@ -111,10 +117,10 @@ struct Side<'a> {
 struct Changed<'a> {
     /// Rows that are in one of them only, or that somebody holds in one of them only.
     grants: Vec<&'a Grant>,
-    /// Those of these rows and of barriers.
-    patterns: Vec<&'a RepositoryPattern>,
-    /// Whether there are other barriers.
-    has_barriers: bool,
+    /// Those of these rows, of barriers and of namespaces.
+    patterns: Vec<RepositoryPattern>,
+    /// Whether there are other barriers or namespaces.
+    keeps_out_otherwise: bool,
 }
 
 impl<'a> Side<'a> {
@@ -131,14 +137,20 @@ impl<'a> Side<'a> {
     }
 
     /// What these holders have on a repository.
-    fn rows(&self, anchors: &[String], holders: &BTreeSet<i64>) -> Rows {
+    fn rows(&self, name: &RepositoryName, holders: &BTreeSet<i64>) -> Rows {
+        let anchors = repository_pattern::anchors([&Resource::Repository(name.clone())]);
         let grants = anchors.iter().filter_map(|anchor| self.grants.get(anchor)).flatten();
         let barriers = anchors.iter().filter_map(|anchor| self.barriers.get(anchor)).flatten();
         Rows {
             grants: grants.filter(|grant| holders.contains(&grant.holder)).copied().cloned().collect(),
             barriers: barriers.copied().cloned().collect(),
-            namespaces: self.situation.namespaces.clone(),
+            namespaces: self.namespaces_of(name).cloned().collect(),
         }
+    }
+
+    fn namespaces_of(&self, name: &RepositoryName) -> impl Iterator<Item = &'a Namespace> {
+        let first = first_component(name.as_str()).to_owned();
+        self.situation.namespaces.iter().filter(move |namespace| namespace.name == first)
     }
 
     fn holders(&self, person: &Person) -> BTreeSet<i64> {
@@ -167,10 +179,15 @@ impl<'a> Comparison<'a> {
             changed.grants.extend(one.situation.grants.iter().filter(is_changed));
             let barriers = one.situation.barriers.iter();
             let barriers = barriers.filter(|barrier| !other.situation.barriers.contains(barrier));
-            changed.patterns.extend(barriers.map(|barrier| &barrier.pattern));
+            changed.patterns.extend(barriers.map(|barrier| barrier.pattern.clone()));
+            let namespaces = one.situation.namespaces.iter();
+            let namespaces = namespaces.filter(|namespace| !other.situation.namespaces.contains(namespace));
+            let whole =
+                |namespace: &Namespace| RepositoryPattern::parse(&format!("{}/**", namespace.name)).ok();
+            changed.patterns.extend(namespaces.filter_map(whole));
         }
-        changed.has_barriers = !changed.patterns.is_empty();
-        changed.patterns.extend(changed.grants.iter().map(|grant| &grant.pattern));
+        changed.keeps_out_otherwise = !changed.patterns.is_empty();
+        changed.patterns.extend(changed.grants.iter().map(|grant| grant.pattern.clone()));
         changed.patterns.sort_unstable();
         changed.patterns.dedup();
         Self { before, after, changed }
@@ -180,7 +197,7 @@ impl<'a> Comparison<'a> {
     pub fn effects(&self, names: &Names, now: OffsetDateTime) -> Vec<PersonalEffect> {
         let circumstances = self.circumstances(now);
         let mut patterns: Vec<RepositoryPattern> = names.patterns.clone();
-        patterns.extend(self.changed.patterns.iter().copied().cloned());
+        patterns.extend(self.changed.patterns.iter().cloned());
         patterns.sort_unstable();
         patterns.dedup();
         // Each right by itself first: who loses two of them need not lose both in the same places.
@@ -191,7 +208,7 @@ impl<'a> Comparison<'a> {
         };
         let common = look_around(None);
         for class in self.classes() {
-            let own = user_of(&class.user).map(|user| look_around(Some(user)));
+            let own = class.user.as_deref().map(|user| look_around(Some(user)));
             let (landscape, all) = own.as_ref().unwrap_or(&common);
             for ((direction, for_some_tags, right), covered) in self.differences(&class, all, &circumstances)
             {
@@ -247,11 +264,12 @@ impl<'a> Comparison<'a> {
             let [before, after] = [&self.before, &self.after]
                 .map(|side| side.holders(person).intersection(&relevant).copied().collect::<BTreeSet<i64>>());
             let holds = |grant: &&Grant| before.contains(&grant.holder) || after.contains(&grant.holder);
-            if before == after && !self.changed.has_barriers && !self.changed.grants.iter().any(holds) {
+            if before == after && !self.changed.keeps_out_otherwise && !self.changed.grants.iter().any(holds)
+            {
                 continue;
             }
             let is_own = !own.is_disjoint(&before) || !own.is_disjoint(&after);
-            let user = person.clone().filter(|_| is_own);
+            let user = user_of(person).filter(|_| is_own).map(str::to_owned);
             let class = classes
                 .entry((before.clone(), after.clone(), user.clone()))
                 .or_insert_with(|| Class { people: Vec::new(), user, before, after });
@@ -282,11 +300,10 @@ impl<'a> Comparison<'a> {
     ) -> BTreeMap<(Direction, bool, Right), BTreeSet<RepositoryName>> {
         let mut found: BTreeMap<_, BTreeSet<RepositoryName>> = BTreeMap::new();
         for name in names {
-            let anchors = repository_pattern::anchors([&Resource::Repository(name.clone())]);
-            let before = self.before.rows(&anchors, &class.before);
-            let after = self.after.rows(&anchors, &class.after);
+            let before = self.before.rows(name, &class.before);
+            let after = self.after.rows(name, &class.after);
             let difference = circumstances.iter().fold(Difference::default(), |found, circumstances| {
-                let held = |rows| Held::of(rows, name, user_of(&class.user), *circumstances);
+                let held = |rows| Held::of(rows, name, class.user.as_deref(), *circumstances);
                 found.or(Difference::between(&held(&before), &held(&after)))
             });
             let Difference { lost, gained, narrowed, widened } = difference;

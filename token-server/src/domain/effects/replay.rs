@@ -7,8 +7,6 @@ use std::collections::BTreeSet;
 
 use shared::action::ActionSet;
 use shared::repository_name::RepositoryName;
-use shared::repository_pattern;
-use shared::scope::Resource;
 use time::OffsetDateTime;
 
 use super::super::grant::Circumstances;
@@ -87,9 +85,8 @@ impl Comparison<'_> {
     ) -> ActionSet {
         let address = used.last_address.as_deref().and_then(|address| address.parse().ok());
         let circumstances = Circumstances { now, address };
-        let anchors = repository_pattern::anchors([&Resource::Repository(repository.clone())]);
         let [before, after] = [&self.before, &self.after].map(|side| {
-            let rows = side.rows(&anchors, &side.holders(person));
+            let rows = side.rows(repository, &side.holders(person));
             Held::of(&rows, repository, user_of(person), circumstances).actions()
         });
         ActionSet::parse_known(&used.actions).intersection(before).difference(after)

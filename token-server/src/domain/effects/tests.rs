@@ -38,8 +38,8 @@ fn situation(grants: &[Grant], barriers: &[Barrier], team: &[&str]) -> Situation
     Situation {
         grants: grants.to_vec(),
         barriers: barriers.to_vec(),
+        namespaces: Vec::new(),
         holders: holders.chain([(None, BTreeSet::from([EVERYONE]))]).collect(),
-        ..Situation::default()
     }
 }
 

@@ -1,0 +1,109 @@
+//! What applying a policy file would mean for people.
+//!
+//! *Invariant:* the file is carried out as it would be, in a transaction that is undone; see [`super::what_if`].
+
+use time::Duration;
+
+use super::super::error::TokenServerError;
+use super::super::grant::Grant;
+use super::super::grant_subject::GrantSubject;
+use super::super::namespace::{self, Visibility};
+use super::super::policy_file::document::Document;
+use super::super::policy_file::plan::{Plan, Step};
+use super::super::policy_file::reading;
+use super::super::policy_file::thing::Thing;
+use super::Administration;
+use super::policy::principals_named;
+use super::what_if::{Reach, Trial, WhatIf, holders_above, patterns_of};
+use crate::db::principals::{self, AUTHENTICATED, EVERYONE, ROBOT, TEAM, USER};
+use crate::db::{self, Transaction, grants};
+
+impl Administration {
+    /// What a file would change, and what that would mean, also for what clients did in so many days.
+    pub async fn plan_policy(
+        &self,
+        document: &Document,
+        days: u32,
+    ) -> Result<(Plan, Option<WhatIf>), TokenServerError> {
+        let wanted = reading::read(document)?;
+        let now = self.clock.now();
+        let mut tx = db::begin_trial(&self.pool).await?;
+        let plan = self.planned(&mut tx, &wanted).await?;
+        let reach = reach(&mut tx, &plan).await?;
+        if reach.holders.is_empty() {
+            return Ok((plan, None));
+        }
+        let trial = Trial::begin(&mut tx, reach, now - Duration::days(days.into())).await?;
+        self.carry_out_all(&mut tx, &plan).await?;
+        let found = trial.end(&mut tx, now).await?;
+        db::undo(tx).await?;
+        Ok((plan, Some(found)))
+    }
+}
+
+/// Whom the steps of a plan are about, and where.
+async fn reach(tx: &mut Transaction, plan: &Plan) -> Result<Reach, TokenServerError> {
+    let mut reach = Reach::default();
+    for step in &plan.steps {
+        match step {
+            Step::Add(thing) | Step::Remove(thing) => extend(tx, &mut reach, thing).await?,
+            Step::Change { before, after, .. } => {
+                extend(tx, &mut reach, before).await?;
+                extend(tx, &mut reach, after).await?;
+            }
+            // Only whose it is changes.
+            Step::Adopt(_) => {}
+        }
+    }
+    Ok(reach)
+}
+
+async fn extend(tx: &mut Transaction, reach: &mut Reach, thing: &Thing) -> Result<(), TokenServerError> {
+    for subject in principals_named(thing) {
+        reach.holders.extend(find_subject(tx, &subject).await?);
+    }
+    match thing {
+        Thing::Role { name, .. } => {
+            for row in grants::list_grants(&mut **tx).await? {
+                if row.row.role.as_ref() == Some(name) {
+                    reach.holders.insert(row.row.subject_pid);
+                    reach.patterns.insert(Grant::read(row.row)?.pattern);
+                }
+            }
+        }
+        Thing::Team(team) | Thing::Member { team, .. } => {
+            if let Some(pid) = find_subject(tx, &GrantSubject::Team(team.clone())).await? {
+                reach.holders.extend(matches!(thing, Thing::Team(_)).then_some(pid));
+                reach.patterns.extend(patterns_of(tx, pid).await?);
+            }
+        }
+        Thing::Namespace { name, spec } => {
+            reach.patterns.insert(namespace::all_of(name)?);
+            reach.holders.extend(match spec.visibility {
+                Visibility::Private => None,
+                Visibility::Internal => Some(AUTHENTICATED),
+                Visibility::Public => Some(EVERYONE),
+            });
+        }
+        Thing::Grant { spec, .. } => {
+            reach.patterns.insert(spec.pattern.clone());
+        }
+        Thing::Barrier { pattern, .. } => {
+            reach.holders.extend(holders_above(tx, pattern).await?);
+            reach.patterns.insert(pattern.clone());
+        }
+    }
+    Ok(())
+}
+
+/// The inner number of a subject that may be made by the same file, and then is not there yet.
+async fn find_subject(tx: &mut Transaction, subject: &GrantSubject) -> Result<Option<i64>, TokenServerError> {
+    let (kind, name) = match subject {
+        GrantSubject::Everyone => return Ok(Some(EVERYONE)),
+        GrantSubject::Authenticated => return Ok(Some(AUTHENTICATED)),
+        GrantSubject::User(name) => (USER, name.to_string()),
+        GrantSubject::Team(name) => (TEAM, name.to_string()),
+        GrantSubject::Robot(name) => (ROBOT, name.to_string()),
+    };
+    Ok(principals::find_principal(&mut **tx, kind, &name).await?)
+}
