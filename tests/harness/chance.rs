@@ -2,7 +2,7 @@
 //!
 //! *Invariant:* what is drawn depends on the seed and the order of drawing, on nothing else.
 
-/// A source of such numbers (SplitMix64).
+/// A source of such numbers (`SplitMix64`).
 #[derive(Clone, Debug)]
 pub struct Chance(u64);
 

@@ -1,6 +1,6 @@
 //! Grants in Postgres' binary copy format: a million of them in a second, where ordinary rows take several.
 //!
-//! Spec: PostgreSQL, "COPY", binary format.
+//! Spec: the manual of Postgres, "COPY", binary format.
 //!
 //! *Invariant:* a row is shown whole or not at all, and equal bytes of terms mean equal terms.
 
@@ -115,7 +115,7 @@ impl Reader {
             self.ended = fields == -1;
             (0..fields).try_for_each(|_| cursor.field().map(|_| ()))
         });
-        let Some(Some(())) = is_whole else { return Ok(None) };
+        let Some(Ok(())) = is_whole else { return Ok(None) };
         self.read = self.held.len() - cursor.0.len();
         if self.ended {
             return Ok(None);
@@ -130,8 +130,8 @@ impl<'a> CopiedGrant<'a> {
         row.number::<2>()?;
         let number = |field: Option<&[u8]>| Some(i64::from_be_bytes(field?.try_into().ok()?));
         let text = |field: Option<&'a [u8]>| std::str::from_utf8(field?).ok();
-        let (id, subject_pid) = (number(row.field()?)?, number(row.field()?)?);
-        let (anchor, pattern) = (text(row.field()?)?, text(row.field()?)?);
+        let (id, subject_pid) = (number(row.field().ok()?)?, number(row.field().ok()?)?);
+        let (anchor, pattern) = (text(row.field().ok()?)?, text(row.field().ok()?)?);
         let terms = &row.0[..row.0.len() - behind];
         Some(Self { id, subject_pid, anchor, pattern, terms })
     }
@@ -143,12 +143,12 @@ impl<'a> CopiedGrant<'a> {
 
     fn try_read_terms(&self) -> Option<GrantRow> {
         let mut fields = Cursor(self.terms);
-        let mut text = || match fields.field()? {
+        let mut text = || match fields.field().ok()? {
             None => Some(None),
             Some(field) => Some(Some(std::str::from_utf8(field).ok()?.to_owned())),
         };
         let (effect, role, rights, tags) = (text()??, text()?, text()?, text()?);
-        let mut moment = || match fields.field()? {
+        let mut moment = || match fields.field().ok()? {
             None => Some(None),
             Some(field) => {
                 let microseconds = i64::from_be_bytes(field.try_into().ok()?);
@@ -156,7 +156,7 @@ impl<'a> CopiedGrant<'a> {
             }
         };
         let (not_before, expires_at) = (moment()?, moment()?);
-        let networks = match fields.field()? {
+        let networks = match fields.field().ok()? {
             None => None,
             Some(field) => {
                 let networks = std::str::from_utf8(field).ok()?.split(',').map(str::parse);
@@ -198,13 +198,20 @@ impl<'a> Cursor<'a> {
     }
 
     /// A field, which may be null.
-    fn field(&mut self) -> Option<Option<&'a [u8]>> {
-        match self.number::<4>()? {
-            -1 => Some(None),
-            length => self.bytes(usize::try_from(length).ok()?).map(Some),
+    fn field(&mut self) -> Result<Option<&'a [u8]>, Incomplete> {
+        match self.number::<4>().ok_or(Incomplete)? {
+            -1 => Ok(None),
+            length => {
+                let length = usize::try_from(length).map_err(|_| Incomplete)?;
+                self.bytes(length).map(Some).ok_or(Incomplete)
+            }
         }
     }
 }
+
+/// The rest has not come yet.
+#[derive(Debug)]
+struct Incomplete;
 
 #[cfg(test)]
 mod tests {

@@ -222,7 +222,11 @@ impl Follower {
                 tracing::warn!(position, age, "rights in memory are behind; the database is asked itself");
             }
             Outcome::Away => {
-                tracing::warn!(position, age, "the database does not answer; rights are decided as they were")
+                tracing::warn!(
+                    position,
+                    age,
+                    "the database does not answer; rights are decided as they were"
+                );
             }
         }
     }
