@@ -2,7 +2,7 @@
 //!
 //! Changes are made with plain SQL, which is more than commands do, in transactions of several changes.
 //!
-//! *Invariant:* what is random here comes from a seed that a failure prints.
+//! *Invariant:* what is random here comes from seeds that stand here, so a failure comes again.
 
 use std::collections::BTreeSet;
 
@@ -236,7 +236,6 @@ async fn compare(place: &mut Place, pool: &Pool, snapshot: &Snapshot) -> anyhow:
 #[tokio::test]
 async fn memory_and_database_give_the_same_rows() -> anyhow::Result<()> {
     for seed in 0..4 {
-        println!("seed {seed}");
         let mut place = Place::new(seed).await?;
         place.changes(150).await?;
         let pool = place.pool()?;

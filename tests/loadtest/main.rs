@@ -115,7 +115,7 @@ fn build_server() -> anyhow::Result<()> {
         "--bin",
         "token-server",
     ]);
-    let built = build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status()?;
-    anyhow::ensure!(built.success(), "the token server does not build");
+    let outcome = build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status()?;
+    anyhow::ensure!(outcome.success(), "the token server does not build");
     Ok(())
 }
