@@ -160,9 +160,9 @@ pub async fn begin_snapshot(pool: &Pool) -> Result<Transaction, DbError> {
     Ok(transaction)
 }
 
-/// Begins a transaction that sees the database as it is now, and that is undone in the end.
+/// Begins a change that is undone in the end; others wait for it as for any change, so nothing is otherwise meanwhile.
 pub async fn begin_trial(pool: &Pool) -> Result<Transaction, DbError> {
-    let mut transaction = pool.begin_with("begin transaction isolation level repeatable read").await?;
+    let mut transaction = begin_change(pool).await?;
     sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
     Ok(transaction)
 }
