@@ -1,6 +1,6 @@
 //! Lists a page at a time, and what is in them one by one, for those who may see it.
 //!
-//! *Invariant:* a page holds nothing that [`super::sight`] does not show, and reading leaves no record.
+//! *Invariant:* a page holds nothing that `super::sight` does not show, and reading leaves no record.
 
 use shared::repository_pattern::RepositoryPattern;
 

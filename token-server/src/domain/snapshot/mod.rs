@@ -1,6 +1,6 @@
 //! Everything that decisions need, in memory: who there is, who is in which team, and what everybody was given.
 //!
-//! Reading order: the maps underneath ([`shards`]), what they hold ([`stored_grant`], [`grants`], [`people`]), how all
+//! Reading order: the maps underneath (`shards`), what they hold (`stored_grant`, `grants`, `people`), how all
 //! of it is read ([`load`]), and how it follows the database ([`changes`], [`follower`]).
 //!
 //! *Invariant:* a [`Snapshot`] never changes, and is what the database said at its position. It only finds rows; what
