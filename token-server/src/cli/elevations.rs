@@ -12,10 +12,10 @@ use super::terminal::{confirm, print, remark, show};
 use super::{json, listings};
 use crate::db::elevations::ElevationRow;
 use crate::domain::administration::Administration;
-use crate::domain::administration::grants::{GrantSpec, NamedWhat};
 use crate::domain::elevation;
 use crate::domain::error::TokenServerError;
 use crate::domain::grant::Effect;
+use crate::domain::grant_spec::{GrantSpec, NamedWhat};
 use crate::domain::grant_subject::GrantSubject;
 use crate::domain::right::RightSet;
 

@@ -8,9 +8,10 @@ use super::error::CliError;
 use super::terminal::{confirm, remark, show};
 use super::{json, listings};
 use crate::domain::administration::Administration;
-use crate::domain::administration::namespaces::{NamespaceChange, NamespaceSpec, read};
+use crate::domain::administration::namespaces::{NamespaceChange, read};
 use crate::domain::error::TokenServerError;
 use crate::domain::grant_subject::GrantSubject;
+use crate::domain::namespace::NamespaceSpec;
 use crate::domain::namespace::{CreatePolicy, Visibility};
 use crate::domain::principal_name::PrincipalName;
 

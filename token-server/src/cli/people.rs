@@ -8,9 +8,9 @@ use super::error::CliError;
 use super::terminal::{confirm, new_password, remark, show};
 use super::{json, listings};
 use crate::domain::administration::Administration;
-use crate::domain::administration::teams::TeamMember;
 use crate::domain::error::TokenServerError;
 use crate::domain::principal_name::PrincipalName;
+use crate::domain::team_member::TeamMember;
 
 pub(super) fn name(text: &str) -> Result<PrincipalName, TokenServerError> {
     Ok(PrincipalName::parse(text)?)

@@ -13,9 +13,9 @@ use super::terminal::{confirm, remark, show};
 use super::times::{parse_ahead, parse_time};
 use super::{json, listings, uses};
 use crate::domain::administration::Administration;
-use crate::domain::administration::grants::{GrantSpec, NamedWhat};
 use crate::domain::error::TokenServerError;
 use crate::domain::grant::{Conditions, Effect};
+use crate::domain::grant_spec::{GrantSpec, NamedWhat};
 use crate::domain::grant_subject::GrantSubject;
 use crate::domain::right::RightSet;
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use shared::limits::TagPattern;
 use shared::repository_pattern::RepositoryPattern;
 
-use super::administration::grants::{GrantSpec, NamedWhat};
 use super::error::TokenServerError;
 use super::grant::Effect;
+use super::grant_spec::{GrantSpec, NamedWhat};
 use super::grant_subject::GrantSubject;
 use super::principal_name::PrincipalName;
 use super::right::RightSet;

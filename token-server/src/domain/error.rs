@@ -5,7 +5,6 @@
 
 use shared::repository_pattern::InvalidPattern;
 
-use super::administration::teams::InvalidMember;
 use super::barrier::NotASubtree;
 use super::delegation::NotDelegated;
 use super::grant::InvalidConditions;
@@ -24,6 +23,7 @@ use super::robot_name::InvalidRobotName;
 use super::role::InvalidRole;
 use super::signing::SigningError;
 use super::signing_import::InvalidKeyPair;
+use super::team_member::InvalidMember;
 use crate::db::error::DbError;
 
 /// Why a request was not done.

@@ -9,6 +9,7 @@ use shared::repository_name::RepositoryName;
 use shared::repository_pattern::RepositoryPattern;
 
 use super::grant::{Effect, Grant};
+use super::grant_subject::GrantSubject;
 use super::principal_name::PrincipalName;
 use super::right::{Right, RightSet};
 use super::role::Role;
@@ -72,6 +73,23 @@ impl CreatePolicy {
     /// The policy of that word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|policy| policy.as_str() == word)
+    }
+}
+
+/// How a namespace is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceSpec {
+    /// A user or a team.
+    pub owner: GrantSubject,
+    /// Who sees it.
+    pub visibility: Visibility,
+    /// Who makes repositories in it.
+    pub create: CreatePolicy,
+}
+
+impl fmt::Display for NamespaceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}, new repositories by {}", self.owner, self.visibility, self.create)
     }
 }
 

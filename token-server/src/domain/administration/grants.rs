@@ -3,12 +3,12 @@
 //! *Invariant:* what is stored was parsed first, so that every stored pattern means something.
 
 use shared::limits::TagPattern;
-use shared::repository_pattern::RepositoryPattern;
 
 use super::super::audit::Event;
 use super::super::delegation::Touched;
 use super::super::error::TokenServerError;
-use super::super::grant::{Conditions, Effect, Grant, What};
+use super::super::grant::{Conditions, Grant, What};
+use super::super::grant_spec::{GrantSpec, NamedWhat};
 use super::super::grant_subject::{GrantSubject, spelled};
 use super::super::remark;
 use super::super::right::RightSet;
@@ -18,47 +18,6 @@ use super::{Administration, hold_subject};
 use crate::db::error::DbError;
 use crate::db::grants::{self, GrantSummary, Inserted, NewGrant, Source};
 use crate::db::{self, Transaction, grant_pages, roles};
-
-/// What a row gives or denies, as people write it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NamedWhat {
-    /// A role by its name.
-    Role(String),
-    /// Rights one by one.
-    Rights(RightSet),
-}
-
-impl std::fmt::Display for NamedWhat {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Role(name) => f.write_str(name),
-            Self::Rights(rights) => rights.fmt(f),
-        }
-    }
-}
-
-/// A row as people write it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GrantSpec {
-    /// Who is given or denied something.
-    pub subject: GrantSubject,
-    /// Which of both.
-    pub effect: Effect,
-    /// What.
-    pub what: NamedWhat,
-    /// On which repositories.
-    pub pattern: RepositoryPattern,
-    /// On which tags only.
-    pub tags: Option<TagPattern>,
-}
-
-impl std::fmt::Display for GrantSpec {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let denies = if self.effect == Effect::Deny { "deny " } else { "" };
-        write!(f, "{} {denies}{} {}", self.subject, self.what, self.pattern)?;
-        self.tags.as_ref().map_or(Ok(()), |tags| write!(f, ":{tags}"))
-    }
-}
 
 impl Administration {
     /// Gives or denies a right; returns the number of the row.

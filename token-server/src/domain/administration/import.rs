@@ -127,7 +127,7 @@ impl Administration {
     }
 }
 
-/// A stored row as [`super::grants::GrantSpec`] prints.
+/// A stored row as [`super::super::grant_spec::GrantSpec`] prints.
 fn words(row: &GrantSummary) -> String {
     let subject = match row.subject_kind.as_str() {
         kind @ (principals::USER | principals::TEAM) => format!("{kind}:{}", row.subject_name),

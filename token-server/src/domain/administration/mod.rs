@@ -1,5 +1,5 @@
-//! What administrators do: users, teams, roles, grants, barriers, and reading what there is and what was done.
-//! What administrators do: users, teams, grants, barriers, reading what was done, and asking what a change would mean.
+//! What administrators do: users, teams, roles, grants, barriers, namespaces, robots, rights for a while and whole
+//! policies; reading what there is and what was done; and asking what a change would mean.
 //!
 //! *Invariant:* each change, the check that whoever makes it may do so, and its record are one transaction, which the
 //! record ends, and one after the other; a change that changes nothing is an answer ("already there", "not there") and
@@ -40,6 +40,7 @@ pub mod expectation;
 mod sight;
 
 pub mod pages;
+
 pub mod what_if;
 
 use std::sync::Arc;

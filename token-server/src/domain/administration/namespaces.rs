@@ -8,7 +8,7 @@ use super::super::delegation::Touched;
 use super::super::error::TokenServerError;
 use super::super::grant::{Conditions, Effect, Grant, What};
 use super::super::grant_subject::GrantSubject;
-use super::super::namespace::{self, CreatePolicy, OWNER_ROLE, VISITOR_ROLE, Visibility};
+use super::super::namespace::{self, CreatePolicy, NamespaceSpec, OWNER_ROLE, VISITOR_ROLE, Visibility};
 use super::super::principal_name::PrincipalName;
 use super::expectation::Present;
 use super::pages::{Page, READ_AT_ONCE, page};
@@ -18,23 +18,6 @@ use crate::db::principals::{AUTHENTICATED, EVERYONE, TEAM, USER};
 use crate::db::{self, Transaction, grants, principals, robots};
 
 const NAMESPACE: &str = "namespace";
-
-/// How a namespace is to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamespaceSpec {
-    /// A user or a team.
-    pub owner: GrantSubject,
-    /// Who sees it.
-    pub visibility: Visibility,
-    /// Who makes repositories in it.
-    pub create: CreatePolicy,
-}
-
-impl std::fmt::Display for NamespaceSpec {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}, {}, new repositories by {}", self.owner, self.visibility, self.create)
-    }
-}
 
 /// What is to change of a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

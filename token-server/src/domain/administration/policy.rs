@@ -12,6 +12,7 @@ use super::super::policy_file::plan::{Plan, Step, Stored};
 use super::super::policy_file::reading::{self, Things};
 use super::super::policy_file::thing::Thing;
 use super::super::random;
+use super::super::team_member::TeamMember;
 use super::grants::{Texts, meant};
 use super::stored_policy::{self, hold_member};
 use super::teams::demand_nesting;
@@ -233,7 +234,6 @@ impl Administration {
 
 /// Who is named as an owner or a holder.
 pub(super) fn principals_named(thing: &Thing) -> Vec<GrantSubject> {
-    use super::teams::TeamMember;
     match thing {
         Thing::Role { .. } | Thing::Team(_) | Thing::Barrier { .. } => Vec::new(),
         Thing::Member { member, .. } => vec![match member {

@@ -12,10 +12,10 @@ use super::super::policy_file::document::Document;
 use super::super::policy_file::plan::{Plan, Step};
 use super::super::policy_file::reading;
 use super::super::policy_file::thing::Thing;
-use super::Administration;
 use super::policy::principals_named;
 use super::what_if::{Reach, Trial, WhatIf, holders_above, patterns_of};
-use crate::db::principals::{self, AUTHENTICATED, EVERYONE, ROBOT, TEAM, USER};
+use super::{Administration, find_subject};
+use crate::db::principals::{AUTHENTICATED, EVERYONE};
 use crate::db::{self, Transaction, grants};
 
 impl Administration {
@@ -60,6 +60,7 @@ async fn reach(tx: &mut Transaction, plan: &Plan) -> Result<Reach, TokenServerEr
 
 async fn extend(tx: &mut Transaction, reach: &mut Reach, thing: &Thing) -> Result<(), TokenServerError> {
     for subject in principals_named(thing) {
+        // Some are made by the same file, and are not there yet.
         reach.holders.extend(find_subject(tx, &subject).await?);
     }
     match thing {
@@ -94,16 +95,4 @@ async fn extend(tx: &mut Transaction, reach: &mut Reach, thing: &Thing) -> Resul
         }
     }
     Ok(())
-}
-
-/// The inner number of a subject that may be made by the same file, and then is not there yet.
-async fn find_subject(tx: &mut Transaction, subject: &GrantSubject) -> Result<Option<i64>, TokenServerError> {
-    let (kind, name) = match subject {
-        GrantSubject::Everyone => return Ok(Some(EVERYONE)),
-        GrantSubject::Authenticated => return Ok(Some(AUTHENTICATED)),
-        GrantSubject::User(name) => (USER, name.to_string()),
-        GrantSubject::Team(name) => (TEAM, name.to_string()),
-        GrantSubject::Robot(name) => (ROBOT, name.to_string()),
-    };
-    Ok(principals::find_principal(&mut **tx, kind, &name).await?)
 }

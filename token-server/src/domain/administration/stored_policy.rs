@@ -9,15 +9,15 @@ use shared::repository_pattern::RepositoryPattern;
 
 use super::super::error::TokenServerError;
 use super::super::grant::{Grant, What};
+use super::super::grant_spec::{GrantSpec, NamedWhat};
 use super::super::grant_subject::{GrantSubject, spelled};
 use super::super::policy_file::plan::Stored;
 use super::super::policy_file::reading::Things;
 use super::super::policy_file::thing::{Key, Thing};
 use super::super::principal_name::PrincipalName;
 use super::super::right::RightSet;
-use super::grants::{GrantSpec, NamedWhat};
+use super::super::team_member::TeamMember;
 use super::policy::principals_named;
-use super::teams::TeamMember;
 use super::{hold_robot, hold_team, hold_user, namespaces as spaces};
 use crate::db::error::DbError;
 use crate::db::grants::{self, Source};

@@ -5,9 +5,9 @@
 
 use super::super::audit::Event;
 use super::super::error::TokenServerError;
-use super::super::principal_name::{InvalidName, PrincipalName};
+use super::super::principal_name::PrincipalName;
 use super::super::random;
-use super::super::robot_name::{InvalidRobotName, RobotName};
+use super::super::team_member::TeamMember;
 use super::stored_policy::hold_member;
 use super::{Administration, hold_team, name_taken, not_found};
 use crate::db::teams::TeamSummary;
@@ -20,50 +20,6 @@ pub struct RemovedTeam {
     pub members: u64,
     /// Rights.
     pub grants: u64,
-}
-
-/// Who can be in a team.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TeamMember {
-    /// One user.
-    User(PrincipalName),
-    /// Everybody in another team.
-    Team(PrincipalName),
-    /// One robot.
-    Robot(RobotName),
-}
-
-/// Why a text is not a member.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidMember {
-    /// Not the name of a user or a team.
-    #[error(transparent)]
-    Name(#[from] InvalidName),
-    /// Not the name of a robot.
-    #[error(transparent)]
-    Robot(#[from] InvalidRobotName),
-}
-
-impl TeamMember {
-    /// Parses `NAME`, `user:NAME`, `team:NAME` or `robot:OWNER/NAME`.
-    pub fn parse(text: &str) -> Result<Self, InvalidMember> {
-        match text.split_once(':') {
-            Some((principals::ROBOT, name)) => Ok(Self::Robot(RobotName::parse(name)?)),
-            Some((principals::TEAM, name)) => Ok(Self::Team(PrincipalName::parse(name)?)),
-            Some((principals::USER, name)) => Ok(Self::User(PrincipalName::parse(name)?)),
-            _ => Ok(Self::User(PrincipalName::parse(text)?)),
-        }
-    }
-}
-
-impl std::fmt::Display for TeamMember {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::User(name) => name.fmt(f),
-            Self::Team(name) => write!(f, "{}:{name}", principals::TEAM),
-            Self::Robot(name) => write!(f, "{}:{name}", principals::ROBOT),
-        }
-    }
 }
 
 impl Administration {

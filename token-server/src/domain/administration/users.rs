@@ -5,11 +5,11 @@
 use super::super::audit::{self, Change, Event};
 use super::super::error::TokenServerError;
 use super::super::grant_subject::GrantSubject;
+use super::super::namespace::NamespaceSpec;
 use super::super::namespace::{self, CreatePolicy, Visibility};
 use super::super::password::NewPassword;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
-use super::namespaces::NamespaceSpec;
 use super::{Administration, find_user, name_taken};
 use crate::db::users::UserSummary;
 use crate::db::{self, principals, refresh_tokens, users};

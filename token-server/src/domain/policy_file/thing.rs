@@ -7,12 +7,12 @@ use std::fmt;
 
 use shared::repository_pattern::RepositoryPattern;
 
-use super::super::administration::grants::GrantSpec;
-use super::super::administration::namespaces::NamespaceSpec;
-use super::super::administration::teams::TeamMember;
 use super::super::grant::Conditions;
+use super::super::grant_spec::GrantSpec;
+use super::super::namespace::NamespaceSpec;
 use super::super::principal_name::PrincipalName;
 use super::super::right::RightSet;
+use super::super::team_member::TeamMember;
 
 /// One thing, and how it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

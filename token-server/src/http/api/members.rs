@@ -13,10 +13,10 @@ use super::reply::Reply;
 use super::{cursor, teams};
 use crate::db::principals::USER;
 use crate::db::teams::MemberRow;
-use crate::domain::administration::teams::TeamMember;
 use crate::domain::error::TokenServerError;
 use crate::domain::grant_subject::spelled;
 use crate::domain::moment::written;
+use crate::domain::team_member::TeamMember;
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/teams/{team}/members";

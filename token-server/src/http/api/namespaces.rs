@@ -12,11 +12,12 @@ use super::cursor;
 use super::endpoint::Endpoint;
 use super::reply::Reply;
 use crate::db::namespaces::NamespaceRow;
-use crate::domain::administration::namespaces::{NamespaceChange, NamespaceSpec};
+use crate::domain::administration::namespaces::NamespaceChange;
 use crate::domain::error::TokenServerError;
 use crate::domain::grant_subject::{GrantSubject, spelled};
 use crate::domain::moment::written;
 use crate::domain::namespace;
+use crate::domain::namespace::NamespaceSpec;
 use crate::domain::principal_name::PrincipalName;
 use crate::http::error::ApiError;
 

@@ -1,0 +1,53 @@
+//! Who is in a team, as people write it: `alice`, `user:alice`, `team:core`, `robot:platform/ci`.
+//!
+//! *Invariant:* every spelling means one member, and every member prints in one way.
+
+use std::fmt;
+
+use super::principal_name::{InvalidName, PrincipalName};
+use super::robot_name::{InvalidRobotName, RobotName};
+use crate::db::principals;
+
+/// Who can be in a team.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TeamMember {
+    /// One user.
+    User(PrincipalName),
+    /// Everybody in another team.
+    Team(PrincipalName),
+    /// One robot.
+    Robot(RobotName),
+}
+
+/// Why a text is not a member.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMember {
+    /// Not the name of a user or a team.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// Not the name of a robot.
+    #[error(transparent)]
+    Robot(#[from] InvalidRobotName),
+}
+
+impl TeamMember {
+    /// Parses `NAME`, `user:NAME`, `team:NAME` or `robot:OWNER/NAME`.
+    pub fn parse(text: &str) -> Result<Self, InvalidMember> {
+        match text.split_once(':') {
+            Some((principals::ROBOT, name)) => Ok(Self::Robot(RobotName::parse(name)?)),
+            Some((principals::TEAM, name)) => Ok(Self::Team(PrincipalName::parse(name)?)),
+            Some((principals::USER, name)) => Ok(Self::User(PrincipalName::parse(name)?)),
+            _ => Ok(Self::User(PrincipalName::parse(text)?)),
+        }
+    }
+}
+
+impl fmt::Display for TeamMember {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(name) => name.fmt(f),
+            Self::Team(name) => write!(f, "{}:{name}", principals::TEAM),
+            Self::Robot(name) => write!(f, "{}:{name}", principals::ROBOT),
+        }
+    }
+}
