@@ -119,16 +119,25 @@ impl Administration {
         Ok(db::begin_change(&self.pool).await?)
     }
 
-    /// Lets through whoever may do this; the answer to the others is recorded.
+    /// Lets through whoever may do this.
     async fn demand(
         &self,
         tx: &mut Transaction,
         check: impl FnOnce(&Authority) -> Result<(), NotDelegated>,
     ) -> Result<(), TokenServerError> {
         let Some(authority) = self.authority(tx).await? else { return Ok(()) };
-        let Err(refusal) = check(&authority) else { return Ok(()) };
+        Ok(check(&authority)?)
+    }
+
+    /// Records that whoever acts was refused a change. It takes a connection, so the change must have been given up: many
+    /// who are refused at once would otherwise hold all connections and wait for one more.
+    pub async fn record_refusal(&self, error: &TokenServerError) -> Result<(), TokenServerError> {
+        use TokenServerError as E;
         let Actor::Subject { subject, origin } = &self.actor else { return Ok(()) };
-        let sentence = refusal.to_string();
+        if !matches!(error, E::NotDelegated(_) | E::RobotHoldsMore { .. } | E::OwnElevation) {
+            return Ok(());
+        }
+        let sentence = error.to_string();
         let record = Record {
             event: Event::ChangeRefused,
             actor: subject.name(),
@@ -136,8 +145,7 @@ impl Administration {
             target: &sentence,
             outcome: Outcome::Refused("no_grant"),
         };
-        self.repeats.record(&self.pool, &*self.clock, origin, record).await?;
-        Err(refusal.into())
+        Ok(self.repeats.record(&self.pool, &*self.clock, origin, record).await?)
     }
 
     /// What whoever acts can do about rights; nothing for those who need not be asked.

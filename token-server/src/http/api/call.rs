@@ -4,7 +4,6 @@
 //! everybody; and its tools act for nobody else.
 
 use actix_web::HttpRequest;
-use actix_web::http::Method;
 use actix_web::http::header::IF_MATCH;
 use actix_web::web::{Bytes, Data, Payload};
 use percent_encoding::percent_decode_str;
@@ -50,8 +49,7 @@ pub(super) async fn receive(
         Access::Users => Some(log_in(request, &services).await?),
     };
     let query = Query::parse(request.query_string(), &endpoint.query)?;
-    let is_safe = request.method() == Method::GET || request.method() == Method::HEAD;
-    if !is_safe && !endpoint.is_conditional && request.headers().contains_key(IF_MATCH) {
+    if !request.method().is_safe() && !endpoint.is_conditional && request.headers().contains_key(IF_MATCH) {
         return Err(ApiError::NothingToCompare);
     }
     let body = match endpoint.body {
@@ -86,6 +84,12 @@ async fn log_in(request: &HttpRequest, services: &Services) -> Result<Login, Api
 }
 
 impl Call {
+    /// The same tools as [`Self::administration`] has, where the call is for a change.
+    pub(super) fn changing(&self) -> Option<Administration> {
+        let login = self.login.as_ref().filter(|_| !self.request.method().is_safe());
+        login.map(|login| login.administration.clone())
+    }
+
     /// Tools that act on behalf of whoever calls.
     pub fn administration(&self) -> Result<&Administration, ApiError> {
         Ok(&self.login()?.administration)

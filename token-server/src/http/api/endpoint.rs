@@ -228,7 +228,12 @@ async fn answer(
 ) -> HttpResponse {
     let answer = async {
         let call = call::receive(&endpoint, &request, services, payload).await?;
-        run(call).await?.render(&request)
+        let changing = call.changing();
+        let outcome = run(call).await;
+        if let (Some(administration), Err(ApiError::Domain(error))) = (changing, &outcome) {
+            administration.record_refusal(error).await?;
+        }
+        outcome?.render(&request)
     };
     answer.await.unwrap_or_else(|error| error.render(&request, Shape::Problem))
 }
