@@ -87,6 +87,23 @@ async fn who_administers_a_place_does_so_there_and_nowhere_else() -> anyhow::Res
 }
 
 #[tokio::test]
+async fn many_who_are_refused_at_once_do_not_take_each_others_connections() -> anyhow::Result<()> {
+    let (_town, api) = with_an_administrator().await?;
+    // Several times as many as there are connections; each is recorded.
+    let patterns: Vec<String> = (0..40).map(|number| format!("other/{number}")).collect();
+    let refused = patterns.iter().map(|pattern| {
+        let right = json!({"subject": "user:bob", "role": "viewer", "pattern": pattern});
+        let api = &api;
+        async move { api.post("alice", "/grants", &right).await?.expect(403).map(drop) }
+    });
+    futures_util::future::try_join_all(refused).await?;
+    let auditor = json!({"subject": "user:bob", "actions": ["audit-read"], "pattern": "**"});
+    api.post("admin", "/grants", &auditor).await?.expect(201)?;
+    assert_eq!(api.all("bob", "/audit/events?event=change_refused", 100).await?.len(), patterns.len());
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_one_may_not_see_answers_like_what_is_not_there() -> anyhow::Result<()> {
     let (town, api) = with_an_administrator().await?;
     api.post("admin", "/roles", &json!({"name": "keeper", "actions": ["pull"]})).await?.expect(201)?;
