@@ -1,17 +1,20 @@
 //! Who may change which rights.
 //!
 //! Whoever administers a place (`grant-manage`) may give, deny and take away there what they hold there themselves, for
-//! as long and from where they hold it. A denial or a barrier inside the place they administer does not bind them in
-//! this, because they could take it away first; one that comes from outside does. What is not about a place (users,
-//! teams, roles, the whole record) is for those who hold everything everywhere.
+//! as long and from where they hold it. A denial or a barrier that they could take away themselves does not bind them in
+//! this; any other does, and so does one that is about administering the place, unless it is of a smaller place. What
+//! stays for good, and what is not about a place (users, teams, roles, the whole record), is for those who hold it for
+//! good.
 //!
 //! *Invariant:* nothing here looks at what other people hold, and whatever cannot be proved is refused; so no sequence
-//! of changes by somebody gives, to whomever, more than that somebody held, or touches anything outside their place.
+//! of changes by somebody gives, to whomever, more or for longer than that somebody held, or touches anything outside
+//! their place.
 
+use shared::limits::TagPattern;
 use shared::repository_pattern::RepositoryPattern;
 
 use super::barrier::Barrier;
-use super::grant::{Circumstances, Effect, Grant};
+use super::grant::{Circumstances, Conditions, Effect, Grant};
 use super::policy::Rows;
 use super::right::{Right, RightSet};
 
@@ -39,8 +42,8 @@ pub enum NotDelegated {
         /// Where.
         pattern: String,
     },
-    /// It is for those who hold everything.
-    #[error("{0} takes `*` on `**`")]
+    /// It is for those who hold everything for good.
+    #[error("{0} takes `*` on `**`, without an end and from everywhere")]
     NotEverything(&'static str),
 }
 
@@ -53,13 +56,53 @@ pub struct Touched<'a> {
     pub is_added: bool,
 }
 
+/// A denial, or a barrier, against somebody.
+#[derive(Clone, Debug)]
+struct Stop {
+    pattern: RepositoryPattern,
+    /// What it takes away, with what goes along.
+    rights: RightSet,
+    /// On which tags only.
+    tags: Option<TagPattern>,
+    /// Which barrier it is, if it is no denial.
+    barrier: Option<Barrier>,
+    /// Whether they could not take it away themselves.
+    binds: bool,
+}
+
+impl Stop {
+    fn denial(row: Grant) -> Self {
+        let rights = row.rights().union(row.rights().takes_along());
+        Self { rights, pattern: row.pattern, tags: row.tags, barrier: None, binds: false }
+    }
+
+    fn barrier(barrier: Barrier) -> Self {
+        let (pattern, rights) = (barrier.pattern.clone(), barrier.rights);
+        Self { pattern, rights, tags: None, barrier: Some(barrier), binds: false }
+    }
+
+    /// Whether all of it lies in the place of a row, and not all of that in it.
+    fn is_smaller_than(&self, row: &Grant) -> bool {
+        row.pattern.covers(&self.pattern) && row.pattern != self.pattern
+    }
+
+    /// Whether it keeps a row from giving a right somewhere in a pattern.
+    fn stops(&self, row: &Grant, right: Right, pattern: &RepositoryPattern) -> bool {
+        // Who administers a larger place is not kept from it by whoever administers a smaller one.
+        let binds = if right == Right::GrantManage { !self.is_smaller_than(row) } else { self.binds };
+        binds
+            && self.rights.contains(right)
+            && self.pattern.overlaps(pattern)
+            && self.barrier.as_ref().is_none_or(|barrier| barrier.is_above(row))
+    }
+}
+
 /// What somebody can do about rights: made of the rows they hold at this moment.
 #[derive(Clone, Debug)]
 pub struct Authority {
     /// What gives, each for this user.
     given: Vec<Grant>,
-    denied: Vec<Grant>,
-    barriers: Vec<Barrier>,
+    stops: Vec<Stop>,
 }
 
 impl Authority {
@@ -67,67 +110,118 @@ impl Authority {
     pub fn of(rows: Rows, user: Option<&str>, circumstances: Circumstances) -> Self {
         let counting = rows.grants.into_iter().filter(|row| row.counts(circumstances).is_ok());
         let own = counting.filter_map(|row| Some(Grant { pattern: row.pattern.for_user(user)?, ..row }));
-        let (given, denied) = own.partition(|row| row.effect == Effect::Allow);
-        Self { given, denied, barriers: rows.barriers }
+        let (given, denied): (Vec<_>, Vec<_>) = own.partition(|row| row.effect == Effect::Allow);
+        let barriers = rows.barriers.into_iter().map(Stop::barrier);
+        let stops = denied.into_iter().map(Stop::denial).chain(barriers).collect();
+        let mut authority = Self { given, stops };
+        authority.find_what_binds();
+        authority
     }
 
-    /// Whether everything is held everywhere.
+    /// What cannot be taken away may keep from taking away something else, and so on.
+    fn find_what_binds(&mut self) {
+        let manages = |row: &&Grant| row.rights().contains(Right::GrantManage) && is_for_good(row);
+        let managing: Vec<&Grant> = self.given.iter().filter(manages).collect();
+        let owns = |row: &&&Grant| {
+            let is_inside = |stop: &Stop| stop.is_smaller_than(row) || !stop.pattern.overlaps(&row.pattern);
+            row.rights() == RightSet::EVERYTHING && self.stops.iter().all(is_inside)
+        };
+        let owning: Vec<&Grant> = managing.iter().filter(owns).copied().collect();
+        let place = |stop: &Stop| {
+            let is_theirs = managing.iter().any(|row| row.pattern.covers(&stop.pattern));
+            // Whoever owns a place that nothing stops from outside can take away whatever stands in it.
+            (!is_theirs, is_theirs && !owning.iter().any(|row| stop.is_smaller_than(row)))
+        };
+        let (elsewhere, mut open): (Vec<bool>, Vec<bool>) = self.stops.iter().map(place).unzip();
+        for (stop, is_elsewhere) in self.stops.iter_mut().zip(elsewhere) {
+            stop.binds = is_elsewhere;
+        }
+        loop {
+            let is_kept = |(index, stop): (usize, &Stop)| open[index] && !self.may_take_away(stop);
+            let kept: Vec<bool> = self.stops.iter().enumerate().map(is_kept).collect();
+            if !kept.contains(&true) {
+                return;
+            }
+            for (index, _) in kept.iter().enumerate().filter(|(_, is_kept)| **is_kept) {
+                self.stops[index].binds = true;
+                open[index] = false;
+            }
+        }
+    }
+
+    /// Whether they could take a denial or a barrier away by the rows they hold for good.
+    fn may_take_away(&self, stop: &Stop) -> bool {
+        let suits = |own: &Grant| is_for_good(own) && (own.tags.is_none() || own.tags == stop.tags);
+        let all = RightSet::of(&[Right::All]);
+        let rights = if stop.barrier.is_some() { stop.rights.difference(all) } else { stop.rights };
+        self.demand_rights(rights, &stop.pattern, &suits, &is_for_good).is_ok()
+    }
+
+    /// Whether everything is held everywhere at this moment.
     pub fn is_everything(&self) -> bool {
-        self.demand_everything("").is_ok()
+        self.owns_everything(&|_| true)
     }
 
     /// Whether any place is administered.
     pub fn administers_anything(&self) -> bool {
-        let places = self.given.iter().filter(|row| row.rights().contains(Right::GrantManage));
-        places.into_iter().any(|row| !self.managing(&row.pattern).is_empty())
+        let mut places = self.given.iter().filter(|row| row.rights().contains(Right::GrantManage));
+        places.any(|row| self.manages(&row.pattern, &|_| true))
     }
 
-    /// Lets through who holds everything everywhere; `what` says for what, as in "adding a user".
+    /// Lets through who holds everything everywhere, and for good, because so is what comes of it; `what` says for what,
+    /// as in "adding a user".
     pub fn demand_everything(&self, what: &'static str) -> Result<(), NotDelegated> {
-        let all = RepositoryPattern::all();
-        let managing = self.managing(&all);
-        let is_root =
-            managing.iter().any(|row| row.what.rights() == RightSet::EVERYTHING && row.tags.is_none());
-        if is_root { Ok(()) } else { Err(NotDelegated::NotEverything(what)) }
+        if self.owns_everything(&is_for_good) { Ok(()) } else { Err(NotDelegated::NotEverything(what)) }
     }
 
-    /// Lets through who holds a right on all that a pattern covers, whatever is denied inside the place they
-    /// administer.
+    fn owns_everything(&self, suits: &dyn Fn(&Grant) -> bool) -> bool {
+        let is_owner = |row: &Grant| row.rights() == RightSet::EVERYTHING && suits(row);
+        self.manages(&RepositoryPattern::all(), &is_owner)
+    }
+
+    /// Lets through who holds a right on all that a pattern covers at this moment.
     pub fn demand(&self, right: Right, pattern: &RepositoryPattern) -> Result<(), NotDelegated> {
-        let managing = self.managing(pattern);
-        if self.holds(right, pattern, &managing, &|_| true) {
-            Ok(())
-        } else {
-            Err(NotDelegated::Beyond { rights: RightSet::of(&[right]), pattern: pattern.to_string() })
-        }
+        self.demand_held(RightSet::of(&[right]), pattern, &|_| true)
     }
 
-    /// Lets through who may add or remove a row.
+    /// Lets through who holds a right on all that a pattern covers for as long as something is going to count, and from
+    /// where that does.
+    pub fn demand_for(
+        &self,
+        right: Right,
+        pattern: &RepositoryPattern,
+        conditions: &Conditions,
+    ) -> Result<(), NotDelegated> {
+        self.demand_held(RightSet::of(&[right]), pattern, &|own| lasts_as_long(own, conditions))
+    }
+
+    /// Lets through who may add or remove a row. What is given may be taken away by those who hold it for a while; that
+    /// a denial goes gives something.
     pub fn demand_row(&self, touched: Touched<'_>) -> Result<(), NotDelegated> {
         let Touched { grant, is_added } = touched;
-        let rights = match grant.effect {
-            Effect::Allow => grant.rights(),
-            Effect::Deny => grant.rights().union(grant.rights().takes_along()),
+        let (rights, is_brief) = match grant.effect {
+            Effect::Allow => (grant.rights(), !is_added),
+            Effect::Deny => (grant.rights().union(grant.rights().takes_along()), false),
         };
-        let lasts = |own: &Grant| !is_added || lasts_as_long(own, grant);
+        let lasts = |own: &Grant| is_brief || lasts_as_long(own, &grant.conditions);
         self.demand_rights(rights, &grant.pattern, &|own| lasts(own) && says_as_much(own, grant), &lasts)
     }
 
     /// Lets through who holds all that these rows give, as long as they do, so that acting by them would be nothing new.
     pub fn demand_as_much<'a>(&self, rows: impl IntoIterator<Item = &'a Grant>) -> Result<(), NotDelegated> {
         for row in rows.into_iter().filter(|row| row.effect == Effect::Allow) {
-            let managing = self.managing(&row.pattern);
-            let suits = |own: &Grant| lasts_as_long(own, row) && says_as_much(own, row);
-            self.demand_held(row.rights(), &row.pattern, &managing, &suits)?;
+            let suits = |own: &Grant| lasts_as_long(own, &row.conditions) && says_as_much(own, row);
+            self.demand_held(row.rights(), &row.pattern, &suits)?;
         }
         Ok(())
     }
 
-    /// Lets through who may put up or take away a barrier.
+    /// Lets through who may put up or take away a barrier, which stands for all tags and until somebody takes it away.
     pub fn demand_barrier(&self, barrier: &Barrier) -> Result<(), NotDelegated> {
         // Whoever lacks a part does not hold `*`, whatever the barrier says of it.
         let rights = barrier.rights.difference(RightSet::of(&[Right::All]));
-        self.demand_rights(rights, &barrier.pattern, &|_| true, &|_| true)
+        let suits = |own: &Grant| is_for_good(own) && own.tags.is_none();
+        self.demand_rights(rights, &barrier.pattern, &suits, &is_for_good)
     }
 
     fn demand_rights(
@@ -137,21 +231,19 @@ impl Authority {
         suits: &dyn Fn(&Grant) -> bool,
         manages: &dyn Fn(&Grant) -> bool,
     ) -> Result<(), NotDelegated> {
-        let managing = self.managing(pattern);
-        if !managing.iter().any(|row| manages(row)) {
+        if !self.manages(pattern, manages) {
             return Err(NotDelegated::NotAdministered(pattern.to_string()));
         }
-        self.demand_held(rights, pattern, &managing, suits)
+        self.demand_held(rights, pattern, suits)
     }
 
     fn demand_held(
         &self,
         rights: RightSet,
         pattern: &RepositoryPattern,
-        managing: &[&Grant],
         suits: &dyn Fn(&Grant) -> bool,
     ) -> Result<(), NotDelegated> {
-        let missing = rights.iter().filter(|right| !self.holds(*right, pattern, managing, suits));
+        let missing = rights.iter().filter(|right| !self.holds(*right, pattern, suits));
         let missing = missing.fold(RightSet::EMPTY, |set, right| set.union(RightSet::of(&[right])));
         if missing.is_empty() {
             Ok(())
@@ -160,62 +252,33 @@ impl Authority {
         }
     }
 
-    /// The rows by which somebody administers all that a pattern covers.
-    fn managing<'a>(&'a self, pattern: &'a RepositoryPattern) -> Vec<&'a Grant> {
-        let candidates: Vec<&Grant> = self.giving(Right::GrantManage, pattern).collect();
-        let are_stopped = |row: &&&Grant| self.is_stopped(row, Right::GrantManage, pattern, &candidates);
-        candidates.iter().filter(|row| !are_stopped(row)).copied().collect()
+    /// Whether all that a pattern covers is administered by such a row.
+    fn manages(&self, pattern: &RepositoryPattern, suits: &dyn Fn(&Grant) -> bool) -> bool {
+        self.holds(Right::GrantManage, pattern, suits)
     }
 
-    fn holds(
-        &self,
-        right: Right,
-        pattern: &RepositoryPattern,
-        managing: &[&Grant],
-        suits: &dyn Fn(&Grant) -> bool,
-    ) -> bool {
-        self.giving(right, pattern).any(|row| suits(row) && !self.is_stopped(row, right, pattern, managing))
-    }
-
-    /// The rows that give a right on all that a pattern covers.
-    fn giving<'a>(
-        &'a self,
-        right: Right,
-        pattern: &'a RepositoryPattern,
-    ) -> impl Iterator<Item = &'a Grant> + 'a {
-        self.given.iter().filter(move |row| row.rights().contains(right) && row.pattern.covers(pattern))
-    }
-
-    /// Whether a denial or a barrier that is not theirs to take away stops a right somewhere in a pattern.
-    fn is_stopped(
-        &self,
-        row: &Grant,
-        right: Right,
-        pattern: &RepositoryPattern,
-        managing: &[&Grant],
-    ) -> bool {
-        let is_theirs = |place: &RepositoryPattern| managing.iter().any(|own| own.pattern.covers(place));
-        let denied = self.denied.iter().any(|denial| {
-            let rights = denial.rights().union(denial.rights().takes_along());
-            rights.contains(right) && denial.pattern.overlaps(pattern) && !is_theirs(&denial.pattern)
-        });
-        denied
-            || self.barriers.iter().any(|barrier| {
-                barrier.rights.contains(right)
-                    && barrier.is_above(row)
-                    && barrier.pattern.overlaps(pattern)
-                    && !is_theirs(&barrier.pattern)
-            })
+    /// Whether such a row gives a right on all that a pattern covers, and nothing that binds keeps it from that.
+    fn holds(&self, right: Right, pattern: &RepositoryPattern, suits: &dyn Fn(&Grant) -> bool) -> bool {
+        let mut giving = self
+            .given
+            .iter()
+            .filter(|row| row.rights().contains(right) && row.pattern.covers(pattern) && suits(row));
+        giving.any(|row| !self.stops.iter().any(|stop| stop.stops(row, right, pattern)))
     }
 }
 
-/// Whether one's own row ends no sooner than another, and counts wherever that does.
-fn lasts_as_long(own: &Grant, other: &Grant) -> bool {
+/// Whether one's own row ends no sooner than something else, and counts wherever that does.
+fn lasts_as_long(own: &Grant, other: &Conditions) -> bool {
     let ends = own.conditions.expires_at;
-    let reaches = ends.is_none_or(|end| other.conditions.expires_at.is_some_and(|its| its <= end));
-    let (own, networks) = (&own.conditions.networks, &other.conditions.networks);
+    let reaches = ends.is_none_or(|end| other.expires_at.is_some_and(|its| its <= end));
+    let (own, networks) = (&own.conditions.networks, &other.networks);
     let is_within = |network| own.iter().any(|own| own.contains(network));
     reaches && (own.is_empty() || (!networks.is_empty() && networks.iter().all(is_within)))
+}
+
+/// Whether one's own row has no end and counts everywhere.
+fn is_for_good(own: &Grant) -> bool {
+    lasts_as_long(own, &Conditions::default())
 }
 
 /// Whether one's own row is about all tags that another is about.

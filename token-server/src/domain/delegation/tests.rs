@@ -122,11 +122,70 @@ fn what_stands_outside_of_ones_place_binds_and_what_stands_inside_does_not() {
         added(&authority(&[give(Role::OWNER, "a/**")], &stopped), &give(Role::WRITER, "a/prod/x")),
         "yes"
     );
-    let below = [give(Role::OWNER, "**"), deny("administer", "**")];
-    assert!(authority(&below, &[]).is_everything(), "one's own place is everything");
+    // What is about administering binds those whose place is no larger, whoever put it there.
+    for (place, expected) in [("**", false), ("a/**", true)] {
+        let own = authority(&[give(Role::OWNER, "**"), deny("administer", place)], &[]);
+        assert_eq!(own.is_everything(), expected, "{place}");
+    }
     let glob = [give(Role::OWNER, "*/prod/**")];
     let foreign = authority(&glob, &stopped);
     assert!(added(&foreign, &give(Role::WRITER, "a/prod/x")).starts_with("you do not administer"));
+}
+
+#[test]
+fn what_one_could_not_take_away_oneself_binds() {
+    // The denial and the barrier name more than an administrator holds.
+    let own = authority(&[give(Role::ADMIN, "a/**"), deny("push,repository-delete", "a/frozen/**")], &[]);
+    assert!(added(&own, &give(Role::WRITER, "a/frozen/x")).starts_with("you do not hold"));
+    assert_eq!(added(&own, &give(Role::WRITER, "a/x")), "yes");
+    let stopped = authority(&[give(Role::ADMIN, "a/**")], &[barrier("a/prod/**", "*")]);
+    assert!(added(&stopped, &give(Role::WRITER, "a/prod/x")).starts_with("you do not hold"));
+    assert_ne!(stopped.demand_barrier(&barrier("a/prod/**", "*")), Ok(()));
+    // One that cannot be taken away keeps from taking away another.
+    let chain = [give(Role::ADMIN, "a/**"), deny("push", "**"), deny("push,delete", "a/x")];
+    let own = authority(&chain[..1], &[]);
+    assert_eq!(
+        added(&own, &row(1, Effect::Allow, What::Rights(RightSet::of(&[Right::TagDelete])), "a/x")),
+        "yes"
+    );
+    let own = authority(&chain, &[]);
+    assert_ne!(
+        added(&own, &row(1, Effect::Allow, What::Rights(RightSet::of(&[Right::TagDelete])), "a/x")),
+        "yes"
+    );
+    // Somebody is suspended.
+    let suspended = authority(&[give(Role::ADMIN, "a/**"), deny("*", "a/**")], &[]);
+    assert!(added(&suspended, &give(Role::VIEWER, "a/x")).starts_with("you do not administer"));
+}
+
+#[test]
+fn what_stays_for_good_is_for_those_who_hold_it_for_good() {
+    let for_a_while = Conditions {
+        expires_at: Some(OffsetDateTime::from_unix_timestamp(2000).unwrap()),
+        ..Conditions::default()
+    };
+    let near = Conditions { networks: vec!["10.0.0.0/8".parse().unwrap()], ..Conditions::default() };
+    let here = Circumstances { address: Some("10.1.2.3".parse().unwrap()), ..now() };
+    let frozen = barrier("prod/**", "push");
+    for conditions in [for_a_while.clone(), near] {
+        let grant = Grant { conditions: conditions.clone(), ..give(Role::OWNER, "**") };
+        let denial = deny("push", "prod/**");
+        let rows = Rows { grants: vec![grant], ..Rows::default() };
+        let own = Authority::of(rows, Some("ann"), here);
+        assert!(own.is_everything() && own.demand_everything("adding a user").is_err());
+        assert_ne!(own.demand_barrier(&frozen), Ok(()));
+        assert_ne!(own.demand_row(Touched { grant: &denial, is_added: false }), Ok(()));
+        assert_eq!(own.demand_row(Touched { grant: &give(Role::WRITER, "a"), is_added: false }), Ok(()));
+        assert_eq!(own.demand(Right::BreakGlass, &pattern("prod/**")), Ok(()));
+        // Nothing renews itself.
+        let later = OffsetDateTime::from_unix_timestamp(2001).unwrap();
+        let next = Conditions { expires_at: Some(later), ..Conditions::default() };
+        assert_ne!(own.demand_for(Right::BreakGlass, &pattern("prod/**"), &next), Ok(()));
+    }
+    // Rights for some tags take no barrier away that stands for all of them.
+    let manage = row(1, Effect::Allow, What::Rights(RightSet::of(&[Right::GrantManage])), "a/**");
+    let tags = Grant { tags: Some(TagPattern::parse("pr-*").unwrap()), ..give(Role::WRITER, "a/**") };
+    assert_ne!(authority(&[manage, tags], &[]).demand_barrier(&barrier("a/**", "tag-update")), Ok(()));
 }
 
 #[test]
@@ -140,7 +199,7 @@ fn only_who_holds_everything_changes_what_has_no_place() {
         assert_eq!(authority(&grants, &[]).is_everything(), expected, "{grants:?}");
     }
     let refusal = authority(&[], &[]).demand_everything("adding a user").unwrap_err();
-    assert_eq!(refusal.to_string(), "adding a user takes `*` on `**`");
+    assert_eq!(refusal.to_string(), "adding a user takes `*` on `**`, without an end and from everywhere");
 }
 
 /// Somebody's rights, and those of somebody else.
@@ -259,8 +318,19 @@ proptest! {
                     && row.rights().contains(right)
                     && row.pattern.matches(&repository, Some("ann"))
             });
+            // What names a right that is held nowhere can never be taken away.
+            let held_anywhere = own.grants.iter().filter(|row| row.effect == Effect::Allow);
+            let held_anywhere = held_anywhere.fold(RightSet::EMPTY, |set, row| set.union(row.rights()));
+            let is_stopped = |right| own.grants.iter().any(|row| {
+                let rights = row.rights().union(row.rights().takes_along());
+                row.effect == Effect::Deny
+                    && row.tags.is_none()
+                    && rights.contains(right)
+                    && !rights.difference(held_anywhere).is_empty()
+                    && row.pattern.matches(&repository, Some("ann"))
+            });
             for right in Right::ALL.into_iter().filter(|right| *right != Right::All) {
-                if given(right) && given(Right::GrantManage) {
+                if given(right) && given(Right::GrantManage) && !is_stopped(right) {
                     continue;
                 }
                 for holder in [1, 2] {
