@@ -354,6 +354,13 @@ async fn rights_for_a_while_are_asked_for_given_by_somebody_else_and_over() -> a
     let taken = api.post("alice", "/elevations/break-glass", &fire).await?.expect(201)?;
     assert_eq!(taken.json()?["break_glass"], true);
     assert_eq!(actions(stack, "alice", "shop/app").await?.0, "pull,push,delete");
+    // What was taken does not last by itself: who lost the right to take it cannot take it again.
+    let given = api.all("admin", "/grants?subject=user:alice&within=shop/**", 10).await?;
+    let lasting = given.iter().find(|row| row["expires_at"].is_null()).context("no right without an end")?;
+    api.call("admin", Method::DELETE, &format!("/grants/{}", lasting["id"]), None).await?.expect(204)?;
+    stack.clock.advance(Duration::from_mins(30));
+    let answer = api.post("alice", "/elevations/break-glass", &fire).await?;
+    refused(&answer, 403, "not_delegated", "break-glass on all of shop/**")?;
     let rows = api.all("admin", "/audit/events?event=glass_broken", 10).await?;
     assert_eq!((rows.len(), &rows[0]["actor"], &rows[0]["reason"]), (1, &json!("alice"), &json!("fire")));
     let path = format!("/elevations/{}/end", text(&taken, "id")?);
@@ -416,6 +423,29 @@ async fn a_robot_does_over_the_api_what_it_was_given_and_no_more() -> anyhow::Re
     let path = format!("/elevations/{}/approve", text(&asked, "id")?);
     let given = keeper(Method::POST, &path, Some(json!({}))).await?.expect(200)?;
     assert_eq!(text(&given, "decided_by")?, "platform/keeper");
+    // Who made it, and so may have its secret, would decide about their own.
+    let asked = api.post("alice", "/elevations", &wanted).await?.expect(201)?;
+    let path = format!("/elevations/{}/approve", text(&asked, "id")?);
+    let answer = keeper(Method::POST, &path, Some(json!({}))).await?;
+    refused(&answer, 403, "own_elevation", "nobody decides about their own request")?;
+    // It does not make itself a secret that is good for longer than its own.
+    let end = |days| (stack.clock.now() + time::Duration::days(days)).format(&Rfc3339);
+    let secrets = "/robots/platform/keeper/secrets";
+    let brief = api.post("alice", secrets, &json!({"expires_at": end(2)?})).await?.expect(201)?;
+    let brief_login = basic("platform/keeper", &text(&brief, "secret")?);
+    api.call("alice", Method::DELETE, &format!("{secrets}/{}", text(&made, "id")?), None)
+        .await?
+        .expect(204)?;
+    keeper(Method::GET, "/account", None).await?.expect(401)?;
+    let login = brief_login;
+    let keeper = async |method: Method, path: &str, body: Option<Value>| {
+        api.send(&api.request(None, method, path, body.as_ref()).header(AUTHORIZATION, &login)).await
+    };
+    for body in [json!({}), json!({"expires_at": end(3)?})] {
+        let answer = keeper(Method::POST, secrets, Some(body)).await?;
+        refused(&answer, 422, "contradiction", "one that you make ends no later")?;
+    }
+    keeper(Method::POST, secrets, Some(json!({"expires_at": end(1)?}))).await?.expect(201)?;
     // It has no password to set.
     let password = json!({"password": "long enough for this"});
     keeper(Method::PUT, "/account/password", Some(password)).await?.expect(401)?;

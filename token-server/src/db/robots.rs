@@ -228,13 +228,13 @@ pub async fn find_secret(db: impl PgExecutor<'_>, mac: &[u8]) -> Result<Option<S
     let query = sqlx::query_as!(
         SecretRow,
         r#"select s.id, p.pid, p.uid, p.name, s.last_used_at, s.expires_at,
-                  (p.disabled_at is not null
-                   or exists(select 1 from principal u
-                              where u.pid = r.user_pid and (u.disabled_at is not null or u.deleted_at is not null)))
-                      as "disabled!"
+                  (p.disabled_at is not null or u.disabled_at is not null or u.deleted_at is not null) as "disabled!"
              from robot_secret s
              join principal p on p.pid = s.pid and p.deleted_at is null
              join robot r on r.pid = p.pid
+             left join namespace n on n.id = r.namespace_id
+             -- A namespace with the name of its owner is that user's own, and so are its robots.
+             left join principal u on u.pid = coalesce(r.user_pid, n.owner_pid) and (n.id is null or n.name = u.name)
             where s.mac = $1"#,
         mac
     );
@@ -266,6 +266,17 @@ pub async fn find_secret_summary(
         id
     );
     Ok(query.fetch_optional(db).await?)
+}
+
+/// Whether a user can have a secret of a robot: because the robot is theirs, or they made it or one of its secrets.
+pub async fn is_in_hands_of(db: impl PgExecutor<'_>, robot: i64, user: i64) -> Result<bool, DbError> {
+    let query = sqlx::query_scalar!(
+        r#"select exists(select 1 from robot where pid = $1 and (created_by = $2 or user_pid = $2))
+               or exists(select 1 from robot_secret where pid = $1 and created_by = $2) as "is!""#,
+        robot,
+        user
+    );
+    Ok(query.fetch_one(db).await?)
 }
 
 /// Records a use.

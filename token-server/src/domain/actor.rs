@@ -5,7 +5,7 @@
 use uuid::Uuid;
 
 use super::audit::{COMMAND_LINE, Origin};
-use super::subject::Subject;
+use super::subject::{Robot, Subject};
 
 /// Who changes something.
 #[derive(Clone, Debug)]
@@ -43,6 +43,14 @@ impl Actor {
         match self {
             Self::Operator => None,
             Self::Subject { subject, .. } => subject.pid(),
+        }
+    }
+
+    /// The robot, if one acts.
+    pub fn robot(&self) -> Option<&Robot> {
+        match self {
+            Self::Subject { subject: Subject::Robot(robot), .. } => Some(robot),
+            Self::Operator | Self::Subject { .. } => None,
         }
     }
 

@@ -91,7 +91,8 @@ impl Authenticator {
                 if robot_secret::is_new_use(&row, self.clock.now()) {
                     robots::update_secret_used(&self.pool, row.id, self.clock.now()).await?;
                 }
-                let robot = Robot { pid: row.pid, uid: row.uid, name: row.name };
+                let secret_ends_at = row.expires_at;
+                let robot = Robot { pid: row.pid, uid: row.uid, name: row.name, secret_ends_at };
                 self.record_login(&robot.name, robot.uid, "robot_secret", origin).await?;
                 Ok(robot)
             }

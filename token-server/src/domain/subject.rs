@@ -3,6 +3,7 @@
 //! *Invariant:* a [`User`] and a [`Robot`] are made only by a login that succeeded in this request.
 
 use shared::secret::Secret;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::db::users::UserRow;
@@ -64,6 +65,8 @@ pub struct Robot {
     pub uid: Uuid,
     /// `OWNER/NAME`.
     pub name: String,
+    /// When the secret ends that it brought.
+    pub secret_ends_at: Option<OffsetDateTime>,
 }
 
 /// A user who logged in.

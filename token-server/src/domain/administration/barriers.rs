@@ -8,9 +8,9 @@ use super::super::audit::Event;
 use super::super::barrier::Barrier;
 use super::super::error::TokenServerError;
 use super::super::remark;
-use super::super::right::{Right, RightSet};
-use super::Administration;
+use super::super::right::RightSet;
 use super::expectation::Present;
+use super::{Administration, allow};
 use crate::db::barriers::{self, BarrierRow};
 use crate::db::error::DbError;
 use crate::db::{self, Transaction};
@@ -79,8 +79,9 @@ impl Administration {
         pattern: &RepositoryPattern,
     ) -> Result<String, TokenServerError> {
         let name = pattern.to_string();
+        let own = self.authority(tx).await?;
         // Before anything is told of what is there.
-        self.demand(tx, |own| own.demand(Right::GrantManage, pattern)).await?;
+        allow(own.as_ref(), |own| own.demand_administered(pattern))?;
         let Some(row) = barriers::find_barrier(&mut **tx, &pattern.anchor(), &name).await? else {
             return Err(TokenServerError::NotFound { kind: "barrier around", name });
         };
@@ -90,7 +91,7 @@ impl Administration {
         let wrong =
             || DbError::Inconsistent { table: "acl_barrier", column: "rights", value: rights.clone() };
         let barrier = Barrier::new(pattern.clone(), RightSet::parse(&rights).map_err(|_| wrong())?)?;
-        self.demand(tx, |own| own.demand_barrier(&barrier)).await?;
+        allow(own.as_ref(), |own| own.demand_barrier(&barrier))?;
         Ok(rights)
     }
 }

@@ -1,6 +1,6 @@
 //! Rights for a while: asked for, decided about by somebody else, ended by time or before.
 //!
-//! *Invariant:* nobody decides about their own request, and nobody approves more than they hold themselves; what comes
+//! *Invariant:* nobody decides about their own request, also not by a robot that they made or made a secret for; and nobody approves more than they hold themselves; what comes
 //! of a request is a grant that ends by itself, and tokens end with it. The one exception, breaking the glass in an
 //! emergency, takes a right of its own, lasts [`BREAK_GLASS`], and is told in the record and the log.
 
@@ -25,7 +25,7 @@ use super::pages::{Page, READ_AT_ONCE, page};
 use super::{Administration, hold_user};
 use crate::db::elevations::{self, Decision, ElevationRow, NewElevation};
 use crate::db::grants::{self, NewGrant, Source};
-use crate::db::{self, Transaction};
+use crate::db::{self, Transaction, robots};
 
 /// How long rights last that were taken in an emergency.
 pub const BREAK_GLASS: Duration = Duration::from_hours(1);
@@ -167,10 +167,12 @@ impl Administration {
         let grant = GrantSpec { what: NamedWhat::Role(Role::OWNER.name().to_owned()), ..grant.clone() };
         let mut tx = self.begin().await?;
         let user = self.requester(&grant)?;
-        self.demand(&mut tx, |own| own.demand(Right::BreakGlass, &grant.pattern)).await?;
-        let pid = hold_user(&mut *tx, user).await?;
         let ends_at = self.clock.now() + BREAK_GLASS;
         let conditions = Conditions { expires_at: Some(ends_at), ..Conditions::default() };
+        // What was taken includes `break-glass`, which must not make it last.
+        let may_break = |own: &Authority| own.demand_for(Right::BreakGlass, &grant.pattern, &conditions);
+        self.demand(&mut tx, may_break).await?;
+        let pid = hold_user(&mut *tx, user).await?;
         let given = meant(&mut tx, &grant, &conditions).await?;
         let id = self.insert_elevation(&mut tx, pid, &given, length, reason, true).await?;
         let row = elevations::find_elevation(&mut *tx, id).await?.ok_or_else(|| missing(id))?;
@@ -222,6 +224,11 @@ impl Administration {
             return Err(TokenServerError::OwnElevation);
         }
         self.demand_decider(tx, &row).await?;
+        if let Some(robot) = self.actor.robot()
+            && robots::is_in_hands_of(&mut **tx, robot.pid, row.pid).await?
+        {
+            return Err(TokenServerError::OwnElevation);
+        }
         Ok(row)
     }
 

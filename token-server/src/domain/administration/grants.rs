@@ -14,7 +14,7 @@ use super::super::remark;
 use super::super::right::RightSet;
 use super::super::role::Role;
 use super::expectation::Present;
-use super::{Administration, hold_subject};
+use super::{Administration, allow, hold_subject};
 use crate::db::error::DbError;
 use crate::db::grants::{self, GrantSummary, Inserted, NewGrant, Source};
 use crate::db::{self, Transaction, grant_pages, roles};
@@ -49,12 +49,15 @@ impl Administration {
     ) -> Result<i64, TokenServerError> {
         remark::check(reason)?;
         conditions.check(self.clock.now())?;
+        let own = self.authority(tx).await?;
+        // Before anything is told of the roles that there are.
+        allow(own.as_ref(), |own| own.demand_administered(&grant.pattern))?;
         let row = meant(tx, grant, conditions).await?;
         if row.tags.is_some() && row.what.rights().intersection(RightSet::OF_TAGS).is_empty() {
             let sentence = format!("{} is not about tags, so a pattern of tags has no meaning", grant.what);
             return Err(TokenServerError::Contradiction(sentence));
         }
-        self.demand(tx, |own| own.demand_row(Touched { grant: &row, is_added: true })).await?;
+        allow(own.as_ref(), |own| own.demand_row(Touched { grant: &row, is_added: true }))?;
         let holder = hold_subject(tx, &grant.subject).await?;
         let texts = Texts::of(&row);
         let stored = NewGrant { reason, created_by: self.actor.pid(), ..texts.new_grant(holder, &row) };
@@ -85,8 +88,10 @@ impl Administration {
         tx: &mut Transaction,
         grant: &GrantSpec,
     ) -> Result<(), TokenServerError> {
+        let own = self.authority(tx).await?;
+        allow(own.as_ref(), |own| own.demand_administered(&grant.pattern))?;
         let row = meant(tx, grant, &Conditions::default()).await?;
-        self.demand(tx, |own| own.demand_row(Touched { grant: &row, is_added: false })).await?;
+        allow(own.as_ref(), |own| own.demand_row(Touched { grant: &row, is_added: false }))?;
         let holder = hold_subject(tx, &grant.subject).await?;
         let removed = grants::delete_grant(&mut **tx, &Texts::of(&row).new_grant(holder, &row)).await?;
         removed.ok_or_else(|| TokenServerError::NotFound { kind: "grant", name: grant.to_string() })?;

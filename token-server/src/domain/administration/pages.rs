@@ -4,11 +4,13 @@
 
 use shared::repository_pattern::RepositoryPattern;
 
+use super::super::barrier::Barrier;
 use super::super::error::TokenServerError;
 use super::super::grant::Grant;
 use super::super::grant_subject::GrantSubject;
 use super::super::principal_name::PrincipalName;
 use super::super::role::Role;
+use super::sight::{Sight, SubjectSight};
 use super::{Administration, find_subject, not_found};
 use crate::db::barriers::{self, BarrierRow};
 use crate::db::grants::GrantSummary;
@@ -108,7 +110,7 @@ impl Administration {
     ) -> Result<Page<TeamSummary, String>, TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
         let sight = self.sight(&mut tx).await?;
-        let own = sight.narrowed().map(super::sight::SubjectSight::team_numbers);
+        let own = sight.narrowed().map(SubjectSight::team_numbers);
         let found = teams::list_teams_behind(&mut *tx, behind, own.as_deref(), one_more(limit)).await?;
         Ok(page(found, limit, |team| team.name.clone()))
     }
@@ -144,7 +146,7 @@ impl Administration {
     ) -> Result<Page<RoleRow, String>, TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
         let sight = self.sight(&mut tx).await?;
-        let own = sight.narrowed().map(super::sight::SubjectSight::role_names);
+        let own = sight.narrowed().map(SubjectSight::role_names);
         let found = roles::list_roles_behind(&mut *tx, behind, own, one_more(limit)).await?;
         Ok(page(found, limit, |role| role.name.clone()))
     }
@@ -174,6 +176,7 @@ impl Administration {
             let everywhere = RepositoryPattern::all();
             let place = filter.within.as_ref().unwrap_or(&everywhere);
             sight.demand_within("listing the rights of others", place)?;
+            demand_whole_place(&sight, place)?;
         }
         let ranges = filter.ranges();
         let found = match &filter.subject {
@@ -198,7 +201,7 @@ impl Administration {
     /// The rights that apply to whoever asks, up to a number, first their own; and whether these are all.
     pub async fn own_grants(&self, limit: usize) -> Result<(Vec<GrantSummary>, bool), TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
-        let super::sight::Sight::Of(sight) = self.sight(&mut tx).await? else {
+        let Sight::Of(sight) = self.sight(&mut tx).await? else {
             return Ok((Vec::new(), true));
         };
         let (ranges, beginning) = ([AnchorRange::all()], Place::default());
@@ -239,7 +242,9 @@ impl Administration {
         let mut tx = db::begin(&self.pool).await?;
         let everywhere = RepositoryPattern::all();
         let place = within.unwrap_or(&everywhere);
-        self.sight(&mut tx).await?.demand_within("listing barriers", place)?;
+        let sight = self.sight(&mut tx).await?;
+        sight.demand_within("listing barriers", place)?;
+        demand_whole_place(&sight, place)?;
         // A barrier stands around a subtree, whose anchor says all of its pattern.
         let range = match place.anchor().strip_prefix("s:") {
             Some(folder) => AnchorRange::beginning_with(&format!("s:{folder}")),
@@ -247,7 +252,7 @@ impl Administration {
         };
         let found = barriers::list_barriers_behind(&mut *tx, &range, behind, one_more(limit)).await?;
         let found = found.into_iter().map(|row| {
-            let barrier = super::super::barrier::Barrier::read(&row)?;
+            let barrier = Barrier::read(&row)?;
             Ok((row, barrier.pattern))
         });
         let found = found.collect::<Result<Vec<_>, db::error::DbError>>()?;
@@ -264,6 +269,17 @@ impl Administration {
         let found = barriers::find_barrier(&mut *tx, &pattern.anchor(), &name).await?;
         found.filter(|_| is_seen).ok_or(TokenServerError::NotFound { kind: "barrier around", name })
     }
+}
+
+/// Refuses a place in which not all that is read may be shown: where a page ends would tell of what is left out.
+fn demand_whole_place(sight: &Sight, place: &RepositoryPattern) -> Result<(), TokenServerError> {
+    let is_whole = place.is_exact() || place.is_subtree() || *place == RepositoryPattern::all();
+    if sight.is_everything() || is_whole {
+        return Ok(());
+    }
+    let sentence =
+        format!("{place} is no place to list; ask for a repository, or all below a name as in `a/b/**`");
+    Err(TokenServerError::Contradiction(sentence))
 }
 
 #[cfg(test)]

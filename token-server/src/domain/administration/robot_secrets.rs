@@ -1,24 +1,25 @@
 //! Secrets of robots: make, list, revoke.
 //!
-//! *Invariant:* a secret leaves this server once, when it is made; and nobody makes one by which they could do more than
-//! they hold themselves.
+//! *Invariant:* a secret leaves this server once, when it is made; and nobody makes one by which they could do more, or
+//! for longer, than they hold themselves.
 
 use shared::secret::Secret;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::super::audit::Event;
+use super::super::audit::{self, Event};
 use super::super::delegation::NotDelegated;
 use super::super::error::TokenServerError;
+use super::super::grant::Conditions;
 use super::super::random;
 use super::super::remark;
 use super::super::robot_name::RobotName;
 use super::super::robot_secret::MAX_SECRETS;
 use super::super::stored_rows;
 use super::{Administration, find_robot, hold_robot};
+use crate::db;
 use crate::db::principals::{AUTHENTICATED, EVERYONE, ROBOT};
 use crate::db::robots::{self, NewSecret, SecretSummary};
-use crate::db::{self};
 
 /// A secret that was just made.
 #[derive(Clone, Debug)]
@@ -45,8 +46,10 @@ impl Administration {
         remark::check(label)?;
         let id = random::dated_id(&self.random, &*self.clock)?;
         let (secret, mac) = self.secrets.generate(&self.random)?;
+        self.demand_no_longer_than_own(expires_at)?;
         let mut tx = self.begin().await?;
-        self.demand_owner(&mut tx, name).await?;
+        let conditions = Conditions { expires_at, ..Conditions::default() };
+        self.demand_owner_while(&mut tx, name, Some(&conditions)).await?;
         let pid = hold_robot(&mut *tx, name).await?;
         let rows = stored_rows::all_held(&mut tx, Some(pid)).await?.grants;
         let own = rows.iter().filter(|row| ![EVERYONE, AUTHENTICATED].contains(&row.holder));
@@ -71,9 +74,21 @@ impl Administration {
         Ok(MadeSecret { id, secret })
     }
 
+    /// Refuses a robot a secret that is good for longer than the one it brought, which was to end.
+    fn demand_no_longer_than_own(&self, expires_at: Option<OffsetDateTime>) -> Result<(), TokenServerError> {
+        let Some(own) = self.actor.robot().and_then(|robot| robot.secret_ends_at) else { return Ok(()) };
+        if expires_at.is_some_and(|end| end <= own) {
+            return Ok(());
+        }
+        let own = audit::moment(own);
+        let sentence =
+            format!("you logged in with a secret that ends {own}; one that you make ends no later");
+        Err(TokenServerError::Contradiction(sentence))
+    }
+
     /// The secrets of a robot, oldest first.
     pub async fn list_robot_secrets(&self, name: &RobotName) -> Result<Vec<SecretSummary>, TokenServerError> {
-        let mut tx = self.begin().await?;
+        let mut tx = db::begin(&self.pool).await?;
         self.demand_owner(&mut tx, name).await?;
         let pid = find_robot(&mut *tx, name).await?;
         Ok(robots::list_secrets(&mut *tx, pid).await?)

@@ -3,8 +3,12 @@
 //! *Invariant:* a robot belongs to a namespace or a user and goes with it; it holds what it was given, and nothing
 //! because of whose it is.
 
+use shared::repository_pattern::RepositoryPattern;
+
 use super::super::audit::{Change, Event};
+use super::super::delegation::Authority;
 use super::super::error::TokenServerError;
+use super::super::grant::Conditions;
 use super::super::namespace;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
@@ -176,6 +180,20 @@ impl Administration {
         tx: &mut Transaction,
         name: &RobotName,
     ) -> Result<RobotOwner, TokenServerError> {
+        self.demand_owner_while(tx, name, None).await
+    }
+
+    /// The same, for as long as something is going to count where that is given.
+    pub(super) async fn demand_owner_while(
+        &self,
+        tx: &mut Transaction,
+        name: &RobotName,
+        conditions: Option<&Conditions>,
+    ) -> Result<RobotOwner, TokenServerError> {
+        let manages = |own: &Authority, place: &RepositoryPattern| match conditions {
+            Some(conditions) => own.demand_for(Right::RobotManage, place, conditions),
+            None => own.demand(Right::RobotManage, place),
+        };
         let owner = name.owner();
         let user = principals::find_principal_held(&mut **tx, USER, owner.as_str()).await?;
         let found = namespaces::find_namespace(&mut **tx, owner.as_str()).await?;
@@ -187,7 +205,7 @@ impl Administration {
         // Whoever may not is told the same about what there is and what there is not.
         match namespace::all_of(owner) {
             _ if is_own => {}
-            Ok(all) => self.demand(tx, |own| own.demand(Right::RobotManage, &all)).await?,
+            Ok(all) => self.demand(tx, |own| manages(own, &all)).await?,
             Err(_) => self.demand_everything(tx, "making robots of somebody else").await?,
         }
         match (found, user) {

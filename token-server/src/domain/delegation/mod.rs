@@ -195,6 +195,11 @@ impl Authority {
         self.demand_held(RightSet::of(&[right]), pattern, &|own| lasts_as_long(own, conditions))
     }
 
+    /// Lets through who administers all that a pattern covers, to whom may be told what stands there.
+    pub fn demand_administered(&self, pattern: &RepositoryPattern) -> Result<(), NotDelegated> {
+        self.demand_rights(RightSet::EMPTY, pattern, &|_| true, &|_| true)
+    }
+
     /// Lets through who may add or remove a row. What is given may be taken away by those who hold it for a while; that
     /// a denial goes gives something.
     pub fn demand_row(&self, touched: Touched<'_>) -> Result<(), NotDelegated> {
