@@ -63,6 +63,9 @@ async fn execute(connection: &mut PgConnection, sql: &str) -> anyhow::Result<()>
     Ok(())
 }
 
+/// The end of the log of changes, whatever lies in front of it.
+const NEWEST: &str = "select max(seq) from public.acl_change";
+
 /// What an owner of the database can do.
 async fn tamper(connection: &mut PgConnection, sql: &str) -> anyhow::Result<()> {
     for statement in
@@ -185,6 +188,21 @@ async fn the_database_refuses_what_is_not_adding_or_pruning() -> anyhow::Result<
         let refused = execute(&mut connection, sql).await.expect_err(sql).to_string();
         assert!(refused.contains(sentence), "{refused}");
     }
+    // What lies in front of the real tables deceives nobody.
+    execute(
+        &mut connection,
+        "create temporary table audit_anchor as select true as only_one, 1000000::bigint as id, sha256('') as hash;
+         create temporary table acl_change (like public.acl_change including all)",
+    )
+    .await?;
+    let sql = "delete from public.audit_event where id = 1";
+    let refused = execute(&mut connection, sql).await.expect_err(sql).to_string();
+    assert!(refused.contains("only its oldest rows"), "{refused}");
+    let before: i64 = sqlx::query_scalar(NEWEST).fetch_one(&mut connection).await?;
+    execute(&mut connection, "update principal set disabled_at = now() where name = 'bob'").await?;
+    let after: i64 = sqlx::query_scalar(NEWEST).fetch_one(&mut connection).await?;
+    assert!(after > before, "the change was noted in a temporary table");
+    execute(&mut connection, "discard temporary").await?;
     execute(&mut connection, "begin isolation level repeatable read").await?;
     let refused = execute(&mut connection, OLD_ROW).await.expect_err("an old snapshot").to_string();
     assert!(refused.contains("read committed"), "{refused}");

@@ -43,6 +43,8 @@ mod snapshot;
 
 mod decisions;
 
+mod contention;
+
 mod audit;
 mod audit_chain;
 

@@ -56,12 +56,15 @@ pub async fn list_changes_from(
     Ok(query.fetch_all(db).await?)
 }
 
-/// Removes all but the newest rows; says how many.
-pub async fn delete_older_changes(db: impl PgExecutor<'_>, keep: i64) -> Result<u64, DbError> {
+/// Removes the oldest rows, but never one of the newest, up to a number of them; says how many.
+pub async fn delete_older_changes(db: impl PgExecutor<'_>, keep: i64, at_once: i64) -> Result<u64, DbError> {
     let query = sqlx::query!(
         "delete from acl_change
-          where seq < (select seq from acl_change order by seq desc offset $1 limit 1)",
-        keep
+          where seq in (select seq from acl_change
+                         where seq < (select seq from acl_change order by seq desc offset $1 limit 1)
+                         order by seq limit $2)",
+        keep,
+        at_once
     );
     Ok(query.execute(db).await?.rows_affected())
 }

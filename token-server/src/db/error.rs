@@ -1,6 +1,6 @@
 //! What can go wrong between us and Postgres.
 //!
-//! *Invariant:* a variant says who can help: wait ([`DbError::Unavailable`]), the caller
+//! *Invariant:* a variant says who can help: wait ([`DbError::Unavailable`], [`DbError::Locked`]), the caller
 //! ([`DbError::Conflict`]), or somebody who reads the log (the rest).
 
 use sqlx::error::ErrorKind;
@@ -14,6 +14,9 @@ pub enum DbError {
     /// No connection could be had, or it broke.
     #[error("the database is not reachable")]
     Unavailable(#[source] sqlx::Error),
+    /// Others held what the statement needed for as long as it may wait.
+    #[error("somebody else is changing the same at this moment; nothing was changed, try again")]
+    Locked(#[source] sqlx::Error),
     /// A row of the same key is there already.
     #[error("conflict with {constraint}")]
     Conflict {
@@ -58,6 +61,7 @@ impl From<sqlx::Error> for DbError {
                 match database.kind() {
                     ErrorKind::UniqueViolation => Self::Conflict { constraint },
                     _ if is_transient(&code) => Self::Unavailable(error),
+                    _ if is_contention(&code) => Self::Locked(error),
                     _ => Self::Query(error),
                 }
             }
@@ -76,9 +80,15 @@ impl From<sqlx::migrate::MigrateError> for DbError {
 }
 
 /// Classes of SQLSTATE that pass by themselves: connection trouble, out of resources, operator intervention
-/// (starting up, shutting down, statement cancelled), lock timeouts.
+/// (starting up, shutting down, statement cancelled).
 fn is_transient(code: &str) -> bool {
-    ["08", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "55P03"
+    ["08", "53", "57"].iter().any(|class| code.starts_with(class))
+}
+
+/// SQLSTATE of what two transactions do to each other: a lock that was not had in time, a deadlock, a view of the
+/// database that no longer holds.
+fn is_contention(code: &str) -> bool {
+    code.starts_with("40") || code == "55P03"
 }
 
 #[cfg(test)]
@@ -89,11 +99,14 @@ mod tests {
     fn lost_connections_are_worth_a_retry_and_bad_statements_are_not() {
         assert!(matches!(DbError::from(sqlx::Error::PoolTimedOut), DbError::Unavailable(_)));
         assert!(matches!(DbError::from(sqlx::Error::RowNotFound), DbError::Query(_)));
-        for code in ["08006", "53300", "57P01", "57P03", "57014", "55P03"] {
-            assert!(is_transient(code), "{code}");
+        for code in ["08006", "53300", "57P01", "57P03", "57014"] {
+            assert!(is_transient(code) && !is_contention(code), "{code}");
+        }
+        for code in ["55P03", "40P01", "40001"] {
+            assert!(is_contention(code) && !is_transient(code), "{code}");
         }
         for code in ["42P01", "23505", "22001", ""] {
-            assert!(!is_transient(code), "{code}");
+            assert!(!is_transient(code) && !is_contention(code), "{code}");
         }
     }
 }

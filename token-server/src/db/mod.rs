@@ -76,6 +76,9 @@ pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long one statement may take; the slowest one here needs milliseconds.
 const STATEMENT_TIMEOUT: &str = "5s";
 
+/// How long one statement waits for what others hold; less, so that it can be told from a slow database.
+const LOCK_TIMEOUT: &str = "4s";
+
 /// Creating the signing key excludes other servers by this number. ("ptok" in ASCII.)
 const SIGNING_KEY_LOCK: i64 = 0x7074_6f6b;
 
@@ -85,6 +88,9 @@ const CHANGE_LOCK: i64 = 0x7061_636c;
 /// How long a transaction may wait for its own server.
 const IDLE_TIMEOUT: &str = "10s";
 
+/// How long a change that is only tried out may: what it means is worked out in between, and others wait.
+const TRIAL_IDLE_TIMEOUT: &str = "2min";
+
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// How every connection is made.
@@ -92,7 +98,7 @@ fn options(url: &Secret) -> Result<PgConnectOptions, DbError> {
     let options = PgConnectOptions::from_str(url.expose()).map_err(|_| DbError::Address)?;
     Ok(options.application_name("portcullis-token-server").options([
         ("statement_timeout", STATEMENT_TIMEOUT),
-        ("lock_timeout", STATEMENT_TIMEOUT),
+        ("lock_timeout", LOCK_TIMEOUT),
         // A server that stops in the middle of a transaction must not keep the others from what it has locked.
         ("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
         // Compiling a query takes longer than any query here.
@@ -152,6 +158,12 @@ pub async fn begin_change(pool: &Pool) -> Result<Transaction, DbError> {
     Ok(transaction)
 }
 
+/// Begins a transaction that sees the database as it is now until it ends, and changes nothing: for several short
+/// queries that must fit together.
+pub async fn begin_view(pool: &Pool) -> Result<Transaction, DbError> {
+    Ok(pool.begin_with(BEGIN_SNAPSHOT).await?)
+}
+
 /// Begins a transaction that sees the database as it is now until it ends, and changes nothing. It is for commands that
 /// look through whole tables, so its queries may take their time.
 pub async fn begin_snapshot(pool: &Pool) -> Result<Transaction, DbError> {
@@ -164,6 +176,10 @@ pub async fn begin_snapshot(pool: &Pool) -> Result<Transaction, DbError> {
 pub async fn begin_trial(pool: &Pool) -> Result<Transaction, DbError> {
     let mut transaction = begin_change(pool).await?;
     sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
+    sqlx::query("select set_config('idle_in_transaction_session_timeout', $1, true)")
+        .bind(TRIAL_IDLE_TIMEOUT)
+        .execute(&mut *transaction)
+        .await?;
     Ok(transaction)
 }
 

@@ -11,12 +11,16 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use super::plain_text::is_plain;
 use crate::db::Executor;
 use crate::db::audit::{self, AuditRow};
 use crate::db::error::DbError;
 
-/// Longest text from outside that is kept.
+/// Longest text from strangers that is kept.
 const MAX_TEXT_CHARACTERS: usize = 200;
+
+/// Longest text about what somebody known did: with it, a row and its conditions are told whole.
+const MAX_KNOWN_CHARACTERS: usize = 1_000;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,8 +223,9 @@ pub async fn record_change(
         Outcome::Refused(reason) => ("refused", Some(reason)),
     };
     let agent = origin.agent.as_deref().map(printable);
-    let target = printable(record.target);
-    let reason = reason.map(printable);
+    let limit = if record.actor.is_empty() { MAX_TEXT_CHARACTERS } else { MAX_KNOWN_CHARACTERS };
+    let target = cut(record.target, limit);
+    let reason = reason.map(|reason| cut(reason, limit));
     let row = AuditRow {
         event: record.event.as_str(),
         actor: record.actor,
@@ -243,7 +248,11 @@ pub fn moment(at: OffsetDateTime) -> String {
 }
 
 pub(super) fn printable(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(MAX_TEXT_CHARACTERS).collect()
+    cut(text, MAX_TEXT_CHARACTERS)
+}
+
+fn cut(text: &str, characters: usize) -> String {
+    text.chars().filter(|character| is_plain(*character)).take(characters).collect()
 }
 
 #[cfg(test)]
@@ -252,7 +261,7 @@ mod tests {
 
     #[test]
     fn texts_from_outside_are_cut_and_printable() {
-        assert_eq!(printable("a\0b\nc"), "abc");
+        assert_eq!(printable("a\0b\nc\u{202e}"), "abc");
         assert_eq!(printable(&"ä".repeat(300)).chars().count(), MAX_TEXT_CHARACTERS);
     }
 }

@@ -11,6 +11,7 @@ use super::error::TokenServerError;
 use super::grant::Effect;
 use super::grant_spec::{GrantSpec, NamedWhat};
 use super::grant_subject::GrantSubject;
+use super::plain_text::is_plain;
 use super::principal_name::PrincipalName;
 use super::right::RightSet;
 use crate::db::elevations::ElevationRow;
@@ -56,8 +57,7 @@ pub fn check(length: Duration, longest: Duration, reason: &str) -> Result<i32, T
         return Err(TokenServerError::Contradiction(sentence));
     };
     let characters = reason.chars().count();
-    if reason.trim().is_empty() || characters > MAX_REASON_CHARACTERS || reason.chars().any(char::is_control)
-    {
+    if reason.trim().is_empty() || characters > MAX_REASON_CHARACTERS || !reason.chars().all(is_plain) {
         let sentence = format!("say why, in 1 to {MAX_REASON_CHARACTERS} characters on one line");
         return Err(TokenServerError::Contradiction(sentence));
     }

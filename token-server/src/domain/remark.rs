@@ -2,6 +2,8 @@
 //!
 //! *Invariant:* a remark is one short line, so that it can be stored, listed in a table and recorded.
 
+use super::plain_text::is_plain;
+
 /// Longest remark.
 pub const MAX_REMARK_CHARACTERS: usize = 500;
 
@@ -12,7 +14,9 @@ pub enum InvalidRemark {
     #[error("a reason or a description has at most {MAX_REMARK_CHARACTERS} characters")]
     TooLong,
     /// It would break a line, or more.
-    #[error("a reason or a description must not hold control characters such as line ends")]
+    #[error(
+        "a reason or a description must not hold control characters such as line ends, nor invisible ones"
+    )]
     ControlCharacter,
 }
 
@@ -22,7 +26,7 @@ pub fn check(remark: Option<&str>) -> Result<(), InvalidRemark> {
     if text.chars().count() > MAX_REMARK_CHARACTERS {
         return Err(InvalidRemark::TooLong);
     }
-    if text.chars().any(char::is_control) {
+    if !text.chars().all(is_plain) {
         return Err(InvalidRemark::ControlCharacter);
     }
     Ok(())
@@ -37,7 +41,7 @@ mod tests {
         assert_eq!(check(None), Ok(()));
         assert_eq!(check(Some(&"ä".repeat(MAX_REMARK_CHARACTERS))), Ok(()));
         assert_eq!(check(Some(&"a".repeat(MAX_REMARK_CHARACTERS + 1))), Err(InvalidRemark::TooLong));
-        for text in ["a\nb", "a\0", "\u{7f}", "\u{85}"] {
+        for text in ["a\nb", "a\0", "\u{7f}", "\u{85}", "a\u{202e}b"] {
             assert_eq!(check(Some(text)), Err(InvalidRemark::ControlCharacter), "{text:?}");
         }
     }

@@ -29,9 +29,12 @@ impl RowSource {
         }
     }
 
-    async fn snapshot(&self) -> Option<Arc<super::snapshot::Snapshot>> {
+    /// The database knew a moment ago who somebody with a login is, so it can be asked what they may as well, if the
+    /// snapshot may be old. Clients without a login are the ones that are served while it is away.
+    async fn snapshot(&self, pid: Option<i64>) -> Option<Arc<super::snapshot::Snapshot>> {
         match self {
             Self::Database(_) => None,
+            Self::Snapshot(follower, _) if pid.is_some() => follower.current_snapshot().await,
             Self::Snapshot(follower, _) => follower.snapshot().await,
         }
     }
@@ -43,7 +46,7 @@ impl RowSource {
         resources: impl IntoIterator<Item = &Resource>,
     ) -> Result<Rows, TokenServerError> {
         let anchors = repository_pattern::anchors(resources);
-        match self.snapshot().await {
+        match self.snapshot(pid).await {
             Some(snapshot) => Ok(snapshot.near(pid, &anchors)?),
             None => stored_rows::at(self.pool(), pid, &anchors).await,
         }
@@ -51,7 +54,7 @@ impl RowSource {
 
     /// All that a subject has anywhere, unless there is more than anything could be said of.
     pub async fn all(&self, pid: Option<i64>) -> Result<Option<Rows>, TokenServerError> {
-        match self.snapshot().await {
+        match self.snapshot(pid).await {
             Some(snapshot) => Ok(snapshot.all(pid, MAX_ROWS)?),
             None => stored_rows::all(self.pool(), pid).await,
         }

@@ -1,7 +1,8 @@
 //! The rows of the database that a decision needs.
 //!
 //! *Invariant:* a number of queries that does not depend on what is stored, and no row that cannot be understood is
-//! passed over.
+//! passed over. What comes from several queries is of one moment: a barrier that replaces a grant is never missed between
+//! the two.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +18,7 @@ use crate::db::barriers::{self, BarrierRow};
 use crate::db::error::DbError;
 use crate::db::grants::{self, GrantRow};
 use crate::db::namespaces;
-use crate::db::{Executor, Pool, Transaction};
+use crate::db::{self, Executor, Pool, Transaction};
 
 /// Of a subject with more rows than this, or with more barriers about, the list of repositories is not made.
 pub const MAX_ROWS: usize = 1_000;
@@ -33,8 +34,9 @@ pub async fn near(
 
 /// The same at these anchors.
 pub async fn at(pool: &Pool, pid: Option<i64>, anchors: &[String]) -> Result<Rows, TokenServerError> {
-    let found = grants::list_applicable(pool, pid, anchors).await?;
-    around(pool, found, anchors).await
+    let mut view = db::begin_view(pool).await?;
+    let found = grants::list_applicable(&mut *view, pid, anchors).await?;
+    around(&mut view, found, anchors).await
 }
 
 /// What anybody has on these resources.
@@ -43,14 +45,19 @@ pub async fn of_everybody(
     resources: impl IntoIterator<Item = &Resource>,
 ) -> Result<Rows, TokenServerError> {
     let anchors = repository_pattern::anchors(resources);
-    let found = grants::list_at(pool, &anchors).await?;
-    around(pool, found, &anchors).await
+    let mut view = db::begin_view(pool).await?;
+    let found = grants::list_at(&mut *view, &anchors).await?;
+    around(&mut view, found, &anchors).await
 }
 
 /// These grants, and what keeps some of them out at these anchors.
-async fn around(pool: &Pool, found: Vec<GrantRow>, anchors: &[String]) -> Result<Rows, TokenServerError> {
-    let about = barriers::list_barriers_at(pool, anchors).await?;
-    Ok(Rows { namespaces: namespaces_at(pool, anchors).await?, ..read(found, &about)? })
+async fn around(
+    view: &mut Transaction,
+    found: Vec<GrantRow>,
+    anchors: &[String],
+) -> Result<Rows, TokenServerError> {
+    let about = barriers::list_barriers_at(&mut **view, anchors).await?;
+    Ok(Rows { namespaces: namespaces_at(&mut **view, anchors).await?, ..read(found, &about)? })
 }
 
 /// The namespaces at these anchors in which not everybody who may push may make repositories.
@@ -72,8 +79,9 @@ pub fn namespace_names(anchors: &[String]) -> impl Iterator<Item = &str> {
 /// All that a subject has anywhere, unless there is more than anything could be said of.
 pub async fn all(pool: &Pool, pid: Option<i64>) -> Result<Option<Rows>, TokenServerError> {
     let one_more = i64::try_from(MAX_ROWS + 1).unwrap_or(i64::MAX);
-    let found = grants::list_all_applicable(pool, pid, one_more).await?;
-    let about = barriers::list_barriers(pool, one_more).await?;
+    let mut view = db::begin_view(pool).await?;
+    let found = grants::list_all_applicable(&mut *view, pid, one_more).await?;
+    let about = barriers::list_barriers(&mut *view, one_more).await?;
     if found.len() > MAX_ROWS || about.len() > MAX_ROWS {
         return Ok(None);
     }
@@ -99,8 +107,9 @@ fn is_more(count: usize, most: i64) -> bool {
 
 /// All that a subject has anywhere, however much that is; for commands.
 pub async fn whole(pool: &Pool, pid: Option<i64>) -> Result<Rows, TokenServerError> {
-    let found = grants::list_all_applicable(pool, pid, i64::MAX).await?;
-    Ok(read(found, &barriers::list_barriers(pool, i64::MAX).await?)?)
+    let mut view = db::begin_view(pool).await?;
+    let found = grants::list_all_applicable(&mut *view, pid, i64::MAX).await?;
+    Ok(read(found, &barriers::list_barriers(&mut *view, i64::MAX).await?)?)
 }
 
 fn read(grants: Vec<GrantRow>, barriers: &[BarrierRow]) -> Result<Rows, DbError> {

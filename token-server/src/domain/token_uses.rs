@@ -192,9 +192,14 @@ impl TokenUses {
             if taken.is_empty() {
                 return Ok(());
             }
+            // What is counted while this is written waits for the next time, or this would go on for ever.
+            let is_last = taken.tokens.len() < ROWS_AT_ONCE && taken.grants.len() < ROWS_AT_ONCE;
             if let Err(error) = rows::add_uses(pool, &token_rows(&taken), &grant_rows(&taken)).await {
                 self.put_back(taken);
                 return Err(error);
+            }
+            if is_last {
+                return Ok(());
             }
         }
     }

@@ -72,6 +72,9 @@ pub enum ApiError {
     /// Others read the whole audit record.
     #[error("too many requests read the whole audit record")]
     ManyReadersOfAll,
+    /// Others change something, and take long.
+    #[error("too many requests change something")]
+    ManyChanges,
     /// The body is not the JSON it should be.
     #[error("the body must be a JSON object such as {{\"password\": \"…\"}}")]
     MalformedJson,
@@ -137,6 +140,7 @@ impl ApiError {
             Self::BadParameter { .. } => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
             Self::NothingToCompare => bad_request(StatusCode::PRECONDITION_FAILED),
             Self::ManyReadersOfAll => Verdict::retry(5),
+            Self::ManyChanges => Verdict::retry(2),
         }
     }
 
@@ -209,7 +213,7 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::TooManyRequests
         | E::PolicyStep { .. }
         | E::TooManySecrets(_) => bad_request(StatusCode::CONFLICT),
-        E::Hashing(HashingError::Busy) => Verdict::retry(2),
+        E::Hashing(HashingError::Busy) | E::Db(DbError::Locked(_)) => Verdict::retry(2),
         E::Db(DbError::Unavailable(_)) => Verdict::retry(5),
         E::Hashing(HashingError::Failed | HashingError::NoRandomness(_))
         | E::SealedKey { .. }
@@ -233,6 +237,9 @@ fn server_sentence(error: &ApiError) -> &'static str {
         }
         ApiError::Domain(TokenServerError::Db(DbError::Unavailable(_))) => {
             "the token server cannot reach its database; try again in a moment"
+        }
+        ApiError::ManyChanges | ApiError::Domain(TokenServerError::Db(DbError::Locked(_))) => {
+            "others are changing rights at this moment; nothing was changed, try again in a moment"
         }
         ApiError::ManyReadersOfAll => {
             "others are reading the whole audit record; try again when they are done"

@@ -55,7 +55,7 @@ pub(super) const fn code(error: &ApiError) -> &'static str {
         ApiError::BodyBroken => "body_broken",
         ApiError::MalformedJson | ApiError::BadBody(_) => "bad_body",
         ApiError::NothingToCompare => "precondition_failed",
-        ApiError::ManyReadersOfAll => "busy",
+        ApiError::ManyReadersOfAll | ApiError::ManyChanges => "busy",
     }
 }
 
@@ -103,7 +103,7 @@ const fn domain_code(error: &TokenServerError) -> &'static str {
         E::TeamsTooDeep { .. } => "teams_too_deep",
         E::RoleInUse { .. } => "role_in_use",
         E::ChangedMeanwhile => "precondition_failed",
-        E::Hashing(HashingError::Busy) => "busy",
+        E::Hashing(HashingError::Busy) | E::Db(DbError::Locked(_)) => "busy",
         E::Db(DbError::Unavailable(_)) => "unavailable",
         E::Hashing(HashingError::Failed | HashingError::NoRandomness(_))
         | E::SealedKey { .. }

@@ -31,7 +31,7 @@ impl Administration {
     /// What is stored otherwise than a file says.
     pub async fn compare_policy(&self, document: &Document) -> Result<Plan, TokenServerError> {
         let wanted = reading::read(document)?;
-        let mut tx = self.begin().await?;
+        let mut tx = db::begin_snapshot(&self.pool).await?;
         self.planned(&mut tx, &wanted).await
     }
 
@@ -76,7 +76,7 @@ impl Administration {
 
     /// The file that says what is stored, whoever made it.
     pub async fn export_policy(&self) -> Result<Document, TokenServerError> {
-        let mut tx = self.begin().await?;
+        let mut tx = db::begin_snapshot(&self.pool).await?;
         self.demand_everything(&mut tx, "exporting the policy").await?;
         let stored = stored_policy::read(&mut tx).await?;
         let things = stored.into_values().filter_map(|Stored { from_file, by_hand }| from_file.or(by_hand));

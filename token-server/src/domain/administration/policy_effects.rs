@@ -35,9 +35,7 @@ impl Administration {
         }
         let trial = Trial::begin(&mut tx, reach, now - Duration::days(days.into())).await?;
         self.carry_out_all(&mut tx, &plan).await?;
-        let found = trial.end(&mut tx, now).await?;
-        db::undo(tx).await?;
-        Ok((plan, Some(found)))
+        Ok((plan, Some(trial.end(tx, now).await?)))
     }
 }
 

@@ -4,7 +4,7 @@
 //! stands in the database afterwards is what would stand there.
 //!
 //! *Invariant:* nothing is kept, nothing is recorded, and locks are held no longer than it takes to read what the change
-//! has made.
+//! has made; what that means is worked out when others may go on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -121,24 +121,32 @@ impl Trial {
         Ok(Self { about, names, looked_at, given, known_since, before })
     }
 
-    /// Reads what is so behind the change, and compares.
+    /// Reads what is so behind the change, undoes it, and compares.
     pub(super) async fn end(
         self,
-        tx: &mut Transaction,
+        mut tx: Transaction,
         now: OffsetDateTime,
     ) -> Result<WhatIf, TokenServerError> {
-        let people = holders(tx, &self.about).await?;
-        let after = situation(tx, people, &self.looked_at).await?;
-        let comparison = Comparison::new(&self.before, &after);
+        let people = holders(&mut tx, &self.about).await?;
+        let after = situation(&mut tx, people, &self.looked_at).await?;
+        // Where this fails the connection is gone, and with it the change.
+        db::undo(tx).await.ok();
+        // Up to a million decisions: other requests do not wait for them on this thread.
+        let compared = tokio::task::spawn_blocking(move || self.compare(&after, now)).await;
+        Ok(compared.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic())))
+    }
+
+    fn compare(&self, after: &Situation, now: OffsetDateTime) -> WhatIf {
+        let comparison = Comparison::new(&self.before, after);
         let is_unknown =
             |pattern: &&RepositoryPattern| !self.looked_at.iter().any(|name| is_about(pattern, name));
         let patterns = self.about.patterns.iter().filter(|pattern| !pattern.is_per_user());
-        Ok(WhatIf {
+        WhatIf {
             effects: comparison.effects(&self.names, now),
             replay: comparison.replay(&self.given, &self.looked_at, now),
             known_since: self.known_since,
             unknown: patterns.filter(is_unknown).cloned().collect(),
-        })
+        }
     }
 }
 
@@ -151,9 +159,7 @@ impl Administration {
         let reach = reach(&mut tx, change).await?;
         let trial = Trial::begin(&mut tx, reach, now - Duration::days(days.into())).await?;
         self.try_out(&mut tx, change).await?;
-        let found = trial.end(&mut tx, now).await?;
-        db::undo(tx).await?;
-        Ok(found)
+        trial.end(tx, now).await
     }
 
     /// Makes the change in a transaction, without a record.

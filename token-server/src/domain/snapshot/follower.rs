@@ -4,8 +4,8 @@
 //! new, every two seconds in any case, and before every decision. A decision waits for a look at the log that began
 //! after it was asked for; all that wait share one look, so there are never more than one at a time.
 //!
-//! *Invariant:* while the database answers, nothing is decided from a snapshot that lacks a change which was committed
-//! before the decision was asked for.
+//! *Invariant:* while the database answers in time, nothing is decided from a snapshot that lacks a change which was
+//! committed before the decision was asked for; and never from one that is known to lack something.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +31,9 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Catching up may take this long; then everything is read anew.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Reading everything may take this long; a database that has stopped in the middle would hold it up for ever.
+const LOAD_TIMEOUT: Duration = Duration::from_mins(5);
+
 /// A decision waits this long: for the look that is going on, for its own, and a little for its turn.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -42,6 +45,9 @@ const KEPT_CHANGES: i64 = 10_000;
 
 const PRUNE_INTERVAL: Duration = Duration::from_hours(1);
 
+/// So many of the others are removed between two looks.
+const PRUNED_AT_ONCE: i64 = 10_000;
+
 /// What became of a look at the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
@@ -51,6 +57,13 @@ enum Outcome {
     Behind,
     /// The database does not answer.
     Away,
+}
+
+impl Outcome {
+    /// What is so after another look: what was seen to be missing is not there because the database has gone away.
+    fn then(self, looked: Self) -> Self {
+        if (self, looked) == (Self::Behind, Self::Away) { Self::Behind } else { looked }
+    }
 }
 
 #[derive(Debug)]
@@ -81,8 +94,18 @@ impl Follower {
         Ok(Self { dialer, max_age, state, asked: AtomicU64::new(0), wake: Notify::new() })
     }
 
-    /// The snapshot to decide from; nothing if the database has to be asked itself.
+    /// The snapshot to decide from, which may be old while the database is away; nothing if the database has to be
+    /// asked itself.
     pub async fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.look_for(self.max_age).await
+    }
+
+    /// The snapshot, if it is what the database says.
+    pub async fn current_snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.look_for(Duration::ZERO).await
+    }
+
+    async fn look_for(&self, max_age: Duration) -> Option<Arc<Snapshot>> {
         let mine = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let mut state = self.state.subscribe();
         self.wake.notify_one();
@@ -90,7 +113,7 @@ impl Follower {
         let is_good = match state.outcome {
             Outcome::Current => true,
             Outcome::Behind => false,
-            Outcome::Away => state.confirmed.elapsed() <= self.max_age,
+            Outcome::Away => state.confirmed.elapsed() <= max_age,
         };
         is_good.then(|| state.snapshot.clone())
     }
@@ -143,7 +166,7 @@ impl Follower {
                     reading.begin(&self.dialer);
                     Outcome::Behind
                 }
-                Looked::Reading => Outcome::Behind,
+                Looked::Behind => Outcome::Behind,
                 Looked::Away => Outcome::Away,
             };
             self.note(outcome, None, served);
@@ -157,14 +180,14 @@ impl Follower {
             Ok(Err(DbError::Unavailable(_))) | Err(_) => return Looked::Away,
             Ok(Err(error)) => {
                 tracing::error!(error = causes::sentence(&error), "the log of changes cannot be read");
-                return Looked::Reading;
+                return Looked::Behind;
             }
         };
         if position == latest.position() {
             return Looked::Current(None);
         }
         if is_reading {
-            return Looked::Reading;
+            return Looked::Behind;
         }
         // A connection that is given up in the middle is of no use any more.
         let Some(mut own) = connection.take() else { return Looked::Lost };
@@ -177,7 +200,8 @@ impl Follower {
                 *connection = Some(own);
                 Looked::Lost
             }
-            Ok(Err(DbError::Unavailable(_))) => Looked::Away,
+            // There is something new, and it could not be read.
+            Ok(Err(DbError::Unavailable(_))) => Looked::Behind,
             Ok(Err(_)) | Err(_) => Looked::Lost,
         }
     }
@@ -199,10 +223,11 @@ impl Follower {
         Ok(position)
     }
 
-    fn note(&self, outcome: Outcome, newer: Option<Arc<Snapshot>>, served: u64) {
-        let (mut before, mut age) = (outcome, Duration::ZERO);
+    fn note(&self, looked: Outcome, newer: Option<Arc<Snapshot>>, served: u64) {
+        let (mut before, mut outcome, mut age) = (looked, looked, Duration::ZERO);
         self.state.send_modify(|state| {
             (before, age) = (state.outcome, state.confirmed.elapsed());
+            outcome = state.outcome.then(looked);
             state.outcome = outcome;
             state.served = served;
             if let Some(newer) = newer {
@@ -238,8 +263,8 @@ enum Looked {
     Current(Option<Arc<Snapshot>>),
     /// The log does not lead on from the snapshot.
     Lost,
-    /// The database answers, and everything is being read, or cannot be.
-    Reading,
+    /// The database has something newer, which is being read or cannot be.
+    Behind,
     /// The database does not answer.
     Away,
 }
@@ -294,7 +319,8 @@ impl Drop for Reading {
 async fn load(dialer: &Dialer) -> Result<Arc<Snapshot>, DbError> {
     let began = Instant::now();
     let mut connection = dialer.dial().await?;
-    let snapshot = Snapshot::load(&mut connection).await?;
+    let late = |_| DbError::Unavailable(sqlx::Error::PoolTimedOut);
+    let snapshot = timeout(LOAD_TIMEOUT, Snapshot::load(&mut connection)).await.map_err(late)??;
     let size = snapshot.size();
     tracing::info!(
         position = snapshot.position().seq,
@@ -311,13 +337,21 @@ async fn continue_pruning(connection: &mut Option<Connection>, pruned: &mut Inst
     if pruned.elapsed() < PRUNE_INTERVAL {
         return;
     }
-    *pruned = Instant::now();
     let Some(mut own) = connection.take() else { return };
-    match changes::delete_older_changes(&mut own, KEPT_CHANGES).await {
-        Ok(_) => *connection = Some(own),
-        Err(error) => {
+    // Those who wait for the next look wait for this.
+    let removing = changes::delete_older_changes(&mut own, KEPT_CHANGES, PRUNED_AT_ONCE);
+    match timeout(CATCH_UP_TIMEOUT, removing).await {
+        Ok(Ok(removed)) => {
+            *connection = Some(own);
+            if removed >= PRUNED_AT_ONCE.unsigned_abs() {
+                return;
+            }
+        }
+        Ok(Err(error)) => {
             let error = causes::sentence(&error);
             tracing::warn!(error, "old rows of the log of changes were not removed");
         }
+        Err(_) => tracing::warn!("removing old rows of the log of changes took too long"),
     }
+    *pruned = Instant::now();
 }
