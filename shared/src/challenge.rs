@@ -37,6 +37,8 @@ pub struct BearerChallenge {
     pub scope: Option<String>,
     /// What was wrong with the token that came.
     pub error: Option<ChallengeError>,
+    /// What stands in the place of its word, for clients that show nothing else. It is not read back.
+    pub error_in_words: Option<String>,
     /// A sentence for the person at the terminal.
     pub error_description: Option<String>,
 }
@@ -48,7 +50,8 @@ impl fmt::Display for BearerChallenge {
             write!(f, ",scope={}", Quoted(scope))?;
         }
         if let Some(error) = self.error {
-            write!(f, ",error={}", Quoted(error.as_str()))?;
+            let word = self.error_in_words.as_deref().unwrap_or(error.as_str());
+            write!(f, ",error={}", Quoted(word))?;
         }
         if let Some(description) = &self.error_description {
             write!(f, ",error_description={}", Quoted(description))?;
@@ -142,6 +145,7 @@ mod tests {
             service: "s".into(),
             scope: Some("repository:a:pull,push".into()),
             error: Some(ChallengeError::InsufficientScope),
+            error_in_words: None,
             error_description: Some("say \"please\"\r\nSet-Cookie: x".into()),
         };
         assert_eq!(

@@ -100,12 +100,11 @@ impl PortcullisClaim {
         self.limits.iter().find(|limits| limits.repository == *repository)
     }
 
-    /// The reason for which `action` on `resource` was refused, if it was asked for.
-    pub fn refusal(&self, resource: &Resource, action: Action) -> Option<RefusalReason> {
+    /// What is said about `action` on `resource`, if it was asked for and refused.
+    pub fn refusal(&self, resource: &Resource, action: Action) -> Option<&Refusal> {
         self.refused
             .iter()
             .find(|refusal| refusal.scope.resource == *resource && refusal.scope.actions.contains(action))
-            .map(|refusal| refusal.reason)
     }
 }
 
@@ -116,6 +115,8 @@ pub struct Refusal {
     pub scope: Scope,
     /// Why.
     pub reason: RefusalReason,
+    /// Users and teams who can give it, as people write them; nobody where that is not known or not to be told.
+    pub ask: Vec<String>,
 }
 
 /// Why something was refused; the registry turns it into a sentence.
@@ -136,11 +137,18 @@ struct RefusalEntry {
     #[serde(flatten)]
     scope: ResourceActions,
     reason: RefusalReason,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ask: Vec<String>,
 }
 
 impl Serialize for Refusal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        RefusalEntry { scope: ResourceActions::of(&self.scope), reason: self.reason }.serialize(serializer)
+        let entry = RefusalEntry {
+            scope: ResourceActions::of(&self.scope),
+            reason: self.reason,
+            ask: self.ask.clone(),
+        };
+        entry.serialize(serializer)
     }
 }
 
@@ -148,7 +156,7 @@ impl<'de> Deserialize<'de> for Refusal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let entry = RefusalEntry::deserialize(deserializer)?;
         let scope = entry.scope.into_scope().ok_or_else(|| serde::de::Error::custom("unknown resource"))?;
-        Ok(Self { scope, reason: entry.reason })
+        Ok(Self { scope, reason: entry.reason, ask: entry.ask })
     }
 }
 
@@ -162,14 +170,17 @@ mod tests {
             r#"{"iss":"i","sub":"alice","aud":"s","exp":60,"nbf":0,"iat":0,"jti":"1","#,
             r#""access":[{"type":"repository","name":"a/b","actions":["pull"]}],"#,
             r#""portcullis":{"uid":"00000000-0000-0000-0000-000000000001","#,
-            r#""refused":[{"type":"repository","name":"a/b","actions":["push"],"reason":"no_grant"}]}}"#
+            r#""refused":[{"type":"repository","name":"a/b","actions":["push"],"reason":"no_grant"},"#,
+            r#"{"type":"repository","name":"a/c","actions":["pull"],"reason":"no_grant","ask":["ann"]}]}}"#
         );
         let claims: Claims = serde_json::from_str(json).expect("claims");
         assert_eq!(serde_json::to_string(&claims).expect("plain data"), json);
         let refusal = claims.portcullis.expect("present");
         let repository = Resource::Repository("a/b".parse().expect("a name"));
-        assert_eq!(refusal.refusal(&repository, Action::Push), Some(RefusalReason::NoGrant));
+        let reason = refusal.refusal(&repository, Action::Push).map(|refusal| refusal.reason);
+        assert_eq!(reason, Some(RefusalReason::NoGrant));
         assert_eq!(refusal.refusal(&repository, Action::Delete), None);
+        assert_eq!(refusal.refused[1].ask, ["ann"]);
     }
 
     #[test]

@@ -160,6 +160,7 @@ pub(crate) fn challenge(scope: Option<&str>, error: Option<ChallengeError>) -> S
         service: SERVICE.into(),
         scope: scope.map(str::to_owned),
         error,
+        error_in_words: None,
         error_description: None,
     }
     .to_string()

@@ -46,7 +46,8 @@ async fn a_refused_push_says_why_in_the_terminal() -> anyhow::Result<()> {
         let name = format!("{registry}/{repository}:1");
         person.load(&image, &name).await?;
         let text = person.docker(&["push", &name]).await?.failure()?;
-        assert!(text.contains(&format!("{user} may not push to {repository}")), "{text}");
+        let sentence = format!("{user} may not push to {repository}: no grant allows it; ask admin");
+        assert!(text.contains(&sentence), "{text}");
     }
     Ok(())
 }

@@ -109,8 +109,15 @@ async fn a_refusal_is_readable() -> anyhow::Result<()> {
     layout::write_image(&source, &Image::new(44, 1, 1000)?, "1")?;
     let from = format!("oci:{}:1", source.display());
     let there = format!("docker://{registry}/platform/app:1");
-    let text = person.skopeo(&["copy", "--dest-tls-verify=false", &from, &there]).await?.failure()?;
-    assert!(text.contains("bob may not"), "{text}");
+    let skopeo = person.skopeo(&["copy", "--dest-tls-verify=false", &from, &there]).await?.failure()?;
+    person.podman(&["pull", &from]).await?.success()?;
+    let ids = person.podman(&["images", "--quiet", "--no-trunc"]).await?.success()?.output;
+    let id = ids.lines().next().unwrap_or_default();
+    let podman = person.podman(&["push", "--tls-verify=false", id, &there]).await?.failure()?;
+    for text in [skopeo, podman] {
+        assert!(text.contains("bob may not"), "{text}");
+        assert!(text.contains("platform/app: no grant allows it; ask admin"), "{text}");
+    }
     Ok(())
 }
 

@@ -36,7 +36,31 @@ async fn a_push_without_the_right_is_refused_with_a_sentence() -> anyhow::Result
     }
     let answer = town.anonymous.send(&start("public/app")).await?;
     let answer = answer.expect_error(403, "DENIED")?;
+    assert!(!answer.text().contains("admin"), "a stranger is told a name: {answer}");
     assert!(answer.error_message()?.contains("not logged in"), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refusal_says_whom_to_ask_and_not_what_there_is() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    town.stack.grant("team:platform", "admin", "shop/**").await?;
+    town.stack.grant("team:platform", "admin", "secret/**").await?;
+    town.stack.grant("user:bob", "viewer", "shop/app").await?;
+    town.admin.push_image("secret/app", "1", &Image::new(37, 1, 1000)?).await?;
+    let refusal = async |repository: &str| {
+        let answer = town.bob.send(&Request::new(Method::POST, uploads(repository))).await?;
+        answer.expect_error(403, "DENIED")?.error_message().map(|message| message.replace(repository, "…"))
+    };
+    let near = refusal("shop/app").await?;
+    assert_eq!(near, "bob may not push to …: no grant allows it; ask team:platform or admin");
+    // Whoever has nothing there learns neither that it is there nor whose it is.
+    let (there, nowhere) = (refusal("secret/app").await?, refusal("nowhere/app").await?);
+    assert_eq!(there, nowhere);
+    assert_eq!(there, "bob may not push to …: no grant allows it; ask admin");
+    // Where a barrier keeps rights from above out, those who hold them cannot give them.
+    town.stack.operator(&["barrier", "add", "secret/**", "--actions", "*"], "").await?.success()?;
+    assert_eq!(refusal("secret/app").await?, nowhere);
     Ok(())
 }
 

@@ -1,8 +1,7 @@
 //! Who may do what: from a request to a proof that it was allowed.
 //!
-//! A right that was asked for and refused by our own token server is answered 403 with the reason: another token
-//! would not help. (The answer to a HEAD has no body, so there the reason travels in a challenge, where clients look
-//! for it.) Everything else that is missing is answered 401 with the scope to ask for, because that is how
+//! A right that was asked for and refused by our own token server is answered with the reason, see
+//! [`refusal`](super::refusal): another token would not help. Everything else that is missing is answered 401 with the scope to ask for, because that is how
 //! clients learn to widen a token. The answer never depends on whether the repository exists.
 //!
 //! *Invariant:* an [`Authorized`] has no constructor outside this folder's access modules, so a handler that has one
@@ -14,21 +13,20 @@
 use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
-use actix_web::http::Method;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
 use shared::action::Action;
 use shared::challenge::ChallengeError;
-use shared::claims::RefusalReason;
 use shared::limits::Limits;
 use shared::repository_name::RepositoryName;
 use shared::repository_set::RepositorySet;
 use shared::scope::{Resource, Scope, ScopeList};
 
 use super::basic_access;
-use super::bearer_access::{build_challenge, challenge, valid_token};
+use super::bearer_access::{challenge, valid_token};
 use super::caller::Caller;
 use super::error::ApiError;
+use super::refusal::{self, denied, refusal};
 use super::state::{Auth, RegistryState, TokenAuth};
 use crate::auth::verifier::{Profile, VerifiedToken};
 use crate::domain::error::RegistryError;
@@ -96,12 +94,15 @@ impl<R: Right> Authorized<R> {
     }
 
     /// What this caller is told of an error: of what is beyond its limits, that it is so for this user.
-    pub(super) fn refusal(&self, error: RegistryError) -> ApiError {
-        match (&self.caller, error) {
-            (Caller::Bearer(token), RegistryError::BeyondLimits(act)) if !token.subject.is_empty() => {
-                ApiError::Denied(format!("{} may not {act}", token.subject))
+    pub(super) fn refusal(&self, request: &HttpRequest, error: RegistryError) -> ApiError {
+        match (&self.caller, &state(request).auth, error) {
+            (Caller::Bearer(token), Auth::Token(auth), RegistryError::BeyondLimits(act))
+                if !token.subject.is_empty() =>
+            {
+                let scopes = ScopeList::from_iter([Scope::repository(self.name.clone(), R::ASK)]);
+                denied(request, auth, &scopes, format!("{} may not {act}", token.subject))
             }
-            (_, error) => error.into(),
+            (_, _, error) => error.into(),
         }
     }
 }
@@ -316,40 +317,11 @@ pub(super) async fn require(
         }
         return Ok(());
     }
-    let mut challenge = build_challenge(request, auth, &scopes, Some(ChallengeError::InsufficientScope));
-    if let Some(reason) = refusal(token, &scope.resource, action) {
-        let sentence = denial(token, &scope.resource, action, reason);
-        if request.method() != Method::HEAD {
-            return Err(ApiError::Denied(sentence));
+    Err(match refusal(token, &scope.resource, action) {
+        Some(refusal) => {
+            let sentence = refusal::sentence(token, &scope.resource, action, refusal);
+            denied(request, auth, &scopes, sentence)
         }
-        challenge.error_description = Some(sentence);
-    }
-    Err(ApiError::Unauthorized(Box::new(challenge)))
-}
-
-pub(super) fn refusal(token: &VerifiedToken, resource: &Resource, action: Action) -> Option<RefusalReason> {
-    token.portcullis.as_ref().and_then(|claim| claim.refusal(resource, action))
-}
-
-/// The sentence for the person at the terminal.
-fn denial(token: &VerifiedToken, resource: &Resource, action: Action, reason: RefusalReason) -> String {
-    let what = match (resource, action) {
-        (Resource::Catalog, _) => "list all repositories".to_owned(),
-        (Resource::Repository(name), Action::Pull) => format!("pull from {name}"),
-        (Resource::Repository(name), Action::Push) => format!("push to {name}"),
-        (Resource::Repository(name), Action::Delete) => format!("delete from {name}"),
-        (Resource::Repository(name), Action::RepositoryDelete | Action::All) => {
-            format!("delete the repository {name}")
-        }
-    };
-    match reason {
-        RefusalReason::Anonymous => format!("you are not logged in, and only users with a grant may {what}"),
-        RefusalReason::NoGrant => {
-            format!(
-                "{} may not {what}: no grant allows it; ask an administrator of this registry",
-                token.subject
-            )
-        }
-        RefusalReason::Other => format!("{} may not {what}", token.subject),
-    }
+        None => challenge(request, auth, &scopes, Some(ChallengeError::InsufficientScope)),
+    })
 }

@@ -141,6 +141,7 @@ pub(super) fn build_challenge(
         service: auth.verifier.expectations().service.clone(),
         scope: (!scopes.is_empty()).then(|| scopes.to_string()),
         error,
+        error_in_words: None,
         error_description: None,
     }
 }

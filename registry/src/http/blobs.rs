@@ -71,7 +71,7 @@ pub(super) async fn delete(
         return Err(ApiError::DeleteDisabled);
     }
     let deleted = state.repositories.delete_blob(caller.name(), &digest, caller.limits()).await;
-    deleted.map_err(|error| caller.refusal(error))?;
+    deleted.map_err(|error| caller.refusal(&request, error))?;
     Ok(HttpResponse::Accepted().insert_header((CONTENT_LENGTH, "0")).finish())
 }
 

@@ -93,7 +93,7 @@ pub(super) async fn put(
         ..ManifestPush::new(reference, content_type.unwrap_or_default(), body.bytes.clone())
     };
     let pushed = state.repositories.put_manifest(caller.name(), push, caller.limits()).await;
-    let pushed = pushed.map_err(|error| caller.refusal(error))?;
+    let pushed = pushed.map_err(|error| caller.refusal(&request, error))?;
     let path = format!("/v2/{}/manifests/{}", caller.name(), pushed.digest);
     let mut response = HttpResponse::Created();
     response
@@ -148,6 +148,6 @@ pub(super) async fn delete(
         }
         Reference::Tag(tag) => state.repositories.delete_tag(name, &tag, precondition, limits).await,
     };
-    deleted.map_err(|error| caller.refusal(error))?;
+    deleted.map_err(|error| caller.refusal(&request, error))?;
     Ok(HttpResponse::Accepted().insert_header((CONTENT_LENGTH, "0")).finish())
 }

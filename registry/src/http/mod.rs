@@ -22,6 +22,8 @@ mod basic_access;
 
 mod bearer_access;
 
+mod refusal;
+
 pub(crate) mod error;
 
 mod base;

@@ -28,11 +28,12 @@ use shared::scope::{Scope, ScopeList};
 use shared::server::request_log::RequestLog;
 use url::form_urlencoded;
 
-use super::access::{authorize, refusal, require, state};
+use super::access::{authorize, require, state};
 use super::bearer_access::{Bearer, bearer, valid_token, verified};
 use super::caller::Caller;
 use super::error::ApiError;
 use super::headers;
+use super::refusal::refusal;
 use super::state::{Auth, Forward, TokenAuth};
 use super::token_forward::{self, Answer, Question};
 use crate::auth::verifier::VerifiedToken;
@@ -76,9 +77,8 @@ impl FromRequest for AuthorizedSearch {
                 }
                 _ => valid_token(&request, auth, &ScopeList::from_iter([catalog.clone()])).await?,
             };
-            if let Some(RefusalReason::Anonymous | RefusalReason::NoGrant) =
-                refusal(&token, &catalog.resource, Action::All)
-            {
+            let refused = refusal(&token, &catalog.resource, Action::All).map(|refusal| refusal.reason);
+            if let Some(RefusalReason::Anonymous | RefusalReason::NoGrant) = refused {
                 return Ok(Self::Nothing);
             }
             require(&request, auth, &token, &catalog, Action::All).await?;

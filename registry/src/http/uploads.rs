@@ -33,7 +33,7 @@ pub(super) async fn start(
     // What cannot be served is refused before a session is opened that nobody would close.
     let Asked { mount, whole, algorithm } = asked(&request)?;
     let creation = state.repositories.may_be_made(name, caller.limits()).await;
-    creation.map_err(|error| caller.refusal(error))?;
+    creation.map_err(|error| caller.refusal(&request, error))?;
     if let Some(digest) = &mount
         && let Some(stat) = try_mount(&caller, &request, &state, digest).await?
     {

@@ -4,10 +4,12 @@
 
 use std::sync::Arc;
 
+use shared::repository_name::RepositoryName;
 use shared::repository_pattern;
 use shared::scope::Resource;
 
 use super::error::TokenServerError;
+use super::grantors::Managers;
 use super::policy::Rows;
 use super::snapshot::follower::Follower;
 use super::stored_rows::{self, MAX_ROWS};
@@ -50,6 +52,13 @@ impl RowSource {
             Some(snapshot) => Ok(snapshot.near(pid, &anchors)?),
             None => stored_rows::at(self.pool(), pid, &anchors).await,
         }
+    }
+
+    /// Who manages rights about a repository, if that is in memory; it may be a little old.
+    pub fn managers(&self, name: &RepositoryName) -> Result<Managers, TokenServerError> {
+        let Self::Snapshot(follower, _) = self else { return Ok(Managers::default()) };
+        let anchors = repository_pattern::anchors([&Resource::Repository(name.clone())]);
+        Ok(follower.latest().managers(&anchors)?)
     }
 
     /// All that a subject has anywhere, unless there is more than anything could be said of.

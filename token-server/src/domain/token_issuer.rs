@@ -5,12 +5,14 @@
 //!
 //! Spec: distribution, "Token Authentication Specification".
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ring::rand::SystemRandom;
 use shared::clock::Clock;
+use shared::repository_name::RepositoryName;
 use shared::scope::{Resource, Scope, ScopeList};
 use shared::secret::Secret;
 
@@ -20,8 +22,10 @@ use super::audit_repeats::AuditRepeats;
 use super::authenticate::{Authenticator, Credentials};
 use super::error::TokenServerError;
 use super::grant::Circumstances;
+use super::grantors::grantors;
 use super::issue::{self, Asker, Decision, Relevant, TokenFrame};
 use super::key_ring::SigningKeys;
+use super::policy::{Held, Rows};
 use super::random;
 use super::refresh::Login;
 use super::row_source::RowSource;
@@ -221,11 +225,36 @@ impl TokenIssuer {
             None
         };
         let circumstances = Circumstances { now: self.clock.now(), address: address_of(origin) };
-        Ok(issue::decide(
-            requested,
-            &Relevant { near, all },
-            Asker { user: subject.user_name(), circumstances, verifier },
-        ))
+        let relevant = Relevant { near, all };
+        let asker = Asker { user: subject.user_name(), circumstances, verifier };
+        let mut decision = issue::decide(requested, &relevant, asker);
+        if subject.pid().is_some() && verifier == Verifier::Portcullis {
+            decision.ask = self.whom_to_ask(&decision.refused, &relevant.near, asker)?;
+        }
+        Ok(decision)
+    }
+
+    /// Who can give what was refused, by repository.
+    fn whom_to_ask(
+        &self,
+        refused: &[Scope],
+        near: &Rows,
+        asker: Asker<'_>,
+    ) -> Result<BTreeMap<RepositoryName, Vec<String>>, TokenServerError> {
+        let mut ask = BTreeMap::new();
+        for scope in refused {
+            let Resource::Repository(name) = &scope.resource else { continue };
+            let managers = self.sources.rows.managers(name)?;
+            let held = Held::of(near, name, asker.user, asker.circumstances);
+            let is_seen = !held.rights().is_empty();
+            // Where whoever is asked comes from is not known.
+            let circumstances = Circumstances { address: None, ..asker.circumstances };
+            let names = grantors(&managers, name, scope.actions, is_seen, circumstances);
+            if !names.is_empty() {
+                ask.insert(name.clone(), names);
+            }
+        }
+        Ok(ask)
     }
 
     async fn record_refusals(

@@ -7,6 +7,7 @@
 //!
 //! Spec: distribution, "Token Authentication Specification"; RFC 7519.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -37,7 +38,7 @@ const NOT_BEFORE_LEEWAY_SECONDS: i64 = 10;
 const MAX_SCOPE_JSON_BYTES: usize = 3_600;
 
 /// Bytes that an entry needs besides its name and actions: type, member names, reason.
-const ENTRY_BYTES: usize = 66;
+const ENTRY_BYTES: usize = 74;
 
 /// Bytes that an entry of a token needs, at most.
 fn size(scope: &Scope) -> usize {
@@ -62,6 +63,8 @@ pub struct Decision {
     pub rests_on: Vec<i64>,
     /// What was asked for and is not held.
     pub refused: Vec<Scope>,
+    /// Who can give what was refused, for those of its repositories where somebody can be named.
+    pub ask: BTreeMap<RepositoryName, Vec<String>>,
     /// What is held and cannot be put into the token, and why.
     pub withheld: Vec<(Scope, Withheld)>,
     /// When a row that matters begins or ends, so that the answer may be another.
@@ -328,9 +331,14 @@ fn refusals(decision: &Decision, subject: &Subject) -> Vec<Refusal> {
     let withheld = decision.withheld.iter().filter(|(_, why)| *why != Withheld::TokenTooLarge);
     let withheld = withheld.map(|(scope, _)| (scope, RefusalReason::Other));
     for (scope, reason) in refused.chain(withheld) {
-        let Some(left) = room.checked_sub(size(scope)) else { break };
+        let ask = match (&scope.resource, reason) {
+            (Resource::Repository(name), RefusalReason::NoGrant) => decision.ask.get(name).cloned(),
+            _ => None,
+        };
+        let ask = ask.unwrap_or_default();
+        let Some(left) = room.checked_sub(size(scope) + json_bytes(&ask)) else { break };
         room = left;
-        refusals.push(Refusal { scope: scope.clone(), reason });
+        refusals.push(Refusal { scope: scope.clone(), reason, ask });
     }
     refusals
 }

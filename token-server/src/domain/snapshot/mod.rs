@@ -26,13 +26,16 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::barrier::Barrier;
+use super::grantors::{Manager, Managers};
 use super::namespace::Namespace;
 use super::policy::Rows;
+use super::right::Right;
 use super::stored_rows::namespace_names;
 use crate::db::changes::Position;
 use crate::db::error::DbError;
+use crate::db::principals::{AUTHENTICATED, EVERYONE};
 use grants::Grants;
-use people::{People, Person};
+use people::{Kind, People, Person};
 use stored_grant::{Roles, StoredGrant, Unusable};
 
 /// What the database said at one moment.
@@ -56,6 +59,9 @@ type Namespaces = HashMap<Arc<str>, Result<Namespace, Unusable>>;
 
 /// Barriers by their anchor.
 type Barriers = HashMap<Arc<str>, Vec<Result<Barrier, Unusable>>, RandomState>;
+
+/// So many rows at one place are looked through for somebody who manages rights there.
+const MAX_LOOKED_THROUGH: usize = 1_000;
 
 /// How much there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +124,31 @@ impl Snapshot {
         Ok(rows)
     }
 
+    /// Who manages rights at these anchors, of the first rows that stand there.
+    pub fn managers(&self, anchors: &[String]) -> Result<Managers, DbError> {
+        let Contents { people, grants, barriers, roles, .. } = &self.contents;
+        let mut managers = Managers::default();
+        let mut holders = vec![EVERYONE, AUTHENTICATED];
+        for row in anchors.iter().flat_map(|anchor| grants.at(anchor).iter().take(MAX_LOOKED_THROUGH)) {
+            if !row.gives(Right::GrantManage, roles) || holders.contains(&row.holder) {
+                continue;
+            }
+            let person = people.get(row.holder).filter(|person| !person.is_disabled);
+            managers.people.extend(person.and_then(|person| person.as_manager(row.holder)));
+            holders.push(row.holder);
+        }
+        holders.sort_unstable();
+        for anchor in anchors {
+            for stored in held_by(&holders, grants.at(anchor)) {
+                managers.rows.grants.push(stored.read(anchor, roles)?);
+            }
+            for barrier in barriers.get(anchor.as_str()).into_iter().flatten() {
+                managers.rows.barriers.push(barrier.clone().map_err(|unusable| unusable.error())?);
+            }
+        }
+        Ok(managers)
+    }
+
     /// All that a subject has anywhere, unless it is more than so many rows, or there are more barriers than that.
     pub fn all(&self, pid: Option<i64>, most: usize) -> Result<Option<Rows>, DbError> {
         let Contents { people, grants, barriers, roles, .. } = &self.contents;
@@ -140,6 +171,18 @@ impl Snapshot {
             rows.barriers.push(barrier.clone().map_err(|unusable| unusable.error())?);
         }
         Ok(Some(rows))
+    }
+}
+
+impl Person {
+    /// As somebody who can be asked: robots are not.
+    fn as_manager(&self, pid: i64) -> Option<Manager> {
+        let name = self.name.to_string();
+        match self.kind {
+            Kind::User => Some(Manager { pid, user: Some(name.clone()), name }),
+            Kind::Team => Some(Manager { pid, user: None, name: format!("team:{name}") }),
+            Kind::Robot | Kind::Other => None,
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use shared::repository_pattern::RepositoryPattern;
 
-use super::super::grant::{Grant, What};
-use super::super::right::RightSet;
+use super::super::grant::{Effect, Grant, What};
+use super::super::right::{Right, RightSet};
 use super::super::role::Role;
 use crate::db::copied_grants::CopiedGrant;
 use crate::db::error::DbError;
@@ -56,6 +56,18 @@ pub(super) struct StoredGrant {
 }
 
 impl StoredGrant {
+    /// Whether it is a row that gives this right, to be looked at closer.
+    pub(super) fn gives(&self, right: Right, roles: &Roles) -> bool {
+        let Ok(terms) = self.terms.as_ref() else { return false };
+        let rights = match &terms.what {
+            What::Role(role) if !role.is_built_in() => {
+                roles.get(role.name()).and_then(|rights| rights.as_ref().ok().copied())
+            }
+            what => Some(what.rights()),
+        };
+        terms.effect == Effect::Allow && rights.is_some_and(|rights| rights.contains(right))
+    }
+
     /// The row as decisions want it.
     pub(super) fn read(&self, anchor: &str, roles: &Roles) -> Result<Grant, DbError> {
         let terms = self.terms.as_ref().as_ref().map_err(Unusable::error)?;
@@ -138,7 +150,6 @@ impl Interner {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::grant::Effect;
     use super::*;
 
     /// A row with these terms; without role and rights, terms that are none.
