@@ -41,7 +41,7 @@ use crate::domain::snapshot::follower::Follower;
 use crate::domain::token_issuer::{IssuerRecords, Sources, TokenIssuer};
 use crate::domain::token_uses::TokenUses;
 use crate::http::api::document::Documents;
-use crate::http::{Services, WHOLE_READS, routes};
+use crate::http::{Services, TRIALS, WHOLE_READS, routes};
 use crate::settings::{DatabaseSettings, DecisionSource, Migrate, TokenServerSettings};
 
 /// Why the server does not start.
@@ -171,6 +171,7 @@ impl TokenServer {
             keys,
             documents: Documents::build(),
             whole_reads: Arc::new(Semaphore::new(WHOLE_READS)),
+            trials: Arc::new(Semaphore::new(TRIALS)),
             body_timeout: settings.listener.stall_timeout,
         };
         Ok(Self { listener, services, token_paths: settings.token_paths, pool, hasher, uses, chores })

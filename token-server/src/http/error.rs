@@ -72,6 +72,9 @@ pub enum ApiError {
     /// Others read the whole audit record.
     #[error("too many requests read the whole audit record")]
     ManyReadersOfAll,
+    /// Others try changes out.
+    #[error("too many requests try out what changes would mean")]
+    ManyTrials,
     /// The body is not the JSON it should be.
     #[error("the body must be a JSON object such as {{\"password\": \"…\"}}")]
     MalformedJson,
@@ -136,7 +139,7 @@ impl ApiError {
             }
             Self::BadParameter { .. } => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
             Self::NothingToCompare => bad_request(StatusCode::PRECONDITION_FAILED),
-            Self::ManyReadersOfAll => Verdict::retry(5),
+            Self::ManyReadersOfAll | Self::ManyTrials => Verdict::retry(5),
         }
     }
 
@@ -236,6 +239,9 @@ fn server_sentence(error: &ApiError) -> &'static str {
         }
         ApiError::ManyReadersOfAll => {
             "others are reading the whole audit record; try again when they are done"
+        }
+        ApiError::ManyTrials => {
+            "others are asking what changes would mean, or applying a policy; try again when they are done"
         }
         _ => "the token server failed; its log says why",
     }

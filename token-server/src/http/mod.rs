@@ -43,6 +43,10 @@ use crate::domain::token_issuer::TokenIssuer;
 /// How many requests at a time read the whole audit record, each with a connection to the database.
 pub const WHOLE_READS: usize = 2;
 
+/// How many requests at a time try changes out, or look at all rights as files have them: one, and one that waits its
+/// turn at changing, each with a connection to the database.
+pub const TRIALS: usize = 2;
+
 /// What handlers work with.
 #[derive(Clone)]
 pub struct Services {
@@ -60,6 +64,8 @@ pub struct Services {
     pub documents: api::document::Documents,
     /// Turns at reading the whole audit record.
     pub whole_reads: Arc<Semaphore>,
+    /// Turns at trying changes out.
+    pub trials: Arc<Semaphore>,
     /// How long a body may take to arrive; zero for ever.
     pub body_timeout: std::time::Duration,
 }

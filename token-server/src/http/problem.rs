@@ -55,7 +55,7 @@ pub(super) const fn code(error: &ApiError) -> &'static str {
         ApiError::BodyBroken => "body_broken",
         ApiError::MalformedJson | ApiError::BadBody(_) => "bad_body",
         ApiError::NothingToCompare => "precondition_failed",
-        ApiError::ManyReadersOfAll => "busy",
+        ApiError::ManyReadersOfAll | ApiError::ManyTrials => "busy",
     }
 }
 

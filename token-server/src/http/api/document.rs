@@ -27,6 +27,7 @@ use super::Resource;
 use super::call::Call;
 use super::endpoint::{Access, Content, Described, Endpoint};
 use super::manual;
+use super::media_type::Form;
 use super::reply::Reply;
 use crate::http::problem::{PROBLEM, Problem};
 
@@ -174,7 +175,10 @@ fn operation(
     }
     if let Some(body) = endpoint.body.clone() {
         let content = ContentBuilder::new().schema(Some(keep(schemas, body))).build();
-        let body = RequestBodyBuilder::new().content(JSON, content).required(Some(Required::True));
+        let mut body = RequestBodyBuilder::new().required(Some(Required::True));
+        for form in endpoint.forms {
+            body = body.content(form.media_type(), content.clone());
+        }
         operation = operation.request_body(Some(body.build()));
     }
     let success = success(endpoint, schemas);
@@ -226,6 +230,9 @@ fn success(endpoint: &Endpoint, schemas: &mut BTreeMap<String, RefOr<Schema>>) -
                 .header("ETag", header("Which version it is."));
             if endpoint.status == 201 {
                 response.header("Location", header("Its address."))
+            } else if endpoint.answers_yaml {
+                let text = ContentBuilder::new().schema(Some(text())).build();
+                response.content(Form::Yaml.media_type(), text)
             } else {
                 response
             }
