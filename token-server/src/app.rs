@@ -27,6 +27,7 @@ use crate::domain::audit::SYSTEM;
 use crate::domain::audit_repeats::AuditRepeats;
 use crate::domain::audit_retention::keep_pruning;
 use crate::domain::authenticate::Authenticator;
+use crate::domain::docker_auth::plan::OwnSettings;
 use crate::domain::error::TokenServerError;
 use crate::domain::key_ring::SigningKeys;
 use crate::domain::key_store;
@@ -83,6 +84,15 @@ pub async fn open_database(settings: &DatabaseSettings) -> Result<Pool, StartErr
     Ok(pool)
 }
 
+/// What an import from another token server is compared with.
+pub fn own_settings(settings: &TokenServerSettings) -> OwnSettings {
+    OwnSettings {
+        services: settings.issuer.audiences.names().map(str::to_owned).collect(),
+        issuer: settings.issuer.issuer.clone(),
+        token_paths: settings.token_paths.clone(),
+    }
+}
+
 /// How long a server that stops waits for the database to take what it has counted.
 const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -134,6 +144,7 @@ impl TokenServer {
             hasher: hasher.clone(),
             repeats: repeats.clone(),
             secrets: robot_secrets.clone(),
+            master: settings.secret.clone(),
             personal_namespaces: settings.personal_namespaces,
         });
         let mut chores =
@@ -153,6 +164,7 @@ impl TokenServer {
                 RowSource::Snapshot(follower, pool.clone())
             }
         };
+        let own_settings = Arc::new(own_settings(&settings));
         let issuer = TokenIssuer::new(
             settings.issuer,
             Sources { pool: pool.clone(), rows },
@@ -171,6 +183,7 @@ impl TokenServer {
             keys,
             documents: Documents::build(),
             whole_reads: Arc::new(Semaphore::new(WHOLE_READS)),
+            own_settings,
             trials: Arc::new(Semaphore::new(TRIALS)),
             body_timeout: settings.listener.stall_timeout,
         };

@@ -126,3 +126,8 @@ pub(super) fn policy_plan(plan: &Plan, found: Option<&WhatIf>, days: u32) -> Val
     let effects = found.map(|found| api::what_if::WhatIf::new(found, days));
     value(&api::policy::PolicyPlan::new(plan, effects))
 }
+
+/// What an import comes to.
+pub(super) fn import_report(report: &api::imports::ImportReport) -> Value {
+    value(report)
+}

@@ -190,6 +190,8 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::InvalidPolicy(_)
         | E::PolicyProblems(_)
         | E::PolicyNames(_)
+        | E::InvalidImport(_)
+        | E::ImportTooLarge(_)
         | E::InvalidRobotName(_)
         | E::InvalidMember(_)
         | E::NotAComponent(_)

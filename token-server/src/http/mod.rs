@@ -37,6 +37,7 @@ use crate::domain::account::Accounts;
 use crate::domain::administration::Administration;
 use crate::domain::audit::Origin;
 use crate::domain::authenticate::Authenticator;
+use crate::domain::docker_auth::plan::OwnSettings;
 use crate::domain::key_ring::SigningKeys;
 use crate::domain::token_issuer::TokenIssuer;
 
@@ -64,6 +65,8 @@ pub struct Services {
     pub documents: api::document::Documents,
     /// Turns at reading the whole audit record.
     pub whole_reads: Arc<Semaphore>,
+    /// What an import is compared with.
+    pub own_settings: Arc<OwnSettings>,
     /// Turns at trying changes out.
     pub trials: Arc<Semaphore>,
     /// How long a body may take to arrive; zero for ever.

@@ -86,6 +86,8 @@ const fn domain_code(error: &TokenServerError) -> &'static str {
         E::PolicyProblems(_) => "policy_problems",
         E::PolicyNames(_) => "policy_names",
         E::PolicyStep { .. } => "policy_step",
+        E::InvalidImport(_) => "invalid_import",
+        E::ImportTooLarge(_) => "import_too_large",
         E::Contradiction(_) => "contradiction",
         E::NotFound { .. } => "not_found",
         E::NotDelegated(_) => "not_delegated",

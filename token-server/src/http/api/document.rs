@@ -206,6 +206,7 @@ const fn path_parameter(name: &str) -> (&'static str, &'static str) {
         b"owner" => ("The namespace or user that a robot belongs to.", "core"),
         b"robot" => ("The name of a robot, without its owner.", "ci"),
         b"secret" => ("The number of a secret.", "01939f00-0000-7000-8000-000000000000"),
+        b"key" => ("The id of a signing key.", "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg"),
         b"elevation" => ("The number of a request.", "01939f00-0000-7000-8000-000000000000"),
         _ => ("The pattern of a barrier; slashes in it may be encoded or not.", "core/**"),
     }

@@ -56,6 +56,10 @@ pub mod what_if;
 
 pub mod policy;
 
+pub mod imports;
+
+pub mod signing_keys;
+
 pub mod key;
 
 pub mod document;
@@ -102,6 +106,10 @@ pub enum Resource {
     WhatIf,
     /// The whole policy.
     Policy,
+    /// Users and rights of other token servers.
+    Imports,
+    /// The keys that sign tokens.
+    SigningKeys,
     /// The public key.
     Key,
     /// The description of the API.
@@ -110,7 +118,7 @@ pub enum Resource {
 
 impl Resource {
     /// Every resource.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Account,
         Self::Users,
         Self::Teams,
@@ -127,6 +135,8 @@ impl Resource {
         Self::Questions,
         Self::WhatIf,
         Self::Policy,
+        Self::Imports,
+        Self::SigningKeys,
         Self::Key,
         Self::Document,
     ];
@@ -150,6 +160,8 @@ impl Resource {
             Self::Questions => "Questions",
             Self::WhatIf => "What if",
             Self::Policy => "Policy",
+            Self::Imports => "Imports",
+            Self::SigningKeys => "Signing keys",
             Self::Key => "Key",
             Self::Document => "Description",
         }
@@ -174,6 +186,8 @@ impl Resource {
             Self::Questions => questions::endpoints(),
             Self::WhatIf => what_if::endpoints(),
             Self::Policy => policy::endpoints(),
+            Self::Imports => imports::endpoints(),
+            Self::SigningKeys => signing_keys::endpoints(),
             Self::Key => key::endpoints(),
             Self::Document => document::endpoints(),
         }
