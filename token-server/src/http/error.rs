@@ -161,7 +161,7 @@ impl ApiError {
             response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"token server\""));
         }
         let code = problem::code(self);
-        let mut response = finish(response, &verdict, shape, code, &message, detail.as_deref());
+        let mut response = finish(response, &verdict, shape, self, &message, detail.as_deref());
         let noted = if shape == Shape::Problem { code } else { verdict.code.as_str() };
         note_error(&mut response, noted, causes::sentence(self));
         response
@@ -261,7 +261,7 @@ fn finish(
     mut response: HttpResponseBuilder,
     verdict: &Verdict,
     shape: Shape,
-    code: &str,
+    error: &ApiError,
     message: &str,
     detail: Option<&str>,
 ) -> HttpResponse {
@@ -276,7 +276,8 @@ fn finish(
             response.json(FormError { body: &body, error: verdict.oauth, error_description: message })
         }
         Shape::Problem => {
-            let problem = problem::body(verdict.status, code, message, detail);
+            let (code, parts) = (problem::code(error), problem::parts(error));
+            let problem = problem::body(verdict.status, code, message, detail, parts);
             response.insert_header((CONTENT_TYPE, PROBLEM)).body(problem)
         }
     }
@@ -289,7 +290,7 @@ fn listed(known: &[&'static str]) -> String {
 /// The answer to an address of the API that is nowhere.
 pub async fn api_not_found() -> HttpResponse {
     let status = StatusCode::NOT_FOUND;
-    let body = problem::body(status, "no_such_address", "there is nothing at this address", None);
+    let body = problem::body(status, "no_such_address", "there is nothing at this address", None, Vec::new());
     HttpResponse::build(status).insert_header((CONTENT_TYPE, PROBLEM)).body(body)
 }
 
@@ -302,7 +303,7 @@ pub fn api_method_not_allowed(allowed: &[Method]) -> Route {
         async move {
             let status = StatusCode::METHOD_NOT_ALLOWED;
             let sentence = format!("this address takes {allow} only");
-            let body = problem::body(status, "method_not_allowed", &sentence, None);
+            let body = problem::body(status, "method_not_allowed", &sentence, None, Vec::new());
             HttpResponse::build(status)
                 .insert_header((CONTENT_TYPE, PROBLEM))
                 .insert_header((ALLOW, allow))
