@@ -76,8 +76,8 @@ async fn settings_that_cannot_be_used_are_refused_line_by_line() -> anyhow::Resu
     assert!(
         problem["detail"].as_str().is_some_and(|text| text.contains("line 15: the rule has no `actions`"))
     );
-    let rules: String =
-        (0..1_001).map(|n| format!("- {{match: {{account: a, name: r{n}}}, actions: [pull]}}\n")).collect();
+    let rule = |number| format!("- {{match: {{account: a, name: r{number}}}, actions: [pull]}}\n");
+    let rules = (0..1_001).map(rule).collect::<Vec<_>>().concat();
     for (body, status, part) in [
         (json!({"config": "users: [", "apply": true}), 422, "line"),
         (json!({"config": format!("users: {{a: {{}}}}\nacl:\n{rules}")}), 422, "command line"),

@@ -105,6 +105,11 @@ async fn a_policy_is_planned_applied_and_exported_as_by_commands() -> anyhow::Re
     let printed = stack.operator(&["policy", "export"], "").await?.success()?.output;
     assert_eq!(yaml.trim_end(), printed.trim_end());
 
+    let page = api.send(&api.request(None, Method::GET, "/docs", None)).await?.expect(200)?.text();
+    for part in ["POST /api/v1/policy/apply", "takes <code>application/yaml</code>", "At most 1024 KiB"] {
+        assert!(page.contains(part), "{part}");
+    }
+
     // As JSON, and with less in it.
     let less = json!({"version": 1, "teams": {"release": ["bob"]}});
     let planned = api.post("admin", "/policy/plan", &less).await?.expect(200)?.json()?;

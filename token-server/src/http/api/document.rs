@@ -40,7 +40,8 @@ What the command line of the token server does, for people with rights of their 
 name and a password, or the name of a robot and one of its secrets. What you may see and change is decided by the rights you hold; what you may not see is answered \
 like what does not exist.
 
-Bodies are JSON objects of at most 64 KiB with the type `application/json`; unknown members and unknown parameters \
+Bodies are JSON objects with the type `application/json`; a policy may be sent in YAML with the type \
+`application/yaml` instead, and is given so to who asks for that with `Accept`. Unknown members and unknown parameters \
 are refused. Lists come in pages: while `next_cursor` is not `null`, ask again with it as `cursor`; a page can hold \
 fewer items than `limit` although there is more. One thing carries an `ETag`: send it as `If-None-Match` to be told \
 that nothing changed (304), or as `If-Match` with a change to make it only if nothing did (412). Times are RFC 3339. \
@@ -175,7 +176,8 @@ fn operation(
     }
     if let Some(body) = endpoint.body.clone() {
         let content = ContentBuilder::new().schema(Some(keep(schemas, body))).build();
-        let mut body = RequestBodyBuilder::new().required(Some(Required::True));
+        let about = format!("At most {} KiB.", endpoint.max_body_bytes / 1024);
+        let mut body = RequestBodyBuilder::new().required(Some(Required::True)).description(Some(about));
         for form in endpoint.forms {
             body = body.content(form.media_type(), content.clone());
         }

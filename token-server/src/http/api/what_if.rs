@@ -206,14 +206,12 @@ impl ProposedChange {
             let (team, member) = words.understand()?;
             changes.push(Change::RemoveMember(team, member));
         }
-        match (changes.pop(), changes.is_empty()) {
-            (Some(change), true) => Ok(change),
-            _ => {
-                let sentence = "propose one change: add_grant, remove_grant, add_barrier, remove_barrier, add_member or \
-                                remove_member";
-                Err(TokenServerError::Contradiction(sentence.to_owned()))
-            }
+        if let (Some(change), true) = (changes.pop(), changes.is_empty()) {
+            return Ok(change);
         }
+        let sentence = "propose one change: add_grant, remove_grant, add_barrier, remove_barrier, add_member or \
+                        remove_member";
+        Err(TokenServerError::Contradiction(sentence.to_owned()))
     }
 }
 

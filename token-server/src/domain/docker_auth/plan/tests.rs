@@ -269,11 +269,11 @@ proptest! {
 #[test]
 fn a_request_compares_so_much_and_no_more() {
     let compared = |people: usize, rules: usize, effort| {
-        let users: String =
-            (0..people).map(|number| format!("  u{number}: {{password: {HASH}}}\n")).collect();
+        let user = |number| format!("  u{number}: {{password: {HASH}}}\n");
         let rule =
             |number| format!("- {{match: {{account: u{number}, name: \"p{number}/*\"}}, actions: [pull]}}\n");
-        let rules: String = (0..rules).map(rule).collect();
+        let users = (0..people).map(user).collect::<Vec<_>>().concat();
+        let rules = (0..rules).map(rule).collect::<Vec<_>>().concat();
         let config = Config::parse(&format!("users:\n{users}acl:\n{rules}")).unwrap();
         let own = own(&[SERVICES]);
         Plan::make(&config, &Stored::default(), Wish { effort, ..wish(&own) }).map(|plan| plan.rows.len())
