@@ -6,15 +6,13 @@ use actix_web::http::Method;
 use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use shared::secret::Secret;
-use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::call::Call;
 use super::cursor;
 use super::endpoint::Endpoint;
 use super::reply::Reply;
-use crate::domain::error::TokenServerError;
-use crate::domain::key_ring::{DatedKey, KeyRing};
+use crate::domain::administration::keys::KeySummary;
 use crate::domain::moment::written;
 use crate::domain::signing_import::Expiry;
 use crate::http::error::ApiError;
@@ -40,16 +38,15 @@ pub struct SigningKey {
     pub certificate: String,
 }
 
-impl SigningKey {
-    fn new(ring: &KeyRing, dated: &DatedKey, now: OffsetDateTime) -> Self {
-        let DatedKey { key, signs_since } = dated;
+impl From<&KeySummary> for SigningKey {
+    fn from(key: &KeySummary) -> Self {
         Self {
-            id: key.kid().to_owned(),
-            algorithm: key.algorithm().as_str().to_owned(),
-            origin: key.origin().as_str().to_owned(),
-            state: ring.state_of(dated, now).as_str().to_owned(),
-            signs_since: written(*signs_since),
-            certificate: key.certificate_pem(),
+            id: key.kid.clone(),
+            algorithm: key.algorithm.as_str().to_owned(),
+            origin: key.origin.as_str().to_owned(),
+            state: key.state.as_str().to_owned(),
+            signs_since: written(key.signs_since),
+            certificate: key.certificate.clone(),
         }
     }
 }
@@ -88,35 +85,29 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
     let behind: Option<String> = cursor::read("keys", &call.query)?;
-    let (administration, limit) = (call.administration()?, call.query.limit()?);
-    let (found, now) = (administration.list_keys().await?, administration.now());
-    let keys = found.iter().flat_map(|ring| ring.keys().map(|dated| SigningKey::new(ring, dated, now)));
-    // Keys are never taken away, so the one that ended the page before is still there.
-    let mut keys = keys.skip_while(|key| behind.as_ref().is_some_and(|behind| key.id != *behind));
-    let mut keys = keys.by_ref().skip(usize::from(behind.is_some()));
-    let items: Vec<_> = keys.by_ref().take(limit).collect();
-    let next = keys.next().and(items.last()).map(|last| cursor::write("keys", &last.id));
-    Ok(Reply::page(items, next))
+    let limit = call.query.limit()?;
+    let mut keys = call.administration()?.list_keys().await?;
+    if let Some(behind) = behind {
+        // Keys are never taken away, so the one that ended the page before is still there.
+        let place = keys.iter().position(|key| key.kid == behind);
+        keys.drain(..place.map_or(keys.len(), |place| place + 1));
+    }
+    let is_more = keys.len() > limit;
+    keys.truncate(limit);
+    let next = keys.last().filter(|_| is_more).map(|last| cursor::write("keys", &last.kid));
+    Ok(Reply::page(keys.iter().map(SigningKey::from).collect(), next))
 }
 
 async fn import(call: Call) -> Result<Reply, ApiError> {
     let new: NewKey = call.body()?;
     let expiry = if new.allow_expired { Expiry::Allowed } else { Expiry::Refused };
     let (certificate, key) = (new.certificate.as_bytes(), new.key.expose().as_bytes());
-    let imported = call.administration()?.import_key(certificate, key, expiry).await?;
-    let shown = show(&call, &imported.kid).await?;
-    Ok(Reply::made(format!("{LIST}/{}", imported.kid), &shown))
+    let administration = call.administration()?;
+    let imported = administration.import_key(certificate, key, expiry).await?;
+    let key = administration.show_key(&imported.kid).await?;
+    Ok(Reply::made(format!("{LIST}/{}", imported.kid), &SigningKey::from(&key)))
 }
 
 async fn get(call: Call) -> Result<Reply, ApiError> {
-    Ok(Reply::one(&show(&call, &call.path("key")).await?))
-}
-
-async fn show(call: &Call, id: &str) -> Result<SigningKey, ApiError> {
-    let administration = call.administration()?;
-    let (found, now) = (administration.list_keys().await?, administration.now());
-    let missing = || TokenServerError::NotFound { kind: "signing key", name: id.to_owned() };
-    let ring = found.ok_or_else(missing)?;
-    let dated = ring.keys().find(|dated| dated.key.kid() == id).ok_or_else(missing)?;
-    Ok(SigningKey::new(&ring, dated, now))
+    Ok(Reply::one(&SigningKey::from(&call.administration()?.show_key(&call.path("key")).await?)))
 }
