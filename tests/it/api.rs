@@ -15,7 +15,7 @@ use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
 /// What a command prints as JSON.
-async fn command(town: &Town, line: &str) -> anyhow::Result<Value> {
+pub(crate) async fn command(town: &Town, line: &str) -> anyhow::Result<Value> {
     let words: Vec<&str> = line.split(' ').chain(["--output", "json"]).collect();
     Ok(serde_json::from_str(&town.stack.operator(&words, "").await?.output)?)
 }

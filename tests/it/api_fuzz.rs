@@ -59,6 +59,7 @@ async fn whatever_is_sent_is_answered_as_described() -> anyhow::Result<()> {
         "user_password_set",
         "namespace_removed",
         "elevation_requested",
+        "policy_applied",
     ] {
         let rows = api.all("admin", &format!("{actor}&event={event}"), 100).await?;
         assert!(!rows.is_empty(), "no {event} in the record");

@@ -16,8 +16,10 @@ use serde_json::{Value, json};
 use token_server::http::api::endpoint::{Access, Endpoint};
 use token_server::http::api::endpoints;
 
+use crate::imported_keys::Pair;
+
 /// For each address: what somebody without rights, who administers `platform/**` and `works/**`, and who owns everything get.
-const EXPECTED: [(&str, [u16; 3]); 57] = [
+const EXPECTED: [(&str, [u16; 3]); 66] = [
     ("getAccount", [200, 200, 200]),
     ("setOwnPassword", [204, 204, 204]),
     ("listUsers", [200, 200, 200]),
@@ -73,6 +75,15 @@ const EXPECTED: [(&str, [u16; 3]); 57] = [
     ("listUnusedGrants", [403, 403, 200]),
     ("explain", [403, 200, 200]),
     ("whoCan", [403, 200, 200]),
+    ("whatIf", [403, 403, 200]),
+    ("exportPolicy", [403, 403, 200]),
+    ("planPolicy", [403, 403, 200]),
+    ("comparePolicy", [403, 403, 200]),
+    ("applyPolicy", [403, 403, 200]),
+    ("importDockerAuth", [403, 403, 200]),
+    ("listKeys", [403, 403, 200]),
+    ("importKey", [403, 403, 201]),
+    ("getKey", [403, 403, 200]),
     ("getCertificate", [200, 200, 200]),
     ("getKeySet", [200, 200, 200]),
 ];
@@ -86,6 +97,9 @@ struct Furniture {
     secret: String,
     /// Requests of somebody else, the first of which is approved, the second denied, the third ended.
     elevations: Vec<String>,
+    /// A key pair that was sent already, and one that was not.
+    key: String,
+    pair: Value,
 }
 
 impl Furniture {
@@ -123,12 +137,17 @@ impl Furniture {
             let made = api.send(&request.header(AUTHORIZATION, ann)).await?.expect(201)?.json()?;
             elevations.push(made["id"].as_str().unwrap_or_default().to_owned());
         }
-        Ok(Self { actor, grant, secret, elevations })
+        let curve = ["ecparam", "-genkey", "-name", "prime256v1"];
+        let sent = Pair::make(&curve, 365).await?.body()?;
+        let key = api.post("admin", "/keys", &sent).await?.expect(201)?.json()?;
+        let key = key["id"].as_str().unwrap_or_default().to_owned();
+        let pair = Pair::make(&curve, 365).await?.body()?;
+        Ok(Self { actor, grant, secret, elevations, key, pair })
     }
 
     /// The path and body with which an address is tried.
     fn request(&self, id: &str) -> (String, Option<Value>) {
-        let Self { actor, grant, secret, elevations } = self;
+        let Self { actor, grant, secret, elevations, key, pair } = self;
         let secrets = format!("/robots/works/made-{actor}/secrets");
         let password = |text: &str| Some(json!({"password": text}));
         let bare = |path: String| (path, None);
@@ -200,6 +219,23 @@ impl Furniture {
             "verifyAuditEvents" => bare("/audit/verification".into()),
             "explain" => bare(format!("/explain?subject=user:ann-{actor}&action=pull&place=platform/app")),
             "whoCan" => bare("/who-can?action=pull&place=platform/app".into()),
+            "whatIf" => {
+                let change = json!({"add_barrier": {"pattern": format!("platform/may-{actor}/**"), "actions": ["push"]}});
+                ("/what-if".into(), Some(change))
+            }
+            "exportPolicy" => bare("/policy".into()),
+            "planPolicy" => ("/policy/plan".into(), Some(policy(actor))),
+            "comparePolicy" => ("/policy/drift".into(), Some(policy(actor))),
+            "applyPolicy" => ("/policy/apply".into(), Some(policy(actor))),
+            "importDockerAuth" => {
+                let config = format!(
+                    "users: {{\"\": {{}}}}\nacl: [{{match: {{name: platform/old-{actor}}}, actions: [pull]}}]"
+                );
+                ("/imports/docker-auth".into(), Some(json!({"config": config, "apply": true})))
+            }
+            "listKeys" => bare("/keys".into()),
+            "importKey" => ("/keys".into(), Some(pair.clone())),
+            "getKey" => bare(format!("/keys/{key}")),
             "getCertificate" => bare("/key/certificate".into()),
             "getKeySet" => bare("/key/jwks".into()),
             "getOpenApi" => bare("/openapi.json".into()),
@@ -207,6 +243,13 @@ impl Furniture {
             other => (format!("/{other}-has-no-row"), None),
         }
     }
+}
+
+/// A policy with something new in it.
+fn policy(actor: &str) -> Value {
+    let right =
+        json!({"subject": "everyone", "role": "viewer", "pattern": format!("platform/policy-{actor}")});
+    json!({"version": 1, "grants": [right]})
 }
 
 /// What is asked for, for a while.
@@ -234,6 +277,8 @@ async fn everything(api: &Api) -> anyhow::Result<Vec<Vec<Value>>> {
     ] {
         lists.push(api.all("admin", path, 100).await?);
     }
+    // What keys do changes with the time.
+    lists.push(api.all("admin", "/keys", 100).await?.iter().map(|key| key["id"].clone()).collect());
     Ok(lists)
 }
 

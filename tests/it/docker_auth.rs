@@ -17,13 +17,13 @@ use serde_json::Value;
 use tokio::process::Command;
 
 /// A file of the corpus.
-fn corpus(name: &str) -> String {
+pub(crate) fn corpus(name: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/docker_auth").join(format!("{name}.yml"));
     file.display().to_string()
 }
 
 /// The report on a file as JSON, and the exit code.
-async fn report(stack: &Stack, file: &str, more: &[&str]) -> anyhow::Result<(Value, Option<i32>)> {
+pub(crate) async fn report(stack: &Stack, file: &str, more: &[&str]) -> anyhow::Result<(Value, Option<i32>)> {
     let words: Vec<_> =
         ["import", "docker-auth", file, "--output", "json"].iter().chain(more).copied().collect();
     let said = stack.operator(&words, "").await?;
@@ -400,7 +400,7 @@ async fn a_file_that_docker_auth_could_not_use_is_refused_with_its_lines() -> an
 }
 
 /// The kind of hash that a user's password is stored as.
-async fn kind_of_hash(stack: &Stack, user: &str) -> anyhow::Result<String> {
+pub(crate) async fn kind_of_hash(stack: &Stack, user: &str) -> anyhow::Result<String> {
     let mut connection = stack.database.db_connect().await?;
     let query =
         "select a.password_hash from user_account a join principal p on p.pid = a.pid where p.name = $1";

@@ -14,14 +14,14 @@ use harness::peer::Peer;
 use harness::program;
 use harness::settings::{Auth, ISSUER, KEYS_PATH, PEER_SERVICE, SERVICE};
 use harness::stack::{LoneRegistry, Stack, basic_of, password_of};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 /// Longer than a key is published before it signs.
-const UNTIL_IT_SIGNS: Duration = Duration::from_secs(31);
+pub(crate) const UNTIL_IT_SIGNS: Duration = Duration::from_secs(31);
 
 /// A key pair as operators of other token servers have made it.
-struct Pair {
+pub(crate) struct Pair {
     certificate: PathBuf,
     key: PathBuf,
     _folder: tempfile::TempDir,
@@ -29,7 +29,7 @@ struct Pair {
 
 impl Pair {
     /// `key` makes the private key, `days` is how long the certificate is valid.
-    async fn make(key: &[&str], days: i32) -> anyhow::Result<Self> {
+    pub(crate) async fn make(key: &[&str], days: i32) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let (certificate, key_file) = (folder.path().join("server.pem"), folder.path().join("server.key"));
         let made = openssl(key).await?;
@@ -88,8 +88,15 @@ impl Pair {
         Ok(Self { certificate, key: key_file, _folder: folder })
     }
 
-    async fn rsa() -> anyhow::Result<Self> {
+    pub(crate) async fn rsa() -> anyhow::Result<Self> {
         Self::make(&["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"], 365).await
+    }
+
+    /// As it is sent to the API.
+    pub(crate) fn body(&self) -> anyhow::Result<Value> {
+        let (certificate, key) =
+            (std::fs::read_to_string(&self.certificate)?, std::fs::read_to_string(&self.key)?);
+        Ok(json!({"certificate": certificate, "key": key}))
     }
 
     fn words(&self) -> anyhow::Result<[&str; 6]> {
@@ -122,14 +129,14 @@ async fn published(stack: &Stack) -> anyhow::Result<Vec<Value>> {
 }
 
 /// The key from the first start, and the imported one under both of its names.
-async fn until_both_are_published(stack: &Stack) -> anyhow::Result<()> {
+pub(crate) async fn until_both_are_published(stack: &Stack) -> anyhow::Result<()> {
     program::until("the key is published", Duration::from_mins(1), || async {
         published(stack).await.is_ok_and(|keys| keys.len() == 3)
     })
     .await
 }
 
-async fn token(stack: &Stack, service: &str) -> anyhow::Result<String> {
+pub(crate) async fn token(stack: &Stack, service: &str) -> anyhow::Result<String> {
     let url = format!(
         "{}/auth?service={service}&scope=repository:platform/app:pull,push",
         stack.token_server_url()

@@ -26,7 +26,10 @@ mod api;
 mod api_conventions;
 mod api_delegation;
 mod api_fuzz;
+mod api_imports;
+mod api_keys;
 mod api_matrix;
+mod api_policy;
 mod api_sight;
 
 mod rights;

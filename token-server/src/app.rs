@@ -27,6 +27,7 @@ use crate::domain::audit::SYSTEM;
 use crate::domain::audit_repeats::AuditRepeats;
 use crate::domain::audit_retention::keep_pruning;
 use crate::domain::authenticate::Authenticator;
+use crate::domain::docker_auth::plan::OwnSettings;
 use crate::domain::error::TokenServerError;
 use crate::domain::key_ring::SigningKeys;
 use crate::domain::key_store;
@@ -41,7 +42,7 @@ use crate::domain::snapshot::follower::Follower;
 use crate::domain::token_issuer::{IssuerRecords, Sources, TokenIssuer};
 use crate::domain::token_uses::TokenUses;
 use crate::http::api::document::Documents;
-use crate::http::{CHANGES, Services, WHOLE_READS, routes};
+use crate::http::{CHANGES, Services, TRIALS, WHOLE_READS, routes};
 use crate::settings::{DatabaseSettings, DecisionSource, Migrate, TokenServerSettings};
 
 /// Why the server does not start.
@@ -81,6 +82,15 @@ pub async fn open_database(settings: &DatabaseSettings) -> Result<Pool, StartErr
         }
     }
     Ok(pool)
+}
+
+/// What an import from another token server is compared with.
+pub fn own_settings(settings: &TokenServerSettings) -> OwnSettings {
+    OwnSettings {
+        services: settings.issuer.audiences.names().map(str::to_owned).collect(),
+        issuer: settings.issuer.issuer.clone(),
+        token_paths: settings.token_paths.clone(),
+    }
 }
 
 /// How long a server that stops waits for the database to take what it has counted.
@@ -134,6 +144,7 @@ impl TokenServer {
             hasher: hasher.clone(),
             repeats: repeats.clone(),
             secrets: robot_secrets.clone(),
+            master: settings.secret.clone(),
             personal_namespaces: settings.personal_namespaces,
         });
         let mut chores =
@@ -153,6 +164,7 @@ impl TokenServer {
                 RowSource::Snapshot(follower, pool.clone())
             }
         };
+        let own_settings = Arc::new(own_settings(&settings));
         let issuer = TokenIssuer::new(
             settings.issuer,
             Sources { pool: pool.clone(), rows },
@@ -172,6 +184,8 @@ impl TokenServer {
             documents: Documents::build(),
             whole_reads: Arc::new(Semaphore::new(WHOLE_READS)),
             changes: Arc::new(Semaphore::new(CHANGES)),
+            own_settings,
+            trials: Arc::new(Semaphore::new(TRIALS)),
             body_timeout: settings.listener.stall_timeout,
         };
         Ok(Self { listener, services, token_paths: settings.token_paths, pool, hasher, uses, chores })

@@ -7,21 +7,24 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use serde_json::{Value, json};
 use shared::action::ActionSet;
 use shared::repository_name::RepositoryName;
+use shared::secret::Secret;
 
 use super::arguments::Output;
 use super::arguments::records::ImportCommand;
 use super::error::CliError;
 use super::terminal::{remark, show};
-use super::{administration, files};
-use crate::domain::administration::import::{Applied, Taken};
-use crate::domain::docker_auth::config::Config;
-use crate::domain::docker_auth::plan::{Plan, PlannedUser, Remark, UserOutcome, Wish};
+use super::{administration, files, json};
+use crate::app::own_settings;
+use crate::domain::administration::import::{self, Applied, Taken};
+use crate::domain::docker_auth::comparison::Effort;
+use crate::domain::docker_auth::plan::{Plan, Remark};
 use crate::domain::docker_auth::rows::PlannedRow;
 use crate::domain::grant::Conditions;
+use crate::http::api::imports::ImportReport;
 use crate::settings::TokenServerSettings;
 
 /// Far above any settings and any list of repositories.
@@ -45,24 +48,19 @@ async fn docker_auth(
     settings: &TokenServerSettings,
     output: Output,
 ) -> Result<ExitCode, CliError> {
-    let config = Config::parse(&files::read_text(file, MAX_FILE_BYTES)?)
-        .map_err(|error| CliError::File(format!("{}: {error}", file.display())))?;
+    let text = Secret::new(files::read_text(file, MAX_FILE_BYTES)?);
+    let config = import::read_config(text).await;
+    let config = Arc::new(config.map_err(|error| CliError::File(format!("{}: {error}", file.display())))?);
     let repositories = repositories.map(read_repositories).transpose()?;
     let administration = administration(settings).await?;
-    let services: Vec<String> = settings.issuer.audiences.names().map(str::to_owned).collect();
-    let wish = Wish {
-        services: &services,
-        repositories: repositories.as_ref(),
-        issuer: &settings.issuer.issuer,
-        token_paths: &settings.token_paths,
-        now: administration.now(),
-    };
-    let plan = administration.plan_import(&config, wish).await?;
+    let own = Arc::new(own_settings(settings));
+    let plan = administration.plan_import(config.clone(), own, repositories, Effort::Unbounded).await?;
     let applied = if apply { Some(administration.apply_import(&plan).await?) } else { None };
-    let report = Report { config: &config, plan: &plan, applied: applied.as_ref() };
-    show(output, || report.text(), || report.json())?;
+    let said = ImportReport::new(&config, &plan, applied.as_ref());
+    let report = Report { said: &said, plan: &plan, applied: applied.as_ref() };
+    show(output, || report.text(), || json::import_report(&said))?;
     remark(&report.summary());
-    Ok(if report.is_equal() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if said.equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// One name a line; empty lines and what follows a `#` do not count.
@@ -84,57 +82,26 @@ fn read_repositories(file: &Path) -> Result<BTreeSet<RepositoryName>, CliError> 
     Ok(names)
 }
 
-/// What is said of a plan.
+/// What is said of a plan to people.
 struct Report<'a> {
-    config: &'a Config,
+    said: &'a ImportReport,
     plan: &'a Plan,
     applied: Option<&'a Applied>,
 }
 
 impl Report<'_> {
-    fn is_equal(&self) -> bool {
-        let in_the_way = |applied: &Applied| applied.rows.contains(&Taken::OtherConditions);
-        self.plan.is_equal() && !self.applied.is_some_and(in_the_way)
-    }
-
-    fn user_state(&self, position: usize, user: &PlannedUser) -> &'static str {
-        let done = self.applied.and_then(|applied| applied.users.get(position).copied().flatten());
-        match (&user.outcome, done) {
-            (UserOutcome::Refused(_), _) => "not taken over",
-            (UserOutcome::AlreadyThere(_), _) => "already there",
-            (UserOutcome::New(..), Some(_)) => "added",
-            (UserOutcome::New(..), None) => "new",
-        }
-    }
-
-    fn row_state(&self, position: usize, row: &PlannedRow) -> &'static str {
-        match self.applied.and_then(|applied| applied.rows.get(position)) {
-            Some(Taken::New) => "added",
-            Some(Taken::AlreadyThere) => "already there",
-            Some(Taken::OtherConditions) => {
-                "in the way: the same row counts at other times or from other networks"
-            }
-            None if self.plan.stored_rows.contains(&row.spec.to_string()) => "already there",
-            None => "new",
-        }
-    }
-
     fn text(&self) -> String {
         let plan = self.plan;
         let mut text = String::new();
-        let traps = self
-            .config
-            .traps
-            .iter()
-            .map(|trap| [at(Some(trap.line)), trap.kind.into(), trap.sentence.clone()]);
+        let traps = self.said.traps.iter();
+        let traps = traps.map(|trap| [at(Some(trap.line)), trap.kind.clone(), trap.sentence.clone()]);
         section(&mut text, "Not as it reads", traps.collect());
-        let users = plan.users.iter().enumerate().map(|(position, user)| {
-            [at(Some(user.line)), user.account.clone(), self.user_state(position, user).into()]
-        });
+        let users = self.said.users.iter();
+        let users = users.map(|user| [at(Some(user.line)), user.account.clone(), user.state.clone()]);
         section(&mut text, "Users", users.collect());
-        let rows = plan.rows.iter().enumerate().map(|(position, row)| {
+        let rows = plan.rows.iter().zip(&self.said.rows).map(|(row, said)| {
             let lines: Vec<_> = row.lines.iter().map(ToString::to_string).collect();
-            [format!("line {}", lines.join(",")), row_words(row), self.row_state(position, row).into()]
+            [format!("line {}", lines.join(",")), row_words(row), said.state.clone()]
         });
         section(&mut text, "Rights", rows.collect());
         section(&mut text, "Worth knowing", plan.notes.iter().map(sentence).collect());
@@ -173,57 +140,6 @@ impl Report<'_> {
         text
     }
 
-    fn json(&self) -> Value {
-        let plan = self.plan;
-        let remarks = |remarks: &[Remark]| -> Vec<Value> {
-            remarks.iter().map(|remark| json!({ "line": remark.line, "sentence": remark.sentence })).collect()
-        };
-        let traps = self.config.traps.iter();
-        let traps =
-            traps.map(|trap| json!({ "line": trap.line, "kind": trap.kind, "sentence": trap.sentence }));
-        let users = plan.users.iter().enumerate().map(|(position, user)| {
-            let (name, why) = match &user.outcome {
-                UserOutcome::New(name, _) | UserOutcome::AlreadyThere(name) => (Some(name.as_str()), None),
-                UserOutcome::Refused(why) => (None, Some(why)),
-            };
-            json!({
-                "line": user.line, "account": user.account, "name": name,
-                "state": self.user_state(position, user), "why": why,
-            })
-        });
-        let rows = plan.rows.iter().enumerate().map(|(position, row)| {
-            json!({
-                "lines": row.lines, "subject": row.spec.subject.to_string(), "effect": row.spec.effect.as_str(),
-                "what": row.spec.what.to_string(), "pattern": row.spec.pattern.to_string(),
-                "networks": row.networks.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                "state": self.row_state(position, row),
-            })
-        });
-        let differences = plan.differences.iter().map(|difference| {
-            json!({
-                "who": difference.who, "service": difference.service,
-                "address": difference.address.map(|address| address.to_string()),
-                "repository": difference.repository.as_str(), "line": difference.line,
-                "old": words(difference.old), "new": words(difference.new),
-            })
-        });
-        let extent = plan.extent;
-        json!({
-            "equal": self.is_equal(),
-            "applied": self.applied.is_some(),
-            "traps": traps.collect::<Vec<_>>(),
-            "users": users.collect::<Vec<_>>(),
-            "rows": rows.collect::<Vec<_>>(),
-            "notes": remarks(&plan.notes),
-            "remainder": remarks(&plan.remainder),
-            "compared": {
-                "combinations": extent.combinations, "people": extent.people, "repositories": extent.repositories,
-                "services": extent.services, "addresses": extent.addresses,
-            },
-            "differences": differences.collect::<Vec<_>>(),
-        })
-    }
-
     fn summary(&self) -> String {
         let Some(applied) = self.applied else { return "nothing was changed; --apply takes it over".into() };
         let count = |users: Taken| {
@@ -252,10 +168,6 @@ fn row_words(row: &PlannedRow) -> String {
 
 fn shown(actions: ActionSet) -> String {
     if actions.is_empty() { "nothing".into() } else { actions.to_string() }
-}
-
-fn words(actions: ActionSet) -> Vec<&'static str> {
-    actions.iter().map(shared::action::Action::as_str).collect()
 }
 
 /// A heading and a line for each thing below it; nothing where there is none.

@@ -5,7 +5,6 @@
 
 use serde::Serialize;
 use serde_json::{Value, to_value};
-use time::OffsetDateTime;
 
 use crate::db::audit::EventRow;
 use crate::db::barriers::BarrierRow;
@@ -16,12 +15,13 @@ use crate::db::robots::{RobotSummary, SecretSummary};
 use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
+use crate::domain::administration::what_if::WhatIf;
 use crate::domain::audit_chain::Verdict;
 use crate::domain::explanation::{Capable, Explanation};
 use crate::domain::grant_subject::GrantSubject;
-use crate::domain::moment;
+use crate::domain::policy_file::document::Document;
+use crate::domain::policy_file::plan::Plan;
 use crate::domain::question::Question;
-use crate::domain::right::RightSet;
 use crate::domain::role;
 use crate::http::api;
 use crate::http::api::audit::{AuditEvent, AuditVerdict};
@@ -33,18 +33,6 @@ fn value(representation: &impl Serialize) -> Value {
 
 pub(super) fn represented<'a, T, R: From<&'a T> + Serialize>(items: &'a [T]) -> Value {
     Value::Array(items.iter().map(|item| value(&R::from(item))).collect())
-}
-
-pub(super) fn time(at: OffsetDateTime) -> String {
-    moment::written(at)
-}
-
-pub(super) fn list<T>(items: &[T], one: impl Fn(&T) -> Value) -> Value {
-    Value::Array(items.iter().map(one).collect())
-}
-
-pub(super) fn actions(rights: RightSet) -> Vec<&'static str> {
-    rights.iter().map(crate::domain::right::Right::as_str).collect()
 }
 
 /// All users.
@@ -116,4 +104,30 @@ pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &E
 /// Who may, and the rows that give it.
 pub(super) fn capable(found: &[Capable]) -> Value {
     represented::<_, api::questions::Capable>(found)
+}
+
+/// What a change would mean.
+pub(super) fn what_if(found: &WhatIf, days: u32) -> Value {
+    value(&api::what_if::WhatIf::new(found, days))
+}
+
+/// The whole policy.
+pub(super) fn policy(document: &Document) -> Value {
+    value(document)
+}
+
+/// What a policy changes.
+pub(super) fn policy_changes(plan: &Plan) -> Value {
+    value(&api::policy::PolicyChanges::from(plan))
+}
+
+/// The same, and what it would mean.
+pub(super) fn policy_plan(plan: &Plan, found: Option<&WhatIf>, days: u32) -> Value {
+    let effects = found.map(|found| api::what_if::WhatIf::new(found, days));
+    value(&api::policy::PolicyPlan::new(plan, effects))
+}
+
+/// What an import comes to.
+pub(super) fn import_report(report: &api::imports::ImportReport) -> Value {
+    value(report)
 }

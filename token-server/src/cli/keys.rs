@@ -5,17 +5,16 @@
 use std::path::Path;
 
 use ring::rand::SystemRandom;
-use shared::clock::{Clock as _, SystemClock};
+use shared::clock::SystemClock;
 use zeroize::Zeroizing;
 
 use super::arguments::records::{KeyCommand, KeyFormat};
 use super::error::CliError;
-use super::{log_quietly, terminal};
+use super::{administration, log_quietly, terminal};
 use crate::app;
 use crate::domain::audit::{COMMAND_LINE, moment};
-use crate::domain::error::TokenServerError;
 use crate::domain::key_store;
-use crate::domain::signing_import::{self, Expiry};
+use crate::domain::signing_import::Expiry;
 use crate::settings::TokenServerSettings;
 
 /// Far above any file with a certificate or a key.
@@ -23,7 +22,6 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Runs a command about the signing keys.
 pub(super) async fn key(command: KeyCommand, settings: &TokenServerSettings) -> Result<(), CliError> {
-    log_quietly();
     match command {
         KeyCommand::Import { certificate, key, allow_expired } => {
             let expiry = if allow_expired { Expiry::Allowed } else { Expiry::Refused };
@@ -40,12 +38,7 @@ async fn import(
     settings: &TokenServerSettings,
 ) -> Result<(), CliError> {
     let (certificate, key) = (read(certificate)?, read(key)?);
-    let random = SystemRandom::new();
-    let plain = signing_import::read_pair(&certificate, &key, expiry, SystemClock.now(), &random)
-        .map_err(TokenServerError::from)?;
-    let pool = app::open_database(&settings.database).await?;
-    let secret = &settings.secret;
-    let imported = key_store::import_key(&pool, secret, &random, &SystemClock, plain, COMMAND_LINE).await?;
+    let imported = administration(settings).await?.import_key(&certificate, &key, expiry).await?;
     terminal::remark(&format!(
         "key {} imported; it signs with {} from {} on, also in running servers; keys from before stay published",
         imported.kid,
@@ -57,6 +50,7 @@ async fn import(
 
 /// A key is made if there is none, so that registries can be set up before the first start.
 async fn export(format: KeyFormat, settings: &TokenServerSettings) -> Result<(), CliError> {
+    log_quietly();
     let pool = app::open_database(&settings.database).await?;
     let random = SystemRandom::new();
     let secret = &settings.secret;

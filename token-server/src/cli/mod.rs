@@ -148,6 +148,7 @@ async fn administration(settings: &TokenServerSettings) -> Result<Administration
         hasher: Arc::new(hasher),
         repeats: Arc::default(),
         secrets: Arc::new(RobotSecrets::new(&settings.secret)),
+        master: settings.secret.clone(),
         personal_namespaces: settings.personal_namespaces,
     }))
 }

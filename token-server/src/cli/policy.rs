@@ -6,18 +6,16 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
-
-use super::administration;
 use super::arguments::Output;
 use super::arguments::rights::PolicyCommand;
 use super::error::CliError;
 use super::terminal::{confirm, remark, show};
-use super::what_if::words::{sentences, whole};
+use super::what_if::words::sentences;
+use super::{administration, json};
 use crate::domain::administration::what_if::WhatIf;
 use crate::domain::error::TokenServerError;
 use crate::domain::policy_file::document::{Document, MAX_BYTES};
-use crate::domain::policy_file::plan::{Plan, Step};
+use crate::domain::policy_file::plan::Plan;
 use crate::settings::TokenServerSettings;
 
 /// So many days of requests are looked at before a file is applied.
@@ -36,11 +34,7 @@ pub(super) async fn policy(
             show(
                 output,
                 || with_effects(&plan, effects.as_ref(), days),
-                || {
-                    let mut json = as_json(&plan);
-                    json["effects"] = effects.as_ref().map_or(Value::Null, |found| whole(found, days));
-                    json
-                },
+                || json::policy_plan(&plan, effects.as_ref(), days),
             )?;
         }
         PolicyCommand::Apply { file, confirmation } => {
@@ -50,7 +44,7 @@ pub(super) async fn policy(
             if plan.is_empty() {
                 remark("everything is as the policy says; nothing was done");
                 if output == Output::Json {
-                    show(output, String::new, || as_json(&plan))?;
+                    show(output, String::new, || json::policy_changes(&plan))?;
                 }
                 return Ok(ExitCode::SUCCESS);
             }
@@ -59,18 +53,18 @@ pub(super) async fn policy(
             }
             confirm("Apply this?", confirmation)?;
             let done = administration.apply_policy(&document).await?;
-            show(output, || told(&done), || as_json(&done))?;
+            show(output, || told(&done), || json::policy_changes(&done))?;
             remark(&format!("{} changes applied", done.steps.len()));
         }
         PolicyCommand::Export => {
             let document = administration(settings).await?.export_policy().await?;
             let text = document.written().map_err(TokenServerError::from)?;
-            show(output, || text, || json!(document))?;
+            show(output, || text, || json::policy(&document))?;
         }
         PolicyCommand::Drift { file } => {
             let answer = async {
                 let plan = administration(settings).await?.compare_policy(&read(&file)?).await?;
-                show(output, || told(&plan), || as_json(&plan))?;
+                show(output, || told(&plan), || json::policy_changes(&plan))?;
                 Ok(plan.is_empty() && plan.by_hand.is_empty())
             };
             let is_same = answer.await.map_err(|error| CliError::Unanswered(Box::new(error)))?;
@@ -109,20 +103,4 @@ fn told(plan: &Plan) -> String {
         .map(|thing| format!("? {thing} (made by hand; the policy does not speak of it)\n"));
     let text: String = steps.chain(by_hand).collect();
     if text.is_empty() { "nothing to change\n".to_owned() } else { text }
-}
-
-fn as_json(plan: &Plan) -> Value {
-    let steps = plan.steps.iter().map(|step| {
-        let (verb, before, after) = match step {
-            Step::Add(thing) => ("add", None, Some(thing)),
-            Step::Adopt(thing) => ("adopt", Some(thing), Some(thing)),
-            Step::Change { before, after, .. } => ("change", Some(before), Some(after)),
-            Step::Remove(thing) => ("remove", Some(thing), None),
-        };
-        json!({ "step": verb, "before": before.map(ToString::to_string), "after": after.map(ToString::to_string) })
-    });
-    json!({
-        "steps": steps.collect::<Vec<_>>(),
-        "by_hand": plan.by_hand.iter().map(ToString::to_string).collect::<Vec<_>>(),
-    })
 }

@@ -7,6 +7,8 @@ use shared::repository_pattern::InvalidPattern;
 
 use super::barrier::NotASubtree;
 use super::delegation::NotDelegated;
+use super::docker_auth::comparison::TooMuch;
+use super::docker_auth::config::InvalidConfig;
 use super::grant::InvalidConditions;
 use super::grant_subject::InvalidSubject;
 use super::moment::InvalidMoment;
@@ -147,6 +149,12 @@ pub enum TokenServerError {
         /// Why it was not.
         reason: String,
     },
+    /// Settings of another token server that cannot be read.
+    #[error("the settings cannot be used: {0}")]
+    InvalidImport(#[from] InvalidConfig),
+    /// Settings of another token server that take too long to compare.
+    #[error(transparent)]
+    ImportTooLarge(#[from] TooMuch),
     /// Something that makes no sense together.
     #[error("{0}")]
     Contradiction(String),

@@ -36,6 +36,28 @@ pub struct DatedKey {
     pub signs_since: OffsetDateTime,
 }
 
+/// What a key does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// It is published, and signs from its time on.
+    Waiting,
+    /// It signs.
+    Signing,
+    /// It is published, for tokens that it signed.
+    Verifying,
+}
+
+impl KeyState {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Signing => "signing",
+            Self::Verifying => "verifying",
+        }
+    }
+}
+
 /// The keys at one moment, the one that may sign last first.
 #[derive(Debug)]
 pub struct KeyRing {
@@ -62,6 +84,17 @@ impl KeyRing {
     pub fn signing_key(&self, now: OffsetDateTime) -> &SigningKey {
         let come = self.keys().find(|dated| dated.signs_since <= now);
         &come.or(self.others.last()).unwrap_or(&self.newest).key
+    }
+
+    /// What one of the keys does.
+    pub fn state_of(&self, dated: &DatedKey, now: OffsetDateTime) -> KeyState {
+        if dated.key.kid() == self.signing_key(now).kid() {
+            KeyState::Signing
+        } else if dated.signs_since > now {
+            KeyState::Waiting
+        } else {
+            KeyState::Verifying
+        }
     }
 
     /// What is published.
@@ -161,6 +194,9 @@ mod tests {
         ] {
             assert_eq!(ring.signing_key(now).kid(), expected, "{now}");
         }
+        let states = |now| ring.keys().map(|dated| ring.state_of(dated, now)).collect::<Vec<_>>();
+        assert_eq!(states(early), [KeyState::Waiting, KeyState::Signing]);
+        assert_eq!(states(late), [KeyState::Signing, KeyState::Verifying]);
         let published: Vec<_> = ring.key_set().keys.into_iter().filter_map(|key| key.kid).collect();
         assert_eq!(published, [new_kid, old_kid]);
         assert_eq!(ring.certificates_pem().matches("BEGIN CERTIFICATE").count(), 2);

@@ -38,7 +38,7 @@ pub async fn load_or_create_keys(
     let now = clock.now();
     let plain = PlainKey::generate(random, now)?;
     let added = store(&mut tx, plain, secret, random, now, now).await?;
-    record(&mut tx, clock, Event::KeyCreated, actor, &added).await?;
+    record_created(&mut tx, clock, actor, &added).await?;
     db::commit(tx).await?;
     tracing::info!(key.id = added.key.kid(), "signing key created");
     Ok(KeyRing::new(vec![added]).expect("a ring of one key is not empty"))
@@ -70,20 +70,17 @@ pub struct ImportedKey {
 }
 
 /// Makes a key that another token server signed with the one that signs. Where keys are there already, it begins to do
-/// so when running servers have published it.
+/// so when running servers have published it. Others wait for the end of the transaction, which is to record it.
 pub async fn import_key(
-    pool: &Pool,
+    tx: &mut Transaction,
     secret: &MasterSecret,
     random: &SystemRandom,
-    clock: &dyn Clock,
+    now: OffsetDateTime,
     plain: PlainKey,
-    actor: &str,
 ) -> Result<ImportedKey, TokenServerError> {
-    let now = clock.now();
-    let mut tx = db::begin(pool).await?;
-    signing_keys::lock_signing_keys(&mut *tx).await?;
+    signing_keys::lock_signing_keys(&mut **tx).await?;
     // What cannot be opened would keep servers from starting; it is better known now.
-    let ring = unseal_all(signing_keys::list_signing_keys(&mut *tx).await?, secret, random)?;
+    let ring = unseal_all(signing_keys::list_signing_keys(&mut **tx).await?, secret, random)?;
     let newest = ring.as_ref().and_then(|ring| ring.keys().next());
     let signs_since = newest.map_or(now, |newest| {
         let after_newest = newest.signs_since + time::Duration::SECOND;
@@ -91,10 +88,7 @@ pub async fn import_key(
     });
     // The database keeps microseconds.
     let signs_since = signs_since.replace_nanosecond(0).unwrap_or(signs_since);
-    let added = store(&mut tx, plain, secret, random, now, signs_since).await?;
-    record(&mut tx, clock, Event::KeyImported, actor, &added).await?;
-    db::commit(tx).await?;
-    let DatedKey { key, signs_since } = added;
+    let DatedKey { key, signs_since } = store(tx, plain, secret, random, now, signs_since).await?;
     Ok(ImportedKey { kid: key.kid().to_owned(), algorithm: key.algorithm(), signs_since })
 }
 
@@ -127,17 +121,16 @@ async fn store(
     Ok(DatedKey { key, signs_since })
 }
 
-async fn record(
+async fn record_created(
     tx: &mut Transaction,
     clock: &dyn Clock,
-    event: Event,
     actor: &str,
     added: &DatedKey,
 ) -> Result<(), DbError> {
     let remark =
         format!("{}, signs since {}", added.key.algorithm().as_str(), audit::moment(added.signs_since));
     let record = Record {
-        event,
+        event: Event::KeyCreated,
         actor,
         actor_uid: None,
         target: added.key.kid(),

@@ -220,6 +220,11 @@ impl SigningKey {
         self.algorithm
     }
 
+    /// Where it comes from.
+    pub fn origin(&self) -> KeyOrigin {
+        self.origin
+    }
+
     /// Signs a token for a registry of this kind.
     pub fn sign(&self, claims: &Claims, verifier: Verifier) -> Result<String, SigningError> {
         let mut header = Header::new(match self.algorithm {

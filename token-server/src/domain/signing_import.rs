@@ -66,8 +66,9 @@ pub enum InvalidKeyPair {
     NotYetValid(String),
     /// It has ended.
     #[error(
-        "the certificate has expired on {0}; make a new one for the same key, or add --allow-expired if the registries \
-         go by the key and not by dates, as the distribution registry does with keys of its `rootcertbundle`"
+        "the certificate has expired on {0}; make a new one for the same key, or say that it may be (--allow-expired, \
+         `allow_expired` in the API) if the registries go by the key and not by dates, as the distribution registry \
+         does with keys of its `rootcertbundle`"
     )]
     Expired(String),
 }

@@ -75,6 +75,9 @@ pub enum ApiError {
     /// Others change something, and take long.
     #[error("too many requests change something")]
     ManyChanges,
+    /// Others try changes out.
+    #[error("too many requests try out what changes would mean")]
+    ManyTrials,
     /// The body is not the JSON it should be.
     #[error("the body must be a JSON object such as {{\"password\": \"…\"}}")]
     MalformedJson,
@@ -139,7 +142,7 @@ impl ApiError {
             }
             Self::BadParameter { .. } => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
             Self::NothingToCompare => bad_request(StatusCode::PRECONDITION_FAILED),
-            Self::ManyReadersOfAll => Verdict::retry(5),
+            Self::ManyReadersOfAll | Self::ManyTrials => Verdict::retry(5),
             Self::ManyChanges => Verdict::retry(2),
         }
     }
@@ -162,7 +165,7 @@ impl ApiError {
             response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"token server\""));
         }
         let code = problem::code(self);
-        let mut response = finish(response, &verdict, shape, code, &message, detail.as_deref());
+        let mut response = finish(response, &verdict, shape, self, &message, detail.as_deref());
         let noted = if shape == Shape::Problem { code } else { verdict.code.as_str() };
         note_error(&mut response, noted, causes::sentence(self));
         response
@@ -191,6 +194,8 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::InvalidPolicy(_)
         | E::PolicyProblems(_)
         | E::PolicyNames(_)
+        | E::InvalidImport(_)
+        | E::ImportTooLarge(_)
         | E::InvalidRobotName(_)
         | E::InvalidMember(_)
         | E::NotAComponent(_)
@@ -244,6 +249,9 @@ fn server_sentence(error: &ApiError) -> &'static str {
         ApiError::ManyReadersOfAll => {
             "others are reading the whole audit record; try again when they are done"
         }
+        ApiError::ManyTrials => {
+            "others are asking what changes would mean, or applying a policy; try again when they are done"
+        }
         _ => "the token server failed; its log says why",
     }
 }
@@ -260,7 +268,7 @@ fn finish(
     mut response: HttpResponseBuilder,
     verdict: &Verdict,
     shape: Shape,
-    code: &str,
+    error: &ApiError,
     message: &str,
     detail: Option<&str>,
 ) -> HttpResponse {
@@ -275,7 +283,8 @@ fn finish(
             response.json(FormError { body: &body, error: verdict.oauth, error_description: message })
         }
         Shape::Problem => {
-            let problem = problem::body(verdict.status, code, message, detail);
+            let (code, parts) = (problem::code(error), problem::parts(error));
+            let problem = problem::body(verdict.status, code, message, detail, parts);
             response.insert_header((CONTENT_TYPE, PROBLEM)).body(problem)
         }
     }
@@ -288,7 +297,7 @@ fn listed(known: &[&'static str]) -> String {
 /// The answer to an address of the API that is nowhere.
 pub async fn api_not_found() -> HttpResponse {
     let status = StatusCode::NOT_FOUND;
-    let body = problem::body(status, "no_such_address", "there is nothing at this address", None);
+    let body = problem::body(status, "no_such_address", "there is nothing at this address", None, Vec::new());
     HttpResponse::build(status).insert_header((CONTENT_TYPE, PROBLEM)).body(body)
 }
 
@@ -301,7 +310,7 @@ pub fn api_method_not_allowed(allowed: &[Method]) -> Route {
         async move {
             let status = StatusCode::METHOD_NOT_ALLOWED;
             let sentence = format!("this address takes {allow} only");
-            let body = problem::body(status, "method_not_allowed", &sentence, None);
+            let body = problem::body(status, "method_not_allowed", &sentence, None, Vec::new());
             HttpResponse::build(status)
                 .insert_header((CONTENT_TYPE, PROBLEM))
                 .insert_header((ALLOW, allow))

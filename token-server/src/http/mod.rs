@@ -37,6 +37,7 @@ use crate::domain::account::Accounts;
 use crate::domain::administration::Administration;
 use crate::domain::audit::Origin;
 use crate::domain::authenticate::Authenticator;
+use crate::domain::docker_auth::plan::OwnSettings;
 use crate::domain::key_ring::SigningKeys;
 use crate::domain::token_issuer::TokenIssuer;
 
@@ -46,6 +47,10 @@ pub const WHOLE_READS: usize = 2;
 /// How many requests at a time change something. Only one of them does, in the end: the others wait for the lock, each
 /// with a connection to the database, of which token requests need the rest.
 pub const CHANGES: usize = 3;
+
+/// How many requests at a time try changes out, or look at all rights as files have them: one, and one that waits its
+/// turn at changing, each with a connection to the database.
+pub const TRIALS: usize = 2;
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -66,6 +71,10 @@ pub struct Services {
     pub whole_reads: Arc<Semaphore>,
     /// Turns at changing something.
     pub changes: Arc<Semaphore>,
+    /// What an import is compared with.
+    pub own_settings: Arc<OwnSettings>,
+    /// Turns at trying changes out.
+    pub trials: Arc<Semaphore>,
     /// How long a body may take to arrive; zero for ever.
     pub body_timeout: std::time::Duration,
 }

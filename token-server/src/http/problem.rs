@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::error::ApiError;
 use crate::db::error::DbError;
+use crate::domain::docker_auth::config;
 use crate::domain::error::TokenServerError;
 use crate::domain::password::HashingError;
 
@@ -33,12 +34,52 @@ pub struct Problem<'a> {
     /// The request, where the log says more about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<&'a str>,
+    /// Each thing that is wrong with a document, where there can be several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<ProblemPart>,
+}
+
+/// One thing that is wrong with a document.
+#[derive(Serialize, ToSchema)]
+pub struct ProblemPart {
+    /// The line it is at; `null` where the sentence says where.
+    #[schema(required = true)]
+    line: Option<usize>,
+    /// For people.
+    sentence: String,
+}
+
+/// All that is wrong with a document.
+pub(super) fn parts(error: &ApiError) -> Vec<ProblemPart> {
+    match error {
+        ApiError::Domain(TokenServerError::InvalidImport(invalid)) => {
+            let problems = invalid.0.iter();
+            let part = |problem: &config::Problem| ProblemPart {
+                line: Some(problem.line),
+                sentence: problem.sentence.clone(),
+            };
+            problems.map(part).collect()
+        }
+        ApiError::Domain(TokenServerError::PolicyProblems(problems)) => {
+            let part = |sentence: &String| ProblemPart { line: None, sentence: sentence.clone() };
+            problems.0.iter().map(part).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// The body of a refusal.
-pub(super) fn body(status: StatusCode, code: &str, detail: &str, instance: Option<&str>) -> String {
+pub(super) fn body(
+    status: StatusCode,
+    code: &str,
+    detail: &str,
+    instance: Option<&str>,
+    errors: Vec<ProblemPart>,
+) -> String {
     let title = status.canonical_reason().unwrap_or("Error");
-    let problem = Problem { kind: "about:blank", title, status: status.as_u16(), code, detail, instance };
+    let status = status.as_u16();
+    let problem = Problem { kind: "about:blank", title, status, code, detail, instance, errors };
     serde_json::to_string(&problem).expect("strings and a number always serialise")
 }
 
@@ -55,7 +96,7 @@ pub(super) const fn code(error: &ApiError) -> &'static str {
         ApiError::BodyBroken => "body_broken",
         ApiError::MalformedJson | ApiError::BadBody(_) => "bad_body",
         ApiError::NothingToCompare => "precondition_failed",
-        ApiError::ManyReadersOfAll | ApiError::ManyChanges => "busy",
+        ApiError::ManyReadersOfAll | ApiError::ManyChanges | ApiError::ManyTrials => "busy",
     }
 }
 
@@ -86,6 +127,8 @@ const fn domain_code(error: &TokenServerError) -> &'static str {
         E::PolicyProblems(_) => "policy_problems",
         E::PolicyNames(_) => "policy_names",
         E::PolicyStep { .. } => "policy_step",
+        E::InvalidImport(_) => "invalid_import",
+        E::ImportTooLarge(_) => "import_too_large",
         E::Contradiction(_) => "contradiction",
         E::NotFound { .. } => "not_found",
         E::NotDelegated(_) => "not_delegated",

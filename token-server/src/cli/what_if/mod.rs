@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use super::arguments::Output;
 use super::error::CliError;
 use super::terminal::show;
-use super::{administration, barriers, people, rights};
+use super::{administration, barriers, json, people, rights};
 use crate::domain::administration::what_if::Change;
 use crate::domain::effects::Direction;
 use crate::domain::grant::Conditions;
@@ -33,7 +33,7 @@ pub(super) async fn what_if(
     let answer = async {
         let administration = administration(settings).await?;
         let found = administration.what_if(&parse(change, administration.now())?, days).await?;
-        show(output, || words::sentences(&found, days), || words::whole(&found, days))?;
+        show(output, || words::sentences(&found, days), || json::what_if(&found, days))?;
         let is_loss = found.effects.iter().any(|effect| effect.direction == Direction::Lose);
         Ok(if is_loss { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     };

@@ -1,13 +1,9 @@
-//! What a change would mean, for people and for programs.
+//! What a change would mean, for people.
 //!
-//! *Invariant:* for people each effect is one sentence on one line, losses first; lists of names end somewhere. Programs
-//! get all of it.
+//! *Invariant:* for people each effect is one sentence on one line, losses first; lists of names end somewhere.
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
-
-use super::super::json::{actions, list, time as json_time};
 use super::super::listings::time;
 
 use crate::domain::administration::what_if::WhatIf;
@@ -142,44 +138,6 @@ fn some(names: &[String]) -> String {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
-}
-
-/// All of it for programs; `null` stands for clients without a login.
-pub(in crate::cli) fn whole(found: &WhatIf, days: u32) -> Value {
-    let effects = list(&found.effects, |effect| {
-        let places = list(
-            &effect.places,
-            |place| json!({ "pattern": place.pattern, "except": place.except, "in_part": place.in_part }),
-        );
-        json!({
-            "change": match effect.direction {
-                Direction::Lose => "lose",
-                Direction::Gain => "gain",
-            },
-            "actions": actions(effect.rights),
-            "for_some_tags": effect.for_some_tags,
-            "places": places,
-            "users": effect.people.iter().collect::<Vec<_>>(),
-        })
-    });
-    let refusals = list(&found.replay.refusals, |refused| {
-        json!({
-            "user": refused.person,
-            "actions": refused.actions.iter().map(shared::action::Action::as_str).collect::<Vec<_>>(),
-            "repository": refused.repository.to_string(),
-            "requests": refused.requests,
-        })
-    });
-    json!({
-        "effects": effects,
-        "days": days,
-        "known_since": found.known_since.map(json_time),
-        "requests": found.replay.requests,
-        "refused": found.replay.refused,
-        "not_known": found.replay.unknown,
-        "refusals": refusals,
-        "unknown_patterns": found.unknown.iter().map(ToString::to_string).collect::<Vec<_>>(),
-    })
 }
 
 #[cfg(test)]

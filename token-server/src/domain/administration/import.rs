@@ -3,10 +3,16 @@
 //! *Invariant:* everything is taken over in one transaction, or nothing; what is there already stays as it is, so that
 //! doing it again changes nothing.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use shared::repository_name::RepositoryName;
+use shared::secret::Secret;
+
 use super::super::audit::Event;
-use super::super::docker_auth::comparison::StoredRights;
-use super::super::docker_auth::config::Config;
-use super::super::docker_auth::plan::{Plan, Stored, UserOutcome, Wish};
+use super::super::docker_auth::comparison::{Effort, StoredRights};
+use super::super::docker_auth::config::{Config, InvalidConfig};
+use super::super::docker_auth::plan::{OwnSettings, Plan, Stored, UserOutcome, Wish};
 use super::super::docker_auth::rows::PlannedRow;
 use super::super::error::TokenServerError;
 use super::super::grant::{Conditions, Effect};
@@ -17,11 +23,25 @@ use super::{Administration, hold_subject, name_taken};
 use crate::db::grants::{self, GrantSummary, Inserted, NewGrant};
 use crate::db::{self, Transaction, principals, teams, users};
 
+/// What is refused to who does not hold everything.
+pub const TAKING_OVER: &str = "taking over users and rights";
+
 /// What a record says of where something comes from.
 const FROM: &str = "from docker_auth";
 
 /// No principal has this number; it stands for a user who has nothing of their own.
 const NOBODY_YET: i64 = 0;
+
+/// Reads the settings of docker_auth.
+pub async fn read_config(text: Secret) -> Result<Config, InvalidConfig> {
+    computed(move || Config::parse(text.expose())).await
+}
+
+/// Computes something where that keeps nobody from being answered; a panic there goes on here.
+async fn computed<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
 
 /// What became of a part of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +65,23 @@ pub struct Applied {
 
 impl Administration {
     /// Plans taking over users and rights; changes nothing.
-    pub async fn plan_import(&self, config: &Config, wish: Wish<'_>) -> Result<Plan, TokenServerError> {
+    pub async fn plan_import(
+        &self,
+        config: Arc<Config>,
+        own: Arc<OwnSettings>,
+        repositories: Option<BTreeSet<RepositoryName>>,
+        effort: Effort,
+    ) -> Result<Plan, TokenServerError> {
+        self.demand_sight_of_all(TAKING_OVER).await?;
+        let (stored, now) = (self.stored(&config).await?, self.clock.now());
+        let plan = computed(move || {
+            let wish = Wish { own: &own, repositories: repositories.as_ref(), effort, now };
+            Plan::make(&config, &stored, wish)
+        });
+        Ok(plan.await?)
+    }
+
+    async fn stored(&self, config: &Config) -> Result<Stored, TokenServerError> {
         let mut stored = Stored {
             rows: grants::list_grants(&self.pool).await?.iter().map(words).collect(),
             teams: teams::list_teams(&self.pool).await?.into_iter().map(|team| team.name).collect(),
@@ -63,14 +99,14 @@ impl Administration {
                 stored.rights.users.insert(row.name, rights);
             }
         }
-        Ok(Plan::make(config, &stored, wish))
+        Ok(stored)
     }
 
     /// Does what was planned.
     pub async fn apply_import(&self, plan: &Plan) -> Result<Applied, TokenServerError> {
         let mut applied = Applied::default();
         let mut tx = self.begin().await?;
-        self.demand_everything(&mut tx, "taking over users and rights").await?;
+        self.demand_everything(&mut tx, TAKING_OVER).await?;
         // Records come last: whoever writes one keeps others from it until the transaction ends.
         let mut done: Vec<(Event, String)> = Vec::new();
         for user in &plan.users {

@@ -1,5 +1,5 @@
-//! What administrators do: users, teams, roles, grants, barriers, namespaces, robots, rights for a while and whole
-//! policies; reading what there is and what was done; and asking what a change would mean.
+//! What administrators do: users, teams, roles, grants, barriers, namespaces, robots, rights for a while, whole policies
+//! and signing keys; reading what there is and what was done; and asking what a change would mean.
 //!
 //! *Invariant:* each change, the check that whoever makes it may do so, and its record are one transaction, which the
 //! record ends, and one after the other; a change that changes nothing is an answer ("already there", "not there") and
@@ -31,6 +31,8 @@ mod stored_policy;
 
 pub mod import;
 
+pub mod keys;
+
 pub mod records;
 
 pub mod uses;
@@ -57,6 +59,7 @@ use super::error::TokenServerError;
 use super::explanation::{self, Capable, Explanation};
 use super::grant::Circumstances;
 use super::grant_subject::GrantSubject;
+use super::master_secret::MasterSecret;
 use super::password::PasswordHasher;
 use super::principal_name::PrincipalName;
 use super::question::Question;
@@ -82,6 +85,8 @@ pub struct Parts {
     pub repeats: Arc<AuditRepeats>,
     /// For secrets of robots.
     pub secrets: Arc<RobotSecrets>,
+    /// For signing keys.
+    pub master: MasterSecret,
     /// Whether a new user gets a namespace.
     pub personal_namespaces: bool,
 }
@@ -95,6 +100,7 @@ pub struct Administration {
     hasher: Arc<PasswordHasher>,
     repeats: Arc<AuditRepeats>,
     secrets: Arc<RobotSecrets>,
+    master: MasterSecret,
     personal_namespaces: bool,
     actor: Actor,
     expectation: Option<Expectation>,
@@ -103,9 +109,20 @@ pub struct Administration {
 impl Administration {
     /// For whoever runs the server, until it is said on whose behalf it acts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { pool, clock, random, hasher, repeats, secrets, personal_namespaces } = parts;
+        let Parts { pool, clock, random, hasher, repeats, secrets, master, personal_namespaces } = parts;
         let (actor, expectation) = (Actor::Operator, None);
-        Self { pool, clock, random, hasher, repeats, secrets, personal_namespaces, actor, expectation }
+        Self {
+            pool,
+            clock,
+            random,
+            hasher,
+            repeats,
+            secrets,
+            master,
+            personal_namespaces,
+            actor,
+            expectation,
+        }
     }
 
     /// The same tools in somebody's hands.
@@ -161,6 +178,13 @@ impl Administration {
         what: &'static str,
     ) -> Result<(), TokenServerError> {
         self.demand(tx, |authority| authority.demand_everything(what)).await
+    }
+
+    /// Lets through who holds everything everywhere for good, before something costly is done for them; what changes
+    /// something asks again when it does.
+    pub async fn demand_administrator(&self, what: &'static str) -> Result<(), TokenServerError> {
+        let mut tx = db::begin(&self.pool).await?;
+        self.demand_everything(&mut tx, what).await
     }
 
     /// What is known of a request from there.

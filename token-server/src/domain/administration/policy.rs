@@ -25,7 +25,8 @@ use crate::db::principals::{self, TEAM};
 use crate::db::roles::{self, RoleRow};
 use crate::db::{self, Transaction, teams};
 
-const APPLYING: &str = "planning and applying a policy";
+/// What is refused to who does not hold everything.
+pub const APPLYING: &str = "planning and applying a policy";
 
 impl Administration {
     /// What is stored otherwise than a file says.

@@ -31,6 +31,9 @@ impl Administration {
         let plan = self.planned(&mut tx, &wanted).await?;
         let reach = reach(&mut tx, &plan).await?;
         if reach.holders.is_empty() {
+            // What would be refused is refused here too.
+            self.carry_out_all(&mut tx, &plan).await?;
+            db::undo(tx).await?;
             return Ok((plan, None));
         }
         let trial = Trial::begin(&mut tx, reach, now - Duration::days(days.into())).await?;

@@ -43,6 +43,40 @@ impl StoredRights {
     }
 }
 
+/// How much is compared at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// As much as it takes, for a command.
+    Unbounded,
+    /// What can be done, and kept in memory, while somebody waits for the answer to a request.
+    OfARequest,
+}
+
+/// Rules of a request.
+const MAX_RULES: usize = 1_000;
+
+/// Rules of a request that are looked at, question by question: some seconds of work.
+const MAX_LOOKUPS: usize = 20_000_000;
+
+/// A question takes some memory however few the rules are.
+const MIN_LOOKUPS: usize = 40;
+
+impl Effort {
+    fn allows(self, questions: usize, rules: usize) -> Result<(), TooMuch> {
+        let lookups = questions.saturating_mul(rules.max(MIN_LOOKUPS));
+        let is_bounded = self == Self::OfARequest;
+        if is_bounded && (rules > MAX_RULES || lookups > MAX_LOOKUPS) { Err(TooMuch) } else { Ok(()) }
+    }
+}
+
+/// More than is compared while somebody waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "so many people, repositories and rules are not compared while somebody waits; name fewer repositories, or use \
+     `import docker-auth` on the command line"
+)]
+pub struct TooMuch;
+
 /// One combination, and what docker_auth answers.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
@@ -108,13 +142,19 @@ impl<'a> Cases<'a> {
         people: Vec<&'a Person>,
         services: &'a [String],
         names: Option<&BTreeSet<RepositoryName>>,
-    ) -> Self {
+        effort: Effort,
+    ) -> Result<Self, TooMuch> {
+        let rules = config.rules.len();
+        effort.allows(0, rules)?;
         let addresses = addresses(config.rules.iter().filter_map(|rule| rule.network));
         let service = services.first().map_or("", String::as_str);
         let own = |person: &Person| samples::of_account(config, &person.account, &person.labels, service);
         // Names of some others as well, so that one's own place is seen to be closed to others.
         let others: BTreeSet<_> = people.iter().take(MAX_OTHERS).flat_map(|person| own(person)).collect();
         let common: BTreeSet<_> = others.into_iter().chain(samples::for_all(config, service)).collect();
+        let each = services.len() * addresses.len();
+        let of_all = names.map_or(common.len(), BTreeSet::len);
+        effort.allows(people.len() * each * of_all, rules)?;
         let nobody = Person::nobody(config);
         let mut open: BTreeMap<(RepositoryName, usize, Option<IpAddr>), ActionSet> = BTreeMap::new();
         let mut repositories = BTreeSet::new();
@@ -124,6 +164,7 @@ impl<'a> Cases<'a> {
                 Some(names) => names.clone(),
                 None => common.iter().cloned().chain(own(person)).collect(),
             };
+            effort.allows(all.len() + each * of_person.len(), rules)?;
             for (number, service) in services.iter().enumerate() {
                 for address in &addresses {
                     for name in &of_person {
@@ -142,7 +183,7 @@ impl<'a> Cases<'a> {
             repositories.extend(of_person);
         }
         let lines = config.rules.iter().map(|rule| rule.line).collect();
-        Self { people, services, addresses, repositories: repositories.len(), lines, all }
+        Ok(Self { people, services, addresses, repositories: repositories.len(), lines, all })
     }
 
     /// How many questions that is: each action on each repository, and the list of repositories.

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The one version there is.
 pub const VERSION: u32 = 1;
@@ -27,10 +28,19 @@ pub enum InvalidDocument {
 }
 
 /// The file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(
+    as = Policy,
+    example = json!({
+        "version": 1,
+        "roles": {"reader": {"actions": ["list", "pull"]}},
+        "grants": [{"subject": "everyone", "role": "reader", "pattern": "core/public/**"}],
+    })
+)]
 pub struct Document {
-    /// Always [`VERSION`].
+    /// Always 1.
+    #[schema(minimum = 1, maximum = 1)]
     pub version: u32,
     /// Roles besides those that are built in, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -50,8 +60,9 @@ pub struct Document {
 }
 
 /// A role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PolicyRole)]
 pub struct RolePart {
     /// What it allows.
     pub actions: Vec<String>,
@@ -61,8 +72,9 @@ pub struct RolePart {
 }
 
 /// A namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PolicyNamespace)]
 pub struct NamespacePart {
     /// `user:NAME` or `team:NAME`.
     pub owner: String,
@@ -75,8 +87,9 @@ pub struct NamespacePart {
 }
 
 /// What is given or denied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PolicyGrant)]
 pub struct GrantPart {
     /// `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `everyone` or `authenticated`.
     pub subject: String,
@@ -109,8 +122,9 @@ pub struct GrantPart {
 }
 
 /// Where rights from above stop.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PolicyBarrier)]
 pub struct BarrierPart {
     /// `a/b/**`.
     pub pattern: String,
@@ -129,11 +143,13 @@ impl Document {
         }
         let document: Self =
             serde_saphyr::from_str(text).map_err(|error| InvalidDocument::Form(error.to_string()))?;
-        if document.version == VERSION {
-            Ok(document)
-        } else {
-            Err(InvalidDocument::Version(document.version))
-        }
+        document.check_version()?;
+        Ok(document)
+    }
+
+    /// Whether this release knows what a file of this version means.
+    pub fn check_version(&self) -> Result<(), InvalidDocument> {
+        if self.version == VERSION { Ok(()) } else { Err(InvalidDocument::Version(self.version)) }
     }
 
     /// Writes a file.

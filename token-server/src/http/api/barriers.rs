@@ -55,12 +55,12 @@ impl From<&BarrierRow> for Barrier {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"pattern": "core/prod/**", "actions": ["push", "delete"]}))]
-struct NewBarrier {
+pub(super) struct NewBarrier {
     /// Around what: `a/b/**`.
-    pattern: String,
+    pub(super) pattern: String,
     /// What does not come in from above.
     #[schema(min_items = 1)]
-    actions: Vec<String>,
+    pub(super) actions: Vec<String>,
     /// Why, for whoever reads it later.
     reason: Option<String>,
 }

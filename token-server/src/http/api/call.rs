@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use shared::server::request_log::RequestLog;
 
 use super::endpoint::{Access, Endpoint};
+use super::media_type::Form;
 use super::parameters::Query;
 use super::{etag, json_body};
 use crate::domain::actor::Actor;
@@ -53,7 +54,7 @@ pub(super) async fn receive(
         return Err(ApiError::NothingToCompare);
     }
     let body = match endpoint.body {
-        Some(_) => json_body::read(request, payload, services.body_timeout).await?,
+        Some(_) => json_body::read(endpoint, request, payload, services.body_timeout).await?,
         None => Bytes::new(),
     };
     let mut call = Call { services, query, login, request: request.clone(), body };
@@ -111,8 +112,20 @@ impl Call {
         percent_decode_str(text).decode_utf8_lossy().into_owned()
     }
 
-    /// The body.
+    /// The body, which is JSON.
     pub fn body<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         json_body::parse(&self.body)
+    }
+
+    /// The body as a text, and the form it is in.
+    pub fn text(&self) -> Result<(Form, &str), ApiError> {
+        let text = std::str::from_utf8(&self.body);
+        let text = text.map_err(|_| ApiError::BadBody("the body is not text in UTF-8".to_owned()))?;
+        Ok((Form::of_body(&self.request).unwrap_or(Form::Json), text))
+    }
+
+    /// In which form the answer is wanted, where there is more than one.
+    pub fn wanted_form(&self) -> Form {
+        Form::wanted(&self.request)
     }
 }

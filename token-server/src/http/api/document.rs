@@ -27,6 +27,7 @@ use super::Resource;
 use super::call::Call;
 use super::endpoint::{Access, Content, Described, Endpoint};
 use super::manual;
+use super::media_type::Form;
 use super::reply::Reply;
 use crate::http::problem::{PROBLEM, Problem};
 
@@ -39,7 +40,8 @@ What the command line of the token server does, for people with rights of their 
 name and a password, or the name of a robot and one of its secrets. What you may see and change is decided by the rights you hold; what you may not see is answered \
 like what does not exist.
 
-Bodies are JSON objects of at most 64 KiB with the type `application/json`; unknown members and unknown parameters \
+Bodies are JSON objects with the type `application/json`; a policy may be sent in YAML with the type \
+`application/yaml` instead, and is given so to who asks for that with `Accept`. Unknown members and unknown parameters \
 are refused. Lists come in pages: while `next_cursor` is not `null`, ask again with it as `cursor`; a page can hold \
 fewer items than `limit` although there is more. One thing carries an `ETag`: send it as `If-None-Match` to be told \
 that nothing changed (304), or as `If-Match` with a change to make it only if nothing did (412). Times are RFC 3339. \
@@ -174,7 +176,11 @@ fn operation(
     }
     if let Some(body) = endpoint.body.clone() {
         let content = ContentBuilder::new().schema(Some(keep(schemas, body))).build();
-        let body = RequestBodyBuilder::new().content(JSON, content).required(Some(Required::True));
+        let about = format!("At most {} KiB.", endpoint.max_body_bytes / 1024);
+        let mut body = RequestBodyBuilder::new().required(Some(Required::True)).description(Some(about));
+        for form in endpoint.forms {
+            body = body.content(form.media_type(), content.clone());
+        }
         operation = operation.request_body(Some(body.build()));
     }
     let success = success(endpoint, schemas);
@@ -202,6 +208,7 @@ const fn path_parameter(name: &str) -> (&'static str, &'static str) {
         b"owner" => ("The namespace or user that a robot belongs to.", "core"),
         b"robot" => ("The name of a robot, without its owner.", "ci"),
         b"secret" => ("The number of a secret.", "01939f00-0000-7000-8000-000000000000"),
+        b"key" => ("The id of a signing key.", "n4bQgYhMfWWaL-qgxVrQFaO_TxsrC4Is0V1sFbDwCgg"),
         b"elevation" => ("The number of a request.", "01939f00-0000-7000-8000-000000000000"),
         _ => ("The pattern of a barrier; slashes in it may be encoded or not.", "core/**"),
     }
@@ -226,6 +233,9 @@ fn success(endpoint: &Endpoint, schemas: &mut BTreeMap<String, RefOr<Schema>>) -
                 .header("ETag", header("Which version it is."));
             if endpoint.status == 201 {
                 response.header("Location", header("Its address."))
+            } else if endpoint.answers_yaml {
+                let text = ContentBuilder::new().schema(Some(text())).build();
+                response.content(Form::Yaml.media_type(), text)
             } else {
                 response
             }

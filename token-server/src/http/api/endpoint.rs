@@ -14,6 +14,8 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::call::{self, Call};
+use super::json_body::MAX_BODY_BYTES;
+use super::media_type::{Form, JSON_ONLY, JSON_OR_YAML};
 use super::parameters::{LIMIT, Parameter};
 use super::reply::Reply;
 use crate::http::Services;
@@ -90,12 +92,18 @@ pub struct Endpoint {
     pub access: Access,
     /// Parameters of the query; others are refused.
     pub query: Vec<Parameter>,
-    /// The JSON it takes.
+    /// What it takes.
     pub body: Option<Described>,
+    /// In which forms it takes that.
+    pub forms: &'static [Form],
+    /// How long that may be.
+    pub max_body_bytes: usize,
     /// The status when all goes well.
     pub status: u16,
     /// What is answered then.
     pub content: Content,
+    /// Whether it answers in YAML as well, for who wants that.
+    pub answers_yaml: bool,
     /// What 201 without a body says, where that is answered as well.
     pub makes: Option<&'static str>,
     /// Whether it compares an `ETag` before it changes something.
@@ -123,8 +131,11 @@ impl Endpoint {
             access: Access::Users,
             query: Vec::new(),
             body: None,
+            forms: JSON_ONLY,
+            max_body_bytes: MAX_BODY_BYTES,
             status: 204,
             content: Content::Nothing,
+            answers_yaml: false,
             makes: None,
             is_conditional: false,
             handler,
@@ -154,6 +165,24 @@ impl Endpoint {
     #[must_use]
     pub fn body<T: ToSchema>(self) -> Self {
         Self { body: Some(Described::of::<T>()), ..self }
+    }
+
+    /// Takes the body in YAML as well.
+    #[must_use]
+    pub fn or_yaml(self) -> Self {
+        Self { forms: JSON_OR_YAML, ..self }
+    }
+
+    /// Takes a body of up to so many bytes.
+    #[must_use]
+    pub fn up_to(self, max_body_bytes: usize) -> Self {
+        Self { max_body_bytes, ..self }
+    }
+
+    /// Answers in YAML as well.
+    #[must_use]
+    pub fn in_yaml_too(self) -> Self {
+        Self { answers_yaml: true, ..self }
     }
 
     /// Answers with one thing.

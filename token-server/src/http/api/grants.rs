@@ -105,7 +105,7 @@ enum EffectWord {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"subject": "team:core", "role": "writer", "pattern": "core/**", "reason": "CHG-17"}))]
-struct NewGrant {
+pub(super) struct NewGrant {
     /// `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `everyone` or `authenticated`.
     subject: String,
     /// Without it, `allow`. What is denied is listed as actions.
@@ -130,6 +130,25 @@ struct NewGrant {
     networks: Vec<String>,
     /// Why, for whoever reads it later.
     reason: Option<String>,
+}
+
+/// A right that is there, in the words with which it was given or denied.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GrantWords {
+    /// `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `everyone` or `authenticated`.
+    subject: String,
+    /// Without it, `allow`.
+    #[serde(default)]
+    effect: EffectWord,
+    /// Which role.
+    role: Option<String>,
+    /// Which actions.
+    actions: Option<Vec<String>>,
+    /// On which repositories.
+    pattern: String,
+    /// On which tags only.
+    tags: Option<String>,
 }
 
 const FILTERS: [Parameter; 2] = [
@@ -182,7 +201,7 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
 
 async fn add(call: Call) -> Result<Reply, ApiError> {
     let new: NewGrant = call.body()?;
-    let (spec, conditions) = understand(&new)?;
+    let (spec, conditions) = new.understand()?;
     let administration = call.administration()?;
     let id = administration.add_grant(&spec, &conditions, new.reason.as_deref()).await?;
     let grant = administration.show_grant(id).await?;
@@ -200,33 +219,51 @@ pub(super) fn named(role: Option<&str>, actions: Option<&[String]>) -> Result<Na
     }
 }
 
-fn understand(new: &NewGrant) -> Result<(GrantSpec, Conditions), TokenServerError> {
-    let effect = match new.effect {
+impl NewGrant {
+    /// What is given or denied, and when and from where it counts.
+    pub(super) fn understand(&self) -> Result<(GrantSpec, Conditions), TokenServerError> {
+        let Self { subject, effect, role, actions, pattern, tags, .. } = self;
+        let (role, actions, tags) = (role.as_deref(), actions.as_deref(), tags.as_deref());
+        let spec = spec(subject, *effect, named(role, actions)?, pattern, tags)?;
+        let time = |text: &Option<String>| text.as_deref().map(moment::parse).transpose();
+        let networks = self.networks.iter().map(|text| Conditions::parse_network(text));
+        let conditions = Conditions {
+            not_before: time(&self.not_before)?,
+            expires_at: time(&self.expires_at)?,
+            networks: networks.collect::<Result<_, _>>()?,
+        };
+        Ok((spec, conditions))
+    }
+}
+
+impl GrantWords {
+    /// What is meant.
+    pub(super) fn understand(&self) -> Result<GrantSpec, TokenServerError> {
+        let Self { subject, effect, role, actions, pattern, tags } = self;
+        let what = named(role.as_deref(), actions.as_deref())?;
+        spec(subject, *effect, what, pattern, tags.as_deref())
+    }
+}
+
+fn spec(
+    subject: &str,
+    effect: EffectWord,
+    what: NamedWhat,
+    pattern: &str,
+    tags: Option<&str>,
+) -> Result<GrantSpec, TokenServerError> {
+    let effect = match effect {
         EffectWord::Allow => Effect::Allow,
         EffectWord::Deny => Effect::Deny,
     };
-    let what = named(new.role.as_deref(), new.actions.as_deref())?;
-    if effect == Effect::Deny && new.role.is_some() {
+    if effect == Effect::Deny && matches!(what, NamedWhat::Role(_)) {
         let sentence = "what is denied is listed as actions, not named as a role";
         return Err(TokenServerError::Contradiction(sentence.to_owned()));
     }
-    let tags = new.tags.as_deref().map(TagPattern::parse).transpose();
+    let tags = tags.map(TagPattern::parse).transpose();
     let tags = tags.map_err(|error| TokenServerError::Contradiction(error.to_string()))?;
-    let time = |text: &Option<String>| text.as_deref().map(moment::parse).transpose();
-    let networks = new.networks.iter().map(|text| Conditions::parse_network(text));
-    let conditions = Conditions {
-        not_before: time(&new.not_before)?,
-        expires_at: time(&new.expires_at)?,
-        networks: networks.collect::<Result<_, _>>()?,
-    };
-    let spec = GrantSpec {
-        subject: GrantSubject::parse(&new.subject)?,
-        effect,
-        what,
-        pattern: RepositoryPattern::parse(&new.pattern)?,
-        tags,
-    };
-    Ok((spec, conditions))
+    let (subject, pattern) = (GrantSubject::parse(subject)?, RepositoryPattern::parse(pattern)?);
+    Ok(GrantSpec { subject, effect, what, pattern, tags })
 }
 
 async fn get(call: Call) -> Result<Reply, ApiError> {

@@ -1,4 +1,4 @@
-//! JSON bodies of the API.
+//! Bodies of the API.
 //!
 //! *Invariant:* a member that is not known is refused by its name, and no value of a member is repeated in what is
 //! said about it, because it may be a secret.
@@ -6,31 +6,30 @@
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Bytes, Payload};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
+use super::endpoint::Endpoint;
+use super::media_type::{self, Form};
 use crate::http::body;
 use crate::http::error::ApiError;
 
-/// More than any body of the API has.
-const MAX_BODY_BYTES: usize = 64 * 1024;
+/// More than any body of the API has that is no file.
+pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 
-const JSON: &str = "application/json";
-
-/// Reads a body, which must say that it is JSON: a web page cannot make a browser send that without being allowed to.
+/// Reads a body, which must say in which form it is: a web page cannot make a browser send that without being allowed
+/// to.
 pub(super) async fn read(
+    endpoint: &Endpoint,
     request: &HttpRequest,
     payload: Payload,
     timeout: Duration,
 ) -> Result<Bytes, ApiError> {
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case(JSON) {
-        return Err(ApiError::UnsupportedMediaType(JSON));
+    if !Form::of_body(request).is_some_and(|form| endpoint.forms.contains(&form)) {
+        return Err(ApiError::UnsupportedMediaType(media_type::listed(endpoint.forms)));
     }
-    body::read(request, payload, MAX_BODY_BYTES, timeout).await
+    body::read(request, payload, endpoint.max_body_bytes, timeout).await
 }
 
 /// Understands a body.

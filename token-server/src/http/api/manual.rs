@@ -121,8 +121,12 @@ fn write_operation(page: &mut String, method: &str, path: &str, operation: &Valu
         let _ = write!(page, "<dt><code>{name}</code> in the {place}{needed}</dt>");
         let _ = write!(page, "<dd>{}</dd>", prose(text(parameter, "description")));
     }
-    for (_, content) in members(&operation["requestBody"]["content"]) {
-        let _ = write!(page, "<dt>takes {}</dt>", kind(&content["schema"]));
+    for (media_type, content) in members(&operation["requestBody"]["content"]) {
+        let (media_type, kind) = (escaped(media_type), kind(&content["schema"]));
+        let _ = write!(page, "<dt>takes <code>{media_type}</code> {kind}</dt>");
+    }
+    if let Some(about) = operation["requestBody"]["description"].as_str() {
+        let _ = write!(page, "<dd>{}</dd>", prose(about));
     }
     for (status, response) in members(&operation["responses"]) {
         let _ = write!(page, "<dt>{}</dt><dd>{}", escaped(status), prose(text(response, "description")));

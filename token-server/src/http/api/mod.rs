@@ -1,7 +1,7 @@
 //! The API below `/api/v1`: what the command line does, for people with rights of their own.
 //!
 //! Reading order: what an address of the API is ([`endpoint`]), what reaches a handler ([`call`], [`parameters`],
-//! [`json_body`], [`cursor`]), what it answers ([`reply`], [`etag`]); then one file for each resource with its
+//! [`media_type`], [`json_body`], [`cursor`]), what it answers ([`reply`], [`etag`]); then one file for each resource with its
 //! representation, its addresses and its handlers; and what is said about all of them ([`document`], [`manual`]).
 //! The command line prints the same representations, so that the two cannot drift apart.
 //!
@@ -13,6 +13,8 @@ pub mod endpoint;
 pub mod call;
 
 pub mod parameters;
+
+pub mod media_type;
 
 pub mod json_body;
 
@@ -49,6 +51,14 @@ pub mod audit;
 pub mod uses;
 
 pub mod questions;
+
+pub mod what_if;
+
+pub mod policy;
+
+pub mod imports;
+
+pub mod signing_keys;
 
 pub mod key;
 
@@ -92,6 +102,14 @@ pub enum Resource {
     Uses,
     /// Who may do what, and why.
     Questions,
+    /// What a change would mean.
+    WhatIf,
+    /// The whole policy.
+    Policy,
+    /// Users and rights of other token servers.
+    Imports,
+    /// The keys that sign tokens.
+    SigningKeys,
     /// The public key.
     Key,
     /// The description of the API.
@@ -100,7 +118,7 @@ pub enum Resource {
 
 impl Resource {
     /// Every resource.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Account,
         Self::Users,
         Self::Teams,
@@ -115,6 +133,10 @@ impl Resource {
         Self::Audit,
         Self::Uses,
         Self::Questions,
+        Self::WhatIf,
+        Self::Policy,
+        Self::Imports,
+        Self::SigningKeys,
         Self::Key,
         Self::Document,
     ];
@@ -136,6 +158,10 @@ impl Resource {
             Self::Audit => "Audit",
             Self::Uses => "Uses",
             Self::Questions => "Questions",
+            Self::WhatIf => "What if",
+            Self::Policy => "Policy",
+            Self::Imports => "Imports",
+            Self::SigningKeys => "Signing keys",
             Self::Key => "Key",
             Self::Document => "Description",
         }
@@ -158,6 +184,10 @@ impl Resource {
             Self::Audit => audit::endpoints(),
             Self::Uses => uses::endpoints(),
             Self::Questions => questions::endpoints(),
+            Self::WhatIf => what_if::endpoints(),
+            Self::Policy => policy::endpoints(),
+            Self::Imports => imports::endpoints(),
+            Self::SigningKeys => signing_keys::endpoints(),
             Self::Key => key::endpoints(),
             Self::Document => document::endpoints(),
         }

@@ -5,7 +5,8 @@
 //! Spec: RFC 9110 §13.
 
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH, LOCATION, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
@@ -14,6 +15,7 @@ use futures_util::stream::LocalBoxStream;
 use serde::Serialize;
 
 use super::etag;
+use super::media_type::Form;
 use crate::domain::error::TokenServerError;
 use crate::http::error::ApiError;
 
@@ -23,6 +25,8 @@ pub enum Reply {
     Done,
     /// One thing.
     One(Vec<u8>),
+    /// One thing in the form that the client wants.
+    OneAs(Form, Vec<u8>),
     /// What was made, and its address.
     Made(String, Vec<u8>),
     /// What was made, with something that is shown only now; its address, and the tag of what is shown there.
@@ -75,20 +79,14 @@ impl Reply {
 
     /// The answer, which depends on what the client has.
     pub(super) fn render(self, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
-        let headers = request.headers();
-        let is_safe = request.method() == Method::GET || request.method() == Method::HEAD;
         Ok(match self {
             Self::Done => begin(StatusCode::NO_CONTENT).finish(),
             Self::There => begin(StatusCode::CREATED).finish(),
-            Self::One(body) => {
-                let tag = etag::of_bytes(&body);
-                if is_safe && etag::excludes(headers, IF_MATCH, &tag) {
-                    return Err(TokenServerError::ChangedMeanwhile.into());
-                }
-                if is_safe && etag::includes(headers, IF_NONE_MATCH, &tag) {
-                    return Ok(begin(StatusCode::NOT_MODIFIED).insert_header((ETAG, tag)).finish());
-                }
-                with_json(begin(StatusCode::OK).insert_header((ETAG, tag)), body)
+            Self::One(body) => one(request, Form::Json, body)?,
+            Self::OneAs(form, body) => {
+                let mut response = one(request, form, body)?;
+                response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+                response
             }
             Self::Made(address, body) => {
                 let tag = etag::of_bytes(&body);
@@ -117,11 +115,25 @@ fn begin(status: StatusCode) -> HttpResponseBuilder {
     response
 }
 
+fn one(request: &HttpRequest, form: Form, body: Vec<u8>) -> Result<HttpResponse, ApiError> {
+    let headers = request.headers();
+    let is_safe = request.method() == Method::GET || request.method() == Method::HEAD;
+    let tag = etag::of_bytes(&body);
+    if is_safe && etag::excludes(headers, IF_MATCH, &tag) {
+        return Err(TokenServerError::ChangedMeanwhile.into());
+    }
+    if is_safe && etag::includes(headers, IF_NONE_MATCH, &tag) {
+        return Ok(begin(StatusCode::NOT_MODIFIED).insert_header((ETAG, tag)).finish());
+    }
+    let mut response = begin(StatusCode::OK);
+    Ok(response.insert_header((ETAG, tag)).insert_header((CONTENT_TYPE, form.media_type())).body(body))
+}
+
 fn created(address: &str, tag: &str, body: Vec<u8>) -> HttpResponse {
     let mut response = begin(StatusCode::CREATED);
     with_json(response.insert_header((ETAG, tag)).insert_header((LOCATION, address)), body)
 }
 
 fn with_json(response: &mut HttpResponseBuilder, body: Vec<u8>) -> HttpResponse {
-    response.insert_header((CONTENT_TYPE, "application/json")).body(body)
+    response.insert_header((CONTENT_TYPE, Form::Json.media_type())).body(body)
 }

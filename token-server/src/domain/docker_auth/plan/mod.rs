@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use shared::repository_name::RepositoryName;
 use time::OffsetDateTime;
 
-use super::comparison::{Cases, Difference, StoredRights};
+use super::comparison::{Cases, Difference, Effort, StoredRights, TooMuch};
 use super::config::Config;
 use super::people::Person;
 use super::rows::{PlannedRow, Scene};
@@ -69,17 +69,26 @@ pub struct Stored {
     pub rights: StoredRights,
 }
 
+/// What the settings here say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnSettings {
+    /// Names of the registries, as they call themselves.
+    pub services: Vec<String>,
+    /// The issuer.
+    pub issuer: String,
+    /// Paths of the token endpoint.
+    pub token_paths: Vec<String>,
+}
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wish<'a> {
-    /// Names of the registries, as they call themselves.
-    pub services: &'a [String],
+    /// What the settings here say.
+    pub own: &'a OwnSettings,
     /// Repositories to compare; without them, names that the rules tell apart.
     pub repositories: Option<&'a BTreeSet<RepositoryName>>,
-    /// The issuer in the settings here.
-    pub issuer: &'a str,
-    /// Paths of the token endpoint in the settings here.
-    pub token_paths: &'a [String],
+    /// How much is compared at most.
+    pub effort: Effort,
     /// Now.
     pub now: OffsetDateTime,
 }
@@ -125,22 +134,22 @@ impl Plan {
     }
 
     /// Plans an import.
-    pub fn make(config: &Config, stored: &Stored, wish: Wish<'_>) -> Self {
+    pub fn make(config: &Config, stored: &Stored, wish: Wish<'_>) -> Result<Self, TooMuch> {
+        let services = &wish.own.services;
         let users = accounts::users(config, stored);
         let nobody = Person::nobody(config);
         let known: Vec<Person> = users.iter().filter_map(|user| accounts::known(config, user)).collect();
         let strangers = Person::strangers(config);
-        let scene =
-            Scene { config, nobody: &nobody, known: &known, strangers: &strangers, services: wish.services };
+        let scene = Scene { config, nobody: &nobody, known: &known, strangers: &strangers, services };
         let people: Vec<&Person> = known.iter().chain(strangers.first()).chain([&nobody]).collect();
         let mut draft = Draft::new(&scene);
-        let samples = Cases::new(config, people.clone(), wish.services, None);
+        let samples = Cases::new(config, people.clone(), services, None, wish.effort)?;
         draft.settle(&samples, wish.now);
         let given;
         let cases = match wish.repositories {
             None => &samples,
             some => {
-                given = Cases::new(config, people, wish.services, some);
+                given = Cases::new(config, people, services, some, wish.effort)?;
                 &given
             }
         };
@@ -165,7 +174,7 @@ impl Plan {
             remarks.sort();
             remarks.dedup();
         }
-        Self { users, rows: draft.rows, stored_rows: stored.rows.clone(), differences, ..plan }
+        Ok(Self { users, rows: draft.rows, stored_rows: stored.rows.clone(), differences, ..plan })
     }
 }
 

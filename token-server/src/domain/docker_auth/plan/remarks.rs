@@ -116,12 +116,12 @@ impl Plan {
     /// What to write into the settings, so that registries notice nothing.
     pub(super) fn add_settings(&mut self, config: &Config, wish: Wish<'_>) {
         let token = &config.token;
-        if let Some(issuer) = token.issuer.as_ref().filter(|issuer| *issuer != wish.issuer) {
+        if let Some(issuer) = token.issuer.as_ref().filter(|issuer| **issuer != wish.own.issuer) {
             self.note(None, format!("registries expect the issuer `{issuer}`: set `token.issuer` to it"));
         }
         let prefix = token.path_prefix.clone().unwrap_or_default();
         for path in ["/auth", "/auth/token"].map(|path| format!("{prefix}{path}")) {
-            if !wish.token_paths.contains(&path) {
+            if !wish.own.token_paths.contains(&path) {
                 self.note(None, format!("clients are sent to `{path}`: add it to `token.paths`"));
             }
         }

@@ -15,15 +15,21 @@ const HASH: &str = "$2y$04$C6UzMDM.H6dfI/f/IKcEe.7uBJBHvyRBtuPIBCBAABwxFqgZfqvSe
 fn plan_with(rules: &str, users: &str, stored: &Stored) -> Plan {
     let text = format!("users:\n{}acl:\n{rules}", users.replace("HASH", HASH));
     let config = Config::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let (services, paths) = ([SERVICES.to_owned()], ["/auth".to_owned(), "/auth/token".to_owned()]);
-    let wish = Wish {
-        services: &services,
-        repositories: None,
-        issuer: "x",
-        token_paths: &paths,
-        now: datetime!(2027-01-01 00:00 UTC),
-    };
-    Plan::make(&config, stored, wish)
+    Plan::make(&config, stored, wish(&own(&[SERVICES]))).unwrap()
+}
+
+fn own(services: &[&str]) -> OwnSettings {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    OwnSettings {
+        services: texts(services),
+        issuer: "x".into(),
+        token_paths: texts(&["/auth", "/auth/token"]),
+    }
+}
+
+fn wish(own: &OwnSettings) -> Wish<'_> {
+    let now = datetime!(2027-01-01 00:00 UTC);
+    Wish { own, repositories: None, effort: Effort::Unbounded, now }
 }
 
 const USERS: &str = "  admin: {password: HASH}\n  alice: {password: HASH, labels: {team: [red, blue]}}\n  bob: {password: HASH}\n";
@@ -169,20 +175,12 @@ fn a_rule_for_one_registry_of_several_is_left() {
         "users: {{a: {{password: {HASH}}}}}\nacl:\n- {{match: {{account: a, service: one}}, actions: [pull]}}\n"
     );
     let config = Config::parse(&text).unwrap();
-    let services = ["one".to_owned(), "two".to_owned()];
-    let wish = |services| Wish {
-        services,
-        repositories: None,
-        issuer: "x",
-        token_paths: &[],
-        now: datetime!(2027-01-01 00:00 UTC),
-    };
-    let plan = Plan::make(&config, &Stored::default(), wish(&services));
+    let plan = Plan::make(&config, &Stored::default(), wish(&own(&["one", "two"]))).unwrap();
     assert!(
         plan.rows.is_empty()
             && plan.remainder.iter().any(|remark| remark.sentence.contains("some registries"))
     );
-    let plan = Plan::make(&config, &Stored::default(), wish(&services[..1]));
+    let plan = Plan::make(&config, &Stored::default(), wish(&own(&["one"]))).unwrap();
     assert_eq!(rows(&plan), ["user:a viewer **"]);
     assert!(plan.differences.is_empty());
 }
@@ -266,4 +264,22 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_request_compares_so_much_and_no_more() {
+    let compared = |people: usize, rules: usize, effort| {
+        let user = |number| format!("  u{number}: {{password: {HASH}}}\n");
+        let rule =
+            |number| format!("- {{match: {{account: u{number}, name: \"p{number}/*\"}}, actions: [pull]}}\n");
+        let users = (0..people).map(user).collect::<Vec<_>>().concat();
+        let rules = (0..rules).map(rule).collect::<Vec<_>>().concat();
+        let config = Config::parse(&format!("users:\n{users}acl:\n{rules}")).unwrap();
+        let own = own(&[SERVICES]);
+        Plan::make(&config, &Stored::default(), Wish { effort, ..wish(&own) }).map(|plan| plan.rows.len())
+    };
+    assert_eq!(compared(3, 3, Effort::OfARequest), Ok(3));
+    assert_eq!(compared(1, 1_001, Effort::OfARequest), Err(TooMuch));
+    assert_eq!(compared(300, 300, Effort::OfARequest), Err(TooMuch));
+    assert_eq!(compared(5, 5, Effort::Unbounded), Ok(5));
 }
