@@ -13,19 +13,17 @@ use harness::answer::Answer;
 use harness::api::Api;
 use harness::client::{OciClient, basic};
 use harness::images::Image;
-use harness::program;
 use harness::settings::SERVICE;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, IF_MATCH};
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
-use sqlx::Executor as _;
 use time::format_description::well_known::Rfc3339;
 
 use crate::rights::{actions, claims, run};
 
 /// Checks a refusal: its status, what it says to programs, and a part of what it says to people.
-fn refused(answer: &Answer, status: u16, code: &str, part: &str) -> anyhow::Result<()> {
+pub(crate) fn refused(answer: &Answer, status: u16, code: &str, part: &str) -> anyhow::Result<()> {
     let body = answer.json()?;
     assert_eq!((answer.status, body["code"].as_str()), (status, Some(code)), "{answer}");
     assert!(body["detail"].as_str().is_some_and(|detail| detail.contains(part)), "{part}: {answer}");
@@ -38,12 +36,12 @@ fn text(answer: &Answer, member: &str) -> anyhow::Result<String> {
 }
 
 /// What a command prints as JSON.
-async fn command(town: &Town, line: &str) -> anyhow::Result<Value> {
+pub(crate) async fn command(town: &Town, line: &str) -> anyhow::Result<Value> {
     Ok(serde_json::from_str(&run(&town.stack, &format!("{line} --output json")).await?.success()?.output)?)
 }
 
 /// A town in which the team `platform` owns the namespace of its name, and bob the namespace `shop`.
-async fn town_of_owners() -> anyhow::Result<(Town, Api)> {
+pub(crate) async fn town_of_owners() -> anyhow::Result<(Town, Api)> {
     let town = Town::start().await?;
     let api = Api::of(&town.stack).await?;
     let made =
@@ -457,58 +455,5 @@ async fn a_robot_does_over_the_api_what_it_was_given_and_no_more() -> anyhow::Re
         .await?
         .expect(200)?;
     keeper(Method::GET, "/account", None).await?.expect(401)?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn what_was_used_and_what_was_not_is_listed_as_by_the_command_line() -> anyhow::Result<()> {
-    let (town, api) = town_of_owners().await?;
-    let stack = &town.stack;
-    for (user, repository) in [("alice", "platform/app"), ("alice", "platform/base"), ("admin", "shop/app")] {
-        actions(stack, user, repository).await?;
-    }
-    let is_written = || async {
-        let Ok(mut connection) = stack.database.db_connect().await else { return false };
-        let query = "select coalesce(sum(uses), 0)::bigint from token_use";
-        let total: Result<i64, _> = sqlx::query_scalar(query).fetch_one(&mut connection).await;
-        total.is_ok_and(|total| total == 3)
-    };
-    program::until("uses are written", Duration::from_mins(1), is_written).await?;
-    let mut listed = api.all("admin", "/audit/tokens", 1).await?;
-    assert_eq!(listed.len(), 3, "{listed:?}");
-    listed.reverse();
-    assert_eq!(json!(listed), command(&town, "audit tokens").await?);
-    let of_alice = api.all("admin", "/audit/tokens?user=ALICE&repository=base", 10).await?;
-    assert_eq!((of_alice.len(), &of_alice[0]["repository"]), (1, &json!("platform/base")));
-    assert!(api.all("admin", "/audit/tokens?user=anonymous", 10).await?.is_empty());
-    refused(&api.get("alice", "/audit/tokens").await?, 403, "not_delegated", "audit-read on all of **")?;
-    let right = json!({"subject": "user:alice", "actions": ["audit-read"], "pattern": "**"});
-    api.post("admin", "/grants", &right).await?.expect(201)?;
-    assert_eq!(api.all("alice", "/audit/tokens", 2).await?.len(), 3);
-
-    let answer = api.get("admin", "/unused-grants").await?;
-    refused(&answer, 422, "uses_not_known", "nothing can be said of 90 days")?;
-    for days in ["0", "3651", "x"] {
-        let answer = api.get("admin", &format!("/unused-grants?days={days}")).await?;
-        refused(&answer, 422, "bad_parameter", "a number from 1 to 3650")?;
-    }
-    let mut connection = stack.database.db_connect().await?;
-    for statement in [
-        "update acl_grant set created_at = created_at - interval '100 days'",
-        "update token_use_start set since = since - interval '100 days'",
-    ] {
-        connection.execute(statement).await?;
-    }
-    let mut commanded = command(&town, "grant unused --days 30").await?;
-    let rows = commanded.as_array_mut().context("no list")?;
-    rows.sort_by_key(|row| row["id"].as_i64());
-    for row in rows {
-        // These are for a terminal.
-        assert!(row.as_object_mut().and_then(|row| row.remove("commands")).is_some(), "{row}");
-    }
-    let unused = api.all("admin", "/unused-grants?days=30", 1).await?;
-    assert_eq!(unused.len(), 4, "{unused:?}");
-    assert_eq!(json!(unused), commanded);
-    refused(&api.get("alice", "/unused-grants").await?, 403, "not_delegated", "`*` on `**`")?;
     Ok(())
 }

@@ -31,6 +31,7 @@ mod api_keys;
 mod api_matrix;
 mod api_policy;
 mod api_sight;
+mod api_uses;
 
 mod rights;
 
