@@ -32,7 +32,7 @@ async fn a_namespace_is_its_owners_and_as_visible_as_they_like() -> anyhow::Resu
     assert_eq!(actions(stack, "bob", "shop/app").await?.0, "pull");
     done(stack, &["grant remove everyone viewer shop/** --yes"]).await?;
     let said = run(stack, "grant remove team:platform owner shop/** --yes").await?;
-    assert_eq!(said.code, Some(3), "what belongs to a namespace changes with it: {}", said.text);
+    assert_eq!(said.code, Some(2), "what belongs to a namespace changes with it: {}", said.text);
     done(stack, &["namespace remove shop --yes"]).await?;
     assert_eq!(actions(stack, "alice", "shop/app").await?.0, "");
     assert!(!run(stack, "grant list").await?.success()?.output.contains("shop"));
@@ -56,7 +56,7 @@ async fn a_name_means_one_party() -> anyhow::Result<()> {
         ("namespace change shop", 2, "--owner"),
         ("namespace change nowhere --visibility public", 3, "no namespace"),
         ("namespace remove shop", 2, "--yes"),
-        ("team remove platform --yes", 1, "owns the namespaces platform"),
+        ("team remove platform --yes", 1, "owns the namespace platform;"),
     ] {
         let said = run(stack, line).await?;
         assert_eq!(said.code, Some(code), "{line}: {}", said.text);

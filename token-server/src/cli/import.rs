@@ -18,6 +18,7 @@ use super::error::CliError;
 use super::terminal::{remark, show};
 use super::{administration, files};
 use crate::domain::administration::import::{Applied, Taken};
+use crate::domain::counted::counted;
 use crate::domain::docker_auth::config::Config;
 use crate::domain::docker_auth::plan::{Plan, PlannedUser, Remark, UserOutcome, Wish};
 use crate::domain::docker_auth::rows::PlannedRow;
@@ -161,14 +162,13 @@ impl Report<'_> {
         // Writing into a text cannot fail.
         let _ = writeln!(
             text,
-            "Compared {} combinations of {} people, {} repositories, {} registries, {} addresses and every action: {} \
-             differences.",
-            extent.combinations,
-            extent.people,
-            extent.repositories,
-            extent.services,
-            extent.addresses,
-            plan.differences.len()
+            "Compared {} of {}, {}, {}, {} and every action: {}.",
+            counted(extent.combinations, "combination", "combinations"),
+            counted(extent.people, "person", "people"),
+            counted(extent.repositories, "repository", "repositories"),
+            counted(extent.services, "registry", "registries"),
+            counted(extent.addresses, "address", "addresses"),
+            counted(plan.differences.len(), "difference", "differences")
         );
         text
     }
@@ -231,9 +231,9 @@ impl Report<'_> {
             (of_users, applied.rows.iter().filter(|taken| **taken == users).count())
         };
         let ((users, rows), (old_users, old_rows)) = (count(Taken::New), count(Taken::AlreadyThere));
-        format!(
-            "{users} users and {rows} rows added; {old_users} users and {old_rows} rows were already there"
-        )
+        let both =
+            |users, rows| format!("{} and {}", counted(users, "user", "users"), counted(rows, "row", "rows"));
+        format!("{} added; {} already there", both(users, rows), both(old_users, old_rows))
     }
 }
 

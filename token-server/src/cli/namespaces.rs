@@ -9,6 +9,7 @@ use super::terminal::{confirm, remark, show};
 use super::{json, listings};
 use crate::domain::administration::Administration;
 use crate::domain::administration::namespaces::{NamespaceChange, read};
+use crate::domain::counted::counted;
 use crate::domain::error::TokenServerError;
 use crate::domain::grant_subject::GrantSubject;
 use crate::domain::namespace::NamespaceSpec;
@@ -55,8 +56,9 @@ pub(super) async fn namespace(
             let name = parse(&name)?;
             confirm(&format!("Remove namespace {name} with its robots?"), confirmation)?;
             let removed = administration.remove_namespace(&name).await?;
-            let (robots, grants) = (removed.robots, removed.grants);
-            remark(&format!("namespace {name} removed with {robots} robots and {grants} grants"));
+            let robots = counted(removed.robots, "robot", "robots");
+            let grants = counted(removed.grants, "grant", "grants");
+            remark(&format!("namespace {name} removed with {robots} and {grants}"));
         }
     }
     Ok(())
