@@ -88,7 +88,7 @@ async fn new_repositories_are_made_by_those_who_may() -> anyhow::Result<()> {
     town.alice.push_image("shop/new", "v2", &image).await?;
     let said = run(stack, "explain user:alice repository-create shop/other").await?;
     assert_eq!(said.code, Some(1), "{}", said.text);
-    assert!(said.output.contains("kept out here"), "{}", said.output);
+    assert!(said.output.contains("kept out by the namespace shop"), "{}", said.output);
     done(stack, &["namespace change shop --create nobody"]).await?;
     bob.forget_tokens();
     assert!(bob.push_image("shop/third", "v1", &image).await.is_err());

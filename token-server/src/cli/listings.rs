@@ -2,6 +2,8 @@
 //!
 //! *Invariant:* one row is one line, and columns stay where they are, so that the usual tools can cut them.
 
+use std::fmt::Write as _;
+
 use comfy_table::{Table, presets};
 use shared::limits::TagPattern;
 use time::OffsetDateTime;
@@ -17,7 +19,7 @@ use crate::db::robots::{RobotSummary, SecretSummary};
 use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
-use crate::domain::explanation::{Capable, Explanation};
+use crate::domain::explanation::{Capable, Explanation, Limited};
 use crate::domain::grant::{Conditions, Effect, NotNow};
 use crate::domain::grant_subject::{GrantSubject, spelled};
 use crate::domain::question::Question;
@@ -208,18 +210,21 @@ pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &E
         (true, _) => "no: logins are disabled".to_owned(),
         (false, true) if found.rows.is_empty() => "no: no row is about it".to_owned(),
         (false, true) => "no".to_owned(),
-        (false, false) => format!("yes: {}", found.held),
+        (false, false) if found.is_whole() => format!("yes: {}", found.held) + existing(found),
+        (false, false) => in_part(found),
     };
     let mut text = format!("{subject} {question}: {verdict}\n");
     let mut table = table(&["ID", "HOLDER", "SAYS", "ABOUT", "PATTERN", "TAGS", "ONLY", "COUNTS"]);
     for row in &found.rows {
         let grant = &row.grant;
+        let keepers = row.kept_out_by.join(" and ");
         let counts = match row.not_now {
-            None if row.rights.difference(row.kept_out).is_empty() => "kept out here",
-            None => "yes",
-            Some(NotNow::TooEarly) => "not yet",
-            Some(NotNow::Expired) => "no longer",
-            Some(NotNow::Elsewhere) => "not from this address",
+            None if row.rights.difference(row.kept_out).is_empty() => format!("kept out by {keepers}"),
+            None if row.kept_out.is_empty() => "yes".to_owned(),
+            None => format!("yes, less {}, kept out by {keepers}", row.kept_out),
+            Some(NotNow::TooEarly) => "not yet".to_owned(),
+            Some(NotNow::Expired) => "no longer".to_owned(),
+            Some(NotNow::Elsewhere) => "not from this address".to_owned(),
         };
         let says = match grant.effect {
             Effect::Allow => grant.what.to_string(),
@@ -233,13 +238,39 @@ pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &E
             &grant.pattern.to_string(),
             grant.tags.as_ref().map_or("-", TagPattern::as_str),
             &only(&grant.conditions),
-            counts,
+            &counts,
         ]);
     }
     if !found.rows.is_empty() {
         text.push_str(&printed(&table));
     }
     text
+}
+
+/// What is held of what was asked about, and what is not.
+fn in_part(found: &Explanation) -> String {
+    let mut text = format!("in part: {}", found.held);
+    for Limited { right, tags } in &found.limited {
+        let said =
+            |patterns: &[TagPattern]| patterns.iter().map(TagPattern::as_str).collect::<Vec<_>>().join(",");
+        // Writing into a text cannot fail.
+        let _ = match (tags.within.contains(&TagPattern::any()), tags.except.is_empty()) {
+            (true, _) => write!(text, "; {right} not for the tags {}", said(&tags.except)),
+            (false, true) => write!(text, "; {right} only for the tags {}", said(&tags.within)),
+            (false, false) => {
+                let (within, except) = (said(&tags.within), said(&tags.except));
+                write!(text, "; {right} only for the tags {within}, and not {except}")
+            }
+        };
+    }
+    if !found.missing.is_empty() {
+        let _ = write!(text, "; not {}", found.missing);
+    }
+    text + existing(found)
+}
+
+fn existing(found: &Explanation) -> &'static str {
+    if found.needs_repository { "; only in a repository that is there already" } else { "" }
 }
 
 /// Who may, and the rows that give it.
