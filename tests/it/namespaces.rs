@@ -50,6 +50,8 @@ async fn a_name_means_one_party() -> anyhow::Result<()> {
         ("namespace add alice --owner user:bob", 1, "belongs to user:alice"),
         ("namespace add shop --owner user:bob", 3, "already"),
         ("namespace add other --owner everyone", 2, "a user or a team"),
+        ("namespace add other --owner nobody", 2, "write its owner as user:NAME or team:NAME"),
+        ("namespace change shop --owner robot:shop/ci", 2, "not to robot:shop/ci"),
         ("namespace add other --owner user:nobody", 3, "no user nobody"),
         ("namespace add a..b --owner user:bob", 2, "cannot begin"),
         ("namespace add a/b --owner user:bob", 2, "letters"),

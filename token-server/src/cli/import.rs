@@ -149,15 +149,11 @@ impl Report<'_> {
             if let Some(address) = difference.address.filter(|_| moving) {
                 let _ = write!(who, " from {address}");
             }
-            let change = format!(
-                "before: {}  now: {}  {}",
-                shown(difference.old),
-                shown(difference.new),
-                at(difference.line)
-            );
+            let change =
+                format!("{} → {}  {}", shown(difference.old), shown(difference.new), at(difference.line));
             [who, difference.repository.to_string(), change]
         });
-        section(&mut text, "Differences", differences.collect());
+        section(&mut text, "Differences (before → now)", differences.collect());
         let extent = plan.extent;
         // Writing into a text cannot fail.
         let _ = writeln!(

@@ -91,20 +91,21 @@ pub(super) fn grants(grants: &[GrantSummary]) -> String {
     printed(&table)
 }
 
-/// Rows of the audit record.
+/// Rows of the audit record; what clients call themselves is in JSON only.
 pub(super) fn events(rows: &[EventRow]) -> String {
-    let header =
-        ["ID", "AT", "EVENT", "ACTOR", "TARGET", "OUTCOME", "REASON", "BEFORE", "AFTER", "ADDRESS", "AGENT"];
-    let mut table = table(&header);
+    let mut table =
+        table(&["ID", "AT", "EVENT", "ACTOR", "TARGET", "OUTCOME", "ADDRESS", "REASON OR CHANGE"]);
     let shown = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
     for row in rows {
         let at = row.at.format(MOMENT).expect("the format has only parts that every time has");
-        let optional = [&row.reason, &row.before, &row.after, &row.address, &row.agent];
-        let [reason, before, after, address, agent] =
-            optional.map(|text| shown(text.as_deref().unwrap_or_default()));
-        let (id, outcome) = (row.id.to_string(), row.outcome.clone());
+        let text = |text: &Option<String>| shown(text.as_deref().unwrap_or_default());
+        let reason = match (&row.before, &row.after) {
+            (None, None) => text(&row.reason),
+            (before, after) => format!("{} → {}", text(before), text(after)),
+        };
+        let (id, outcome, address) = (row.id.to_string(), row.outcome.clone(), text(&row.address));
         let (event, actor, target) = (shown(&row.event), shown(&row.actor), shown(&row.target));
-        table.add_row([id, at, event, actor, target, outcome, reason, before, after, address, agent]);
+        table.add_row([id, at, event, actor, target, outcome, address, reason]);
     }
     printed(&table)
 }

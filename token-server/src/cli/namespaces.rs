@@ -12,8 +12,7 @@ use crate::domain::administration::namespaces::{NamespaceChange, read};
 use crate::domain::counted::counted;
 use crate::domain::error::TokenServerError;
 use crate::domain::grant_subject::GrantSubject;
-use crate::domain::namespace::NamespaceSpec;
-use crate::domain::namespace::{CreatePolicy, Visibility};
+use crate::domain::namespace::{self, CreatePolicy, NamespaceSpec, Visibility};
 use crate::domain::principal_name::PrincipalName;
 
 /// Runs a command about namespaces.
@@ -26,7 +25,7 @@ pub(super) async fn namespace(
         NamespaceCommand::Add { name, owner, visibility, create } => {
             let name = PrincipalName::parse_new(&name).map_err(TokenServerError::from)?;
             let spec = NamespaceSpec {
-                owner: subject(&owner)?,
+                owner: self::owner(&owner)?,
                 visibility: visibility.into(),
                 create: create.into(),
             };
@@ -40,7 +39,7 @@ pub(super) async fn namespace(
         NamespaceCommand::Change { name, owner, visibility, create } => {
             let name = parse(&name)?;
             let change = NamespaceChange {
-                owner: owner.as_deref().map(subject).transpose()?,
+                owner: owner.as_deref().map(self::owner).transpose()?,
                 visibility: visibility.map(Into::into),
                 create: create.map(Into::into),
             };
@@ -68,8 +67,8 @@ fn parse(name: &str) -> Result<PrincipalName, CliError> {
     Ok(PrincipalName::parse(name).map_err(TokenServerError::from)?)
 }
 
-fn subject(text: &str) -> Result<GrantSubject, CliError> {
-    Ok(GrantSubject::parse(text).map_err(TokenServerError::from)?)
+fn owner(text: &str) -> Result<GrantSubject, CliError> {
+    namespace::parse_owner(text).map_err(|error| CliError::Usage(error.to_string()))
 }
 
 impl From<VisibilityWord> for Visibility {
