@@ -266,7 +266,7 @@ async fn explain_names_the_rows_and_answers_with_its_exit_code() -> anyhow::Resu
         ),
         ("explain user:alice push shop/app", 1, &["in part: push; tag-create not for the tags v*\n"]),
         ("explain user:alice push shop/other/app", 1, &["not tag-update"]),
-        ("explain user:bob push tagged", 1, &["tag-update only for the tags pr-*; not attach"]),
+        ("explain user:bob push tagged", 1, &["tag-create,tag-update only for the tags pr-*; not attach"]),
         ("explain user:bob push tagged:pr-1", 0, &["yes: tag-create,tag-update\n"]),
         (
             "explain user:bob push deployed:v1",

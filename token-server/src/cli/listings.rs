@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Table, presets};
-use shared::limits::TagPattern;
+use shared::limits::{TagPattern, TagSet};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -23,6 +23,7 @@ use crate::domain::explanation::{Capable, Explanation, Limited};
 use crate::domain::grant::{Conditions, Effect, NotNow};
 use crate::domain::grant_subject::{GrantSubject, spelled};
 use crate::domain::question::Question;
+use crate::domain::right::RightSet;
 use crate::domain::role::Role;
 
 const TIME: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]Z");
@@ -93,19 +94,23 @@ pub(super) fn grants(grants: &[GrantSummary]) -> String {
 
 /// Rows of the audit record; what clients call themselves is in JSON only.
 pub(super) fn events(rows: &[EventRow]) -> String {
-    let mut table =
-        table(&["ID", "AT", "EVENT", "ACTOR", "TARGET", "OUTCOME", "ADDRESS", "REASON OR CHANGE"]);
+    let mut table = table(&["ID", "AT", "EVENT", "ACTOR", "OUTCOME", "ADDRESS", "TARGET (REASON): CHANGE"]);
     let shown = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
     for row in rows {
         let at = row.at.format(MOMENT).expect("the format has only parts that every time has");
-        let text = |text: &Option<String>| shown(text.as_deref().unwrap_or_default());
-        let reason = match (&row.before, &row.after) {
-            (None, None) => text(&row.reason),
-            (before, after) => format!("{} → {}", text(before), text(after)),
-        };
-        let (id, outcome, address) = (row.id.to_string(), row.outcome.clone(), text(&row.address));
-        let (event, actor, target) = (shown(&row.event), shown(&row.actor), shown(&row.target));
-        table.add_row([id, at, event, actor, target, outcome, address, reason]);
+        // Together, and last, because that is what differs most in length.
+        let mut what = shown(&row.target);
+        // Writing into a text cannot fail.
+        if let Some(reason) = &row.reason {
+            let _ = write!(what, " ({reason})");
+        }
+        if row.before.is_some() || row.after.is_some() {
+            let text = |text: &Option<String>| shown(text.as_deref().unwrap_or_default());
+            let _ = write!(what, ": {} → {}", text(&row.before), text(&row.after));
+        }
+        let (id, outcome) = (row.id.to_string(), row.outcome.clone());
+        let address = shown(row.address.as_deref().unwrap_or_default());
+        table.add_row([id, at, shown(&row.event), shown(&row.actor), outcome, address, what]);
     }
     printed(&table)
 }
@@ -251,16 +256,24 @@ pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &E
 /// What is held of what was asked about, and what is not.
 fn in_part(found: &Explanation) -> String {
     let mut text = format!("in part: {}", found.held);
+    // Most often the same tags limit several rights.
+    let mut sets: Vec<(&TagSet, RightSet)> = Vec::new();
     for Limited { right, tags } in &found.limited {
-        let said =
-            |patterns: &[TagPattern]| patterns.iter().map(TagPattern::as_str).collect::<Vec<_>>().join(",");
+        let right = RightSet::of(&[*right]);
+        match sets.iter_mut().find(|(set, _)| *set == tags) {
+            Some((_, rights)) => *rights = rights.union(right),
+            None => sets.push((tags, right)),
+        }
+    }
+    let said =
+        |patterns: &[TagPattern]| patterns.iter().map(TagPattern::as_str).collect::<Vec<_>>().join(",");
+    for (TagSet { within, except }, rights) in sets {
         // Writing into a text cannot fail.
-        let _ = match (tags.within.contains(&TagPattern::any()), tags.except.is_empty()) {
-            (true, _) => write!(text, "; {right} not for the tags {}", said(&tags.except)),
-            (false, true) => write!(text, "; {right} only for the tags {}", said(&tags.within)),
+        let _ = match (within.contains(&TagPattern::any()), except.is_empty()) {
+            (true, _) => write!(text, "; {rights} not for the tags {}", said(except)),
+            (false, true) => write!(text, "; {rights} only for the tags {}", said(within)),
             (false, false) => {
-                let (within, except) = (said(&tags.within), said(&tags.except));
-                write!(text, "; {right} only for the tags {within}, and not {except}")
+                write!(text, "; {rights} only for the tags {}, and not {}", said(within), said(except))
             }
         };
     }
