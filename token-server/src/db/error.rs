@@ -44,6 +44,11 @@ pub enum DbError {
 }
 
 impl DbError {
+    /// That the database took too long.
+    pub fn timed_out() -> Self {
+        Self::from(sqlx::Error::PoolTimedOut)
+    }
+
     /// Whether it is a conflict with that constraint.
     pub fn is_conflict_with(&self, name: &str) -> bool {
         matches!(self, Self::Conflict { constraint } if constraint == name)
