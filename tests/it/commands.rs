@@ -420,3 +420,51 @@ async fn programs_get_the_same_lists_and_answers_as_json() -> anyhow::Result<()>
     assert!(said.output.contains("who-can"), "{}", said.output);
     Ok(())
 }
+
+#[tokio::test]
+async fn whoever_stops_reading_hears_no_complaint() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let (binary, settings) = (Which::TokenServer.binary()?, town.stack.token_server_settings());
+    for words in ["user list", "audit export", "explain user:alice push platform/app", "completions bash"] {
+        // A pipe that nobody reads from: the reader has ended before the command begins.
+        let line = format!(
+            "(sleep 0.2; '{}' --config '{}' {words}; echo $? >&2) | true",
+            binary.display(),
+            settings.display()
+        );
+        let said = program::run(Command::new("sh").args(["-c", &line]), "").await?.success()?;
+        assert_eq!(said.text.trim(), "141", "{words}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_postgres_says_is_told_without_where_in_its_source_it_stands() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let database = Database::create().await?;
+    let settings = harness::settings::write_token_server(
+        folder.path(),
+        &harness::settings::TokenServerOptions {
+            address: "127.0.0.1:0".into(),
+            database_url: database.url().replace("/test_", "/absent_"),
+            token_lifetime: "300s",
+            more: String::new(),
+        },
+    )?;
+    let said =
+        run(Which::TokenServer, &["--config", &settings.display().to_string(), "user", "list"]).await?;
+    assert_eq!(said.code, Some(1), "{}", said.text);
+    assert!(said.text.trim_end().ends_with("does not exist"), "{}", said.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_events_that_there_are_can_be_asked_for() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let text = expect_code(&town.stack, &["audit", "list", "--event", "logins"], 2).await?;
+    assert!(text.contains("scopes_refused") && text.contains("glass_broken"), "{text}");
+    let said = town.stack.operator(&["audit", "list", "--event", "user_added"], "").await?.success()?;
+    assert!(said.output.lines().count() > 1, "{}", said.output);
+    assert!(said.output.lines().all(|line| line.chars().count() <= 120), "{}", said.output);
+    Ok(())
+}

@@ -309,8 +309,8 @@ async fn a_report_for_people_names_lines_and_counts_what_was_compared() -> anyho
         "line 19  user:bob owner *-test",
         "Not taken over:",
         "bob at peer-registry",
-        "before: pull,push,delete,*  now: push,delete  line 19",
-        "Compared 1210 combinations of 5 people, 30 repositories, 2 registries, 1 addresses",
+        "pull,push,delete,* → push,delete  line 19",
+        "Compared 1210 combinations of 5 people, 30 repositories, 2 registries, 1 address and every action",
         "nothing was changed",
     ] {
         assert!(said.text.contains(part), "{part} in {}", said.text);

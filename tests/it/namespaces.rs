@@ -32,7 +32,7 @@ async fn a_namespace_is_its_owners_and_as_visible_as_they_like() -> anyhow::Resu
     assert_eq!(actions(stack, "bob", "shop/app").await?.0, "pull");
     done(stack, &["grant remove everyone viewer shop/** --yes"]).await?;
     let said = run(stack, "grant remove team:platform owner shop/** --yes").await?;
-    assert_eq!(said.code, Some(3), "what belongs to a namespace changes with it: {}", said.text);
+    assert_eq!(said.code, Some(2), "what belongs to a namespace changes with it: {}", said.text);
     done(stack, &["namespace remove shop --yes"]).await?;
     assert_eq!(actions(stack, "alice", "shop/app").await?.0, "");
     assert!(!run(stack, "grant list").await?.success()?.output.contains("shop"));
@@ -50,13 +50,15 @@ async fn a_name_means_one_party() -> anyhow::Result<()> {
         ("namespace add alice --owner user:bob", 1, "belongs to user:alice"),
         ("namespace add shop --owner user:bob", 3, "already"),
         ("namespace add other --owner everyone", 2, "a user or a team"),
+        ("namespace add other --owner nobody", 2, "write its owner as user:NAME or team:NAME"),
+        ("namespace change shop --owner robot:shop/ci", 2, "not to robot:shop/ci"),
         ("namespace add other --owner user:nobody", 3, "no user nobody"),
         ("namespace add a..b --owner user:bob", 2, "cannot begin"),
         ("namespace add a/b --owner user:bob", 2, "letters"),
         ("namespace change shop", 2, "--owner"),
         ("namespace change nowhere --visibility public", 3, "no namespace"),
         ("namespace remove shop", 2, "--yes"),
-        ("team remove platform --yes", 1, "owns the namespaces platform"),
+        ("team remove platform --yes", 1, "owns the namespace platform;"),
     ] {
         let said = run(stack, line).await?;
         assert_eq!(said.code, Some(code), "{line}: {}", said.text);
@@ -88,7 +90,7 @@ async fn new_repositories_are_made_by_those_who_may() -> anyhow::Result<()> {
     town.alice.push_image("shop/new", "v2", &image).await?;
     let said = run(stack, "explain user:alice repository-create shop/other").await?;
     assert_eq!(said.code, Some(1), "{}", said.text);
-    assert!(said.output.contains("kept out here"), "{}", said.output);
+    assert!(said.output.contains("kept out by the namespace shop"), "{}", said.output);
     done(stack, &["namespace change shop --create nobody"]).await?;
     bob.forget_tokens();
     assert!(bob.push_image("shop/third", "v1", &image).await.is_err());

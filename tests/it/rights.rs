@@ -244,6 +244,8 @@ async fn explain_names_the_rows_and_answers_with_its_exit_code() -> anyhow::Resu
             "grant add user:bob signer shop/signed",
             "grant add user:bob maintainer shop/kept",
             "grant add user:bob --deny --actions tag-delete shop/kept --tags v*",
+            "grant add user:bob writer tagged --tags pr-*",
+            "grant add user:bob --actions list,pull,push-digest,attach,tag-create,tag-update deployed",
         ],
     )
     .await?;
@@ -251,13 +253,32 @@ async fn explain_names_the_rows_and_answers_with_its_exit_code() -> anyhow::Resu
     for (line, code, parts) in [
         (
             "explain user:alice push shop/app:v1",
-            0,
-            &["yes: tag-update", "deny tag-create", "team:platform"][..],
+            1,
+            &["in part: tag-update; not tag-create", "deny tag-create", "team:platform"][..],
         ),
         ("explain user:alice tag-create shop/app:v1", 1, &["no", "v*"]),
         ("explain user:alice push shop/app:x", 0, &["yes: tag-create,tag-update", "writer"]),
         ("explain user:alice delete shop/app", 1, &["no row is about it"]),
-        ("explain team:platform push shop/app", 0, &["yes: attach,push-digest,tag-create"]),
+        (
+            "explain team:platform push shop/app",
+            1,
+            &["in part: attach,push-digest,tag-create,repository-create; not tag-update"],
+        ),
+        ("explain user:alice push shop/app", 1, &["in part: push; tag-create not for the tags v*\n"]),
+        ("explain user:alice push shop/other/app", 1, &["not tag-update"]),
+        ("explain user:bob push tagged", 1, &["tag-create,tag-update only for the tags pr-*; not attach"]),
+        ("explain user:bob push tagged:pr-1", 0, &["yes: tag-create,tag-update\n"]),
+        (
+            "explain user:bob push deployed:v1",
+            0,
+            &["yes: tag-create,tag-update; only in a repository that is there already\n"],
+        ),
+        (
+            "explain user:bob push deployed",
+            1,
+            &["in part", "not repository-create; only in a repository that is there already\n"],
+        ),
+        ("explain user:bob * deployed", 1, &["in part: list,pull,", "; not "]),
         ("explain user:bob pull shop/app", 1, &["no"]),
         (&signature, 0, &["yes: tag-create,tag-update", "signer"]),
         ("explain user:bob push shop/signed:v1", 1, &["no row is about it"]),
@@ -276,6 +297,7 @@ async fn explain_names_the_rows_and_answers_with_its_exit_code() -> anyhow::Resu
         ("explain user:nobody pull shop/app", 3),
         ("explain user:alice fly shop/app", 2),
         ("explain user:alice pull Shop", 2),
+        ("explain user:alice pull shop/app:", 2),
         ("explain alice pull shop/app", 2),
         ("who-can attach shop/app:v1", 2),
     ] {
@@ -386,7 +408,9 @@ async fn a_barrier_stops_what_comes_from_above() -> anyhow::Result<()> {
     assert_eq!(actions(stack, "alice", "prod/app").await?.0, "pull,push");
     let said = run(stack, "explain user:admin push prod/app").await?;
     assert_eq!(said.code, Some(1), "{}", said.text);
-    assert!(said.output.contains("kept out here"), "{}", said.output);
+    assert!(said.output.contains("kept out by the barrier at prod/**"), "{}", said.output);
+    let said = run(stack, "explain user:admin * prod/app").await?;
+    assert!(said.output.contains("yes, less push,delete,"), "{}", said.output);
     let said = run(stack, "who-can push prod/app").await?.success()?;
     assert!(said.output.contains("user:alice") && !said.output.contains("admin"), "{}", said.output);
     for (line, code) in [

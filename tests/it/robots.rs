@@ -112,7 +112,7 @@ async fn a_robot_ends_with_its_owner_or_before() -> anyhow::Result<()> {
     helper.forget_tokens();
     helper.login().await?.expect(401)?;
     let said = run(stack, "namespace remove platform --yes").await?.success()?;
-    assert!(said.text.contains("1 robots"), "{}", said.text);
+    assert!(said.text.contains("1 robot and"), "{}", said.text);
     login(401).await?;
     assert!(!run(stack, "grant list").await?.success()?.output.contains("platform/ci"));
     // A robot of the same name begins with nothing.

@@ -169,9 +169,17 @@ async fn a_tag_is_made_or_moved_only_where_the_limits_name_it() -> anyhow::Resul
         (rest, pushing("v2", other), "create the tag v2 of @, nor any other"),
         (create.clone(), pushing("v2", other), ""),
         (create.clone(), pushing("w2", other), "create the tag w2 of @; allowed are v*"),
-        (create.clone(), pushing("v1", other), "move the tag v1 of @, nor any other"),
+        (
+            create.clone(),
+            pushing("v1", other),
+            "move the tag v1 of @: tags that exist stay as they are; new ones may be v*",
+        ),
         (create.clone(), pushing("v1", same), ""),
-        (create, pushing("pr-1", same), "move the tag pr-1 of @, nor any other"),
+        (
+            create,
+            pushing("pr-1", same),
+            "move the tag pr-1 of @: tags that exist stay as they are; new ones may be v*",
+        ),
         (update.clone(), pushing("pr-1", other), ""),
         (update.clone(), pushing("pr-1", same), ""),
         (update.clone(), pushing("v1", other), "move the tag v1 of @; allowed are pr-*"),
@@ -199,7 +207,11 @@ async fn by_digest_a_push_needs_a_right_of_its_own_and_one_to_each_tag() -> anyh
         (json!({"digests": true}), pushing(digest, manifest), ""),
         (json!({"digests": true}), pushing(&made, manifest), "create the tag w1 of @, nor any other"),
         (create.clone(), pushing(&made, manifest), ""),
-        (create, pushing(&moved, manifest), "move the tag v1 of @, nor any other"),
+        (
+            create,
+            pushing(&moved, manifest),
+            "move the tag v1 of @: tags that exist stay as they are; new ones may be w*",
+        ),
         (update.clone(), pushing(&moved, manifest), "move the tag v1 of @; allowed are pr-*"),
         (update, pushing(&both, manifest), ""),
     ];
@@ -360,7 +372,10 @@ async fn rights_come_before_conditions() -> anyhow::Result<()> {
     let token = room.limited("team/app", &json!({"create": {"in": ["*"]}, "manifests": true}))?;
     let digest = &room.image.manifest.digest;
     for (request, refused) in [
-        (put("team/app", "v1", &other), "move the tag v1 of team/app, nor any other"),
+        (
+            put("team/app", "v1", &other),
+            "move the tag v1 of team/app: tags that exist stay as they are; push under a new one",
+        ),
         (delete("team/app", "manifests/v1"), "delete the tag v1 of team/app, nor any other"),
         (delete("team/app", &format!("manifests/{digest}")), "delete a manifest of team/app with tags"),
     ] {
@@ -395,7 +410,7 @@ async fn of_a_hundred_who_may_only_create_a_tag_one_does() -> anyhow::Result<()>
             assert!(winner.replace(manifest).is_none(), "a second one: {answer}");
         } else {
             let answer = answer.expect_error(403, "DENIED")?;
-            let sentence = "ben may not move the tag release of team/app, nor any other";
+            let sentence = "ben may not move the tag release of team/app: tags that exist stay as they are; new ones may be release";
             assert_eq!(answer.error_message()?, sentence);
         }
     }

@@ -114,6 +114,15 @@ impl fmt::Display for BeyondLimits {
             Act::CreateTag(tag) => {
                 write!(f, "create the tag {tag} of {repository}{}", alternatives(create, *attach))
             }
+            // Whoever publishes has not mistyped the tag, but used one that is taken.
+            Act::MoveTag(tag) if update.is_empty() && !create.is_empty() => {
+                write!(f, "move the tag {tag} of {repository}: tags that exist stay as they are")?;
+                if create.is_everything() {
+                    f.write_str("; push under a new one")
+                } else {
+                    write!(f, "; new ones may be {}", shown(create))
+                }
+            }
             Act::MoveTag(tag) => {
                 write!(f, "move the tag {tag} of {repository}{}", alternatives(update, *attach))
             }
@@ -252,6 +261,17 @@ mod tests {
                 Act::MoveTag(v1()),
                 "move the tag v1 of a/b; allowed are pr-*",
             ),
+            (
+                json!({"create": {"in": ["*"]}, "attach": true}),
+                Act::MoveTag(v1()),
+                "move the tag v1 of a/b: tags that exist stay as they are; push under a new one",
+            ),
+            (
+                json!({"create": {"in": ["v*"]}}),
+                Act::MoveTag(v1()),
+                "move the tag v1 of a/b: tags that exist stay as they are; new ones may be v*",
+            ),
+            (json!({}), Act::MoveTag(v1()), "move the tag v1 of a/b, nor any other"),
             (
                 json!({"delete": {"in": ["*"], "not": ["v*"]}, "attach": true}),
                 Act::DeleteTag(v1()),

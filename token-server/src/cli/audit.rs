@@ -17,6 +17,7 @@ use crate::db::audit::{EventFilter, Period};
 use crate::db::token_uses::TokenUseFilter;
 use crate::domain::administration::records::Pruned;
 use crate::domain::audit_chain::{EventHash, KnownHashes, Verdict};
+use crate::domain::counted::counted;
 use crate::http::api::uses::ANONYMOUS;
 use crate::settings::TokenServerSettings;
 
@@ -74,10 +75,11 @@ pub(super) async fn audit(
             match administration.prune_events(moment).await? {
                 Pruned { events: 0, token_uses: 0 } => remark("no row is so old; nothing was removed"),
                 Pruned { events, token_uses: 0 } => {
-                    remark(&format!("{events} rows of the audit record removed"));
+                    remark(&format!("{} of the audit record removed", counted(events, "row", "rows")));
                 }
                 Pruned { events, token_uses } => remark(&format!(
-                    "{events} rows of the audit record and {token_uses} of what tokens were issued for removed"
+                    "{} of the audit record and {token_uses} of what tokens were issued for removed",
+                    counted(events, "row", "rows")
                 )),
             }
         }

@@ -11,17 +11,24 @@ use crate::domain::right::RightSet;
 
 const PROGRAM: &str = "token-server";
 
-/// Takes a row away.
+/// Takes a row away, without asking.
 pub(super) fn remove(grant: &GrantSummary) -> String {
     let row = &grant.row;
     let mut words = begin("remove", grant, row.rights.as_deref());
     words.push(quoted(&row.pattern));
     words.extend(option("--tags", row.tags.as_deref()));
+    words.push("--yes".to_owned());
     words.join(" ")
 }
 
 /// Adds a row like another one, elsewhere and perhaps with fewer rights.
 pub(super) fn add_smaller(grant: &GrantSummary, pattern: &str, rights: Option<RightSet>) -> String {
+    let reason = option("--reason", grant.reason.as_deref());
+    [Some(row(grant, pattern, rights)), reason].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// What makes a row the same row, whatever it was added for: how it is added without a reason.
+pub(super) fn row(grant: &GrantSummary, pattern: &str, rights: Option<RightSet>) -> String {
     let row = &grant.row;
     let rights = rights.map(|rights| rights.to_string());
     let mut words = begin("add", grant, rights.as_deref().or(row.rights.as_deref()));
@@ -32,7 +39,6 @@ pub(super) fn add_smaller(grant: &GrantSummary, pattern: &str, rights: Option<Ri
     for network in row.networks.iter().flatten() {
         words.extend(option("--network", Some(&network.to_string())));
     }
-    words.extend(option("--reason", grant.reason.as_deref()));
     words.join(" ")
 }
 
@@ -97,7 +103,7 @@ mod tests {
     #[test]
     fn commands_are_quoted_and_keep_what_limits_a_row() {
         let writer = grant(Some("writer"), None);
-        assert_eq!(remove(&writer), "token-server grant remove team:platform writer 'apps/**'");
+        assert_eq!(remove(&writer), "token-server grant remove team:platform writer 'apps/**' --yes");
         let mut limited = grant(None, Some("pull,push"));
         limited.row.tags = Some("pr-*".into());
         limited.row.expires_at = Some(OffsetDateTime::UNIX_EPOCH);
@@ -105,7 +111,7 @@ mod tests {
         limited.reason = Some("it's CHG-17".into());
         assert_eq!(
             remove(&limited),
-            "token-server grant remove team:platform --actions pull,push 'apps/**' --tags 'pr-*'"
+            "token-server grant remove team:platform --actions pull,push 'apps/**' --tags 'pr-*' --yes"
         );
         assert_eq!(
             add_smaller(&limited, "apps/a", None),

@@ -3,6 +3,8 @@
 //! *Invariant:* the exit code says who can help: 1 or 4 whoever runs the server, 2 whoever typed the command, 3 nobody
 //! needs to.
 
+use std::io::ErrorKind;
+
 use shared::server::causes;
 use shared::server::settings::SettingsError;
 
@@ -14,6 +16,9 @@ pub const USAGE: u8 = 2;
 
 /// The exit code for a question that failed, where 1 is an answer.
 const UNANSWERED: u8 = 4;
+
+/// The exit code of programs that stop because nobody reads what they print: 128 and the number of SIGPIPE.
+const UNREAD: u8 = 141;
 
 /// Why a command did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +53,19 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// Whether nobody reads the answer any more, as with `… | head`: no reason to complain.
+    pub fn is_unread(&self) -> bool {
+        match self {
+            Self::Io(error) => error.kind() == ErrorKind::BrokenPipe,
+            Self::Unanswered(error) => error.is_unread(),
+            _ => false,
+        }
+    }
+
     /// The exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
+            _ if self.is_unread() => UNREAD,
             Self::CannotAsk(_) | Self::Usage(_) => USAGE,
             Self::Domain(error) | Self::Start(StartError::Domain(error)) => domain_code(error),
             Self::Unanswered(error) => match error.exit_code() {

@@ -20,6 +20,7 @@ use super::terminal::{remark, show};
 use super::{administration, files, json};
 use crate::app::own_settings;
 use crate::domain::administration::import::{self, Applied, Taken};
+use crate::domain::counted::counted;
 use crate::domain::docker_auth::comparison::Effort;
 use crate::domain::docker_auth::plan::{Plan, Remark};
 use crate::domain::docker_auth::rows::PlannedRow;
@@ -115,27 +116,22 @@ impl Report<'_> {
             if let Some(address) = difference.address.filter(|_| moving) {
                 let _ = write!(who, " from {address}");
             }
-            let change = format!(
-                "before: {}  now: {}  {}",
-                shown(difference.old),
-                shown(difference.new),
-                at(difference.line)
-            );
+            let change =
+                format!("{} → {}  {}", shown(difference.old), shown(difference.new), at(difference.line));
             [who, difference.repository.to_string(), change]
         });
-        section(&mut text, "Differences", differences.collect());
+        section(&mut text, "Differences (before → now)", differences.collect());
         let extent = plan.extent;
         // Writing into a text cannot fail.
         let _ = writeln!(
             text,
-            "Compared {} combinations of {} people, {} repositories, {} registries, {} addresses and every action: {} \
-             differences.",
-            extent.combinations,
-            extent.people,
-            extent.repositories,
-            extent.services,
-            extent.addresses,
-            plan.differences.len()
+            "Compared {} of {}, {}, {}, {} and every action: {}.",
+            counted(extent.combinations, "combination", "combinations"),
+            counted(extent.people, "person", "people"),
+            counted(extent.repositories, "repository", "repositories"),
+            counted(extent.services, "registry", "registries"),
+            counted(extent.addresses, "address", "addresses"),
+            counted(plan.differences.len(), "difference", "differences")
         );
         text
     }
@@ -147,9 +143,9 @@ impl Report<'_> {
             (of_users, applied.rows.iter().filter(|taken| **taken == users).count())
         };
         let ((users, rows), (old_users, old_rows)) = (count(Taken::New), count(Taken::AlreadyThere));
-        format!(
-            "{users} users and {rows} rows added; {old_users} users and {old_rows} rows were already there"
-        )
+        let both =
+            |users, rows| format!("{} and {}", counted(users, "user", "users"), counted(rows, "row", "rows"));
+        format!("{} added; {} already there", both(users, rows), both(old_users, old_rows))
     }
 }
 

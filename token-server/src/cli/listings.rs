@@ -2,8 +2,10 @@
 //!
 //! *Invariant:* one row is one line, and columns stay where they are, so that the usual tools can cut them.
 
+use std::fmt::Write as _;
+
 use comfy_table::{Table, presets};
-use shared::limits::TagPattern;
+use shared::limits::{TagPattern, TagSet};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -17,10 +19,11 @@ use crate::db::robots::{RobotSummary, SecretSummary};
 use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
-use crate::domain::explanation::{Capable, Explanation};
+use crate::domain::explanation::{Capable, Explanation, Limited};
 use crate::domain::grant::{Conditions, Effect, NotNow};
 use crate::domain::grant_subject::{GrantSubject, spelled};
 use crate::domain::question::Question;
+use crate::domain::right::RightSet;
 use crate::domain::role::Role;
 
 const TIME: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]Z");
@@ -89,20 +92,25 @@ pub(super) fn grants(grants: &[GrantSummary]) -> String {
     printed(&table)
 }
 
-/// Rows of the audit record.
+/// Rows of the audit record; what clients call themselves is in JSON only.
 pub(super) fn events(rows: &[EventRow]) -> String {
-    let header =
-        ["ID", "AT", "EVENT", "ACTOR", "TARGET", "OUTCOME", "REASON", "BEFORE", "AFTER", "ADDRESS", "AGENT"];
-    let mut table = table(&header);
+    let mut table = table(&["ID", "AT", "EVENT", "ACTOR", "OUTCOME", "ADDRESS", "TARGET (REASON): CHANGE"]);
     let shown = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
     for row in rows {
         let at = row.at.format(MOMENT).expect("the format has only parts that every time has");
-        let optional = [&row.reason, &row.before, &row.after, &row.address, &row.agent];
-        let [reason, before, after, address, agent] =
-            optional.map(|text| shown(text.as_deref().unwrap_or_default()));
+        // Together, and last, because that is what differs most in length.
+        let mut what = shown(&row.target);
+        // Writing into a text cannot fail.
+        if let Some(reason) = &row.reason {
+            let _ = write!(what, " ({reason})");
+        }
+        if row.before.is_some() || row.after.is_some() {
+            let text = |text: &Option<String>| shown(text.as_deref().unwrap_or_default());
+            let _ = write!(what, ": {} → {}", text(&row.before), text(&row.after));
+        }
         let (id, outcome) = (row.id.to_string(), row.outcome.clone());
-        let (event, actor, target) = (shown(&row.event), shown(&row.actor), shown(&row.target));
-        table.add_row([id, at, event, actor, target, outcome, reason, before, after, address, agent]);
+        let address = shown(row.address.as_deref().unwrap_or_default());
+        table.add_row([id, at, shown(&row.event), shown(&row.actor), outcome, address, what]);
     }
     printed(&table)
 }
@@ -208,18 +216,21 @@ pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &E
         (true, _) => "no: logins are disabled".to_owned(),
         (false, true) if found.rows.is_empty() => "no: no row is about it".to_owned(),
         (false, true) => "no".to_owned(),
-        (false, false) => format!("yes: {}", found.held),
+        (false, false) if found.is_whole() => format!("yes: {}", found.held) + existing(found),
+        (false, false) => in_part(found),
     };
     let mut text = format!("{subject} {question}: {verdict}\n");
     let mut table = table(&["ID", "HOLDER", "SAYS", "ABOUT", "PATTERN", "TAGS", "ONLY", "COUNTS"]);
     for row in &found.rows {
         let grant = &row.grant;
+        let keepers = row.kept_out_by.join(" and ");
         let counts = match row.not_now {
-            None if row.rights.difference(row.kept_out).is_empty() => "kept out here",
-            None => "yes",
-            Some(NotNow::TooEarly) => "not yet",
-            Some(NotNow::Expired) => "no longer",
-            Some(NotNow::Elsewhere) => "not from this address",
+            None if row.rights.difference(row.kept_out).is_empty() => format!("kept out by {keepers}"),
+            None if row.kept_out.is_empty() => "yes".to_owned(),
+            None => format!("yes, less {}, kept out by {keepers}", row.kept_out),
+            Some(NotNow::TooEarly) => "not yet".to_owned(),
+            Some(NotNow::Expired) => "no longer".to_owned(),
+            Some(NotNow::Elsewhere) => "not from this address".to_owned(),
         };
         let says = match grant.effect {
             Effect::Allow => grant.what.to_string(),
@@ -233,13 +244,47 @@ pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &E
             &grant.pattern.to_string(),
             grant.tags.as_ref().map_or("-", TagPattern::as_str),
             &only(&grant.conditions),
-            counts,
+            &counts,
         ]);
     }
     if !found.rows.is_empty() {
         text.push_str(&printed(&table));
     }
     text
+}
+
+/// What is held of what was asked about, and what is not.
+fn in_part(found: &Explanation) -> String {
+    let mut text = format!("in part: {}", found.held);
+    // Most often the same tags limit several rights.
+    let mut sets: Vec<(&TagSet, RightSet)> = Vec::new();
+    for Limited { right, tags } in &found.limited {
+        let right = RightSet::of(&[*right]);
+        match sets.iter_mut().find(|(set, _)| *set == tags) {
+            Some((_, rights)) => *rights = rights.union(right),
+            None => sets.push((tags, right)),
+        }
+    }
+    let said =
+        |patterns: &[TagPattern]| patterns.iter().map(TagPattern::as_str).collect::<Vec<_>>().join(",");
+    for (TagSet { within, except }, rights) in sets {
+        // Writing into a text cannot fail.
+        let _ = match (within.contains(&TagPattern::any()), except.is_empty()) {
+            (true, _) => write!(text, "; {rights} not for the tags {}", said(except)),
+            (false, true) => write!(text, "; {rights} only for the tags {}", said(within)),
+            (false, false) => {
+                write!(text, "; {rights} only for the tags {}, and not {}", said(within), said(except))
+            }
+        };
+    }
+    if !found.missing.is_empty() {
+        let _ = write!(text, "; not {}", found.missing);
+    }
+    text + existing(found)
+}
+
+fn existing(found: &Explanation) -> &'static str {
+    if found.needs_repository { "; only in a repository that is there already" } else { "" }
 }
 
 /// Who may, and the rows that give it.

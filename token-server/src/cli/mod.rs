@@ -80,7 +80,9 @@ pub async fn main() -> ExitCode {
     match run(arguments).await {
         Ok(code) => code,
         Err(error) => {
-            terminal::complain(&error.to_string());
+            if !error.is_unread() {
+                terminal::complain(&error.to_string());
+            }
             ExitCode::from(error.exit_code())
         }
     }

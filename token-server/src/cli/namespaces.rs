@@ -9,10 +9,10 @@ use super::terminal::{confirm, remark, show};
 use super::{json, listings};
 use crate::domain::administration::Administration;
 use crate::domain::administration::namespaces::{NamespaceChange, read};
+use crate::domain::counted::counted;
 use crate::domain::error::TokenServerError;
 use crate::domain::grant_subject::GrantSubject;
-use crate::domain::namespace::NamespaceSpec;
-use crate::domain::namespace::{CreatePolicy, Visibility};
+use crate::domain::namespace::{self, CreatePolicy, NamespaceSpec, Visibility};
 use crate::domain::principal_name::PrincipalName;
 
 /// Runs a command about namespaces.
@@ -25,7 +25,7 @@ pub(super) async fn namespace(
         NamespaceCommand::Add { name, owner, visibility, create } => {
             let name = PrincipalName::parse_new(&name).map_err(TokenServerError::from)?;
             let spec = NamespaceSpec {
-                owner: subject(&owner)?,
+                owner: self::owner(&owner)?,
                 visibility: visibility.into(),
                 create: create.into(),
             };
@@ -39,7 +39,7 @@ pub(super) async fn namespace(
         NamespaceCommand::Change { name, owner, visibility, create } => {
             let name = parse(&name)?;
             let change = NamespaceChange {
-                owner: owner.as_deref().map(subject).transpose()?,
+                owner: owner.as_deref().map(self::owner).transpose()?,
                 visibility: visibility.map(Into::into),
                 create: create.map(Into::into),
             };
@@ -55,8 +55,9 @@ pub(super) async fn namespace(
             let name = parse(&name)?;
             confirm(&format!("Remove namespace {name} with its robots?"), confirmation)?;
             let removed = administration.remove_namespace(&name).await?;
-            let (robots, grants) = (removed.robots, removed.grants);
-            remark(&format!("namespace {name} removed with {robots} robots and {grants} grants"));
+            let robots = counted(removed.robots, "robot", "robots");
+            let grants = counted(removed.grants, "grant", "grants");
+            remark(&format!("namespace {name} removed with {robots} and {grants}"));
         }
     }
     Ok(())
@@ -66,8 +67,8 @@ fn parse(name: &str) -> Result<PrincipalName, CliError> {
     Ok(PrincipalName::parse(name).map_err(TokenServerError::from)?)
 }
 
-fn subject(text: &str) -> Result<GrantSubject, CliError> {
-    Ok(GrantSubject::parse(text).map_err(TokenServerError::from)?)
+fn owner(text: &str) -> Result<GrantSubject, CliError> {
+    namespace::parse_owner(text).map_err(|error| CliError::Usage(error.to_string()))
 }
 
 impl From<VisibilityWord> for Visibility {

@@ -8,6 +8,7 @@ use super::error::CliError;
 use super::terminal::{confirm, new_password, remark, show};
 use super::{json, listings};
 use crate::domain::administration::Administration;
+use crate::domain::counted::counted;
 use crate::domain::error::TokenServerError;
 use crate::domain::principal_name::PrincipalName;
 use crate::domain::team_member::TeamMember;
@@ -76,8 +77,9 @@ pub(super) async fn team(
             let team = name(&team)?;
             confirm(&format!("Remove team {team} with its memberships and rights?"), confirmation)?;
             let removed = administration.remove_team(&team).await?;
-            let (members, grants) = (removed.members, removed.grants);
-            remark(&format!("team {team} removed with {members} memberships and {grants} grants"));
+            let members = counted(removed.members, "membership", "memberships");
+            let grants = counted(removed.grants, "grant", "grants");
+            remark(&format!("team {team} removed with {members} and {grants}"));
         }
         TeamCommand::Member(MemberCommand::Add { team, member }) => {
             let (team, member) = (name(&team)?, team_member(&member)?);

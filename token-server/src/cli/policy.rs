@@ -2,7 +2,6 @@
 //!
 //! *Invariant:* the exit codes 0 and 1 of `drift` are answers; whatever keeps from answering has another one.
 
-use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,8 +10,9 @@ use super::arguments::rights::PolicyCommand;
 use super::error::CliError;
 use super::terminal::{confirm, remark, show};
 use super::what_if::words::sentences;
-use super::{administration, json};
+use super::{administration, files, json};
 use crate::domain::administration::what_if::WhatIf;
+use crate::domain::counted::counted;
 use crate::domain::error::TokenServerError;
 use crate::domain::policy_file::document::{Document, MAX_BYTES};
 use crate::domain::policy_file::plan::Plan;
@@ -54,7 +54,7 @@ pub(super) async fn policy(
             confirm("Apply this?", confirmation)?;
             let done = administration.apply_policy(&document).await?;
             show(output, || told(&done), || json::policy_changes(&done))?;
-            remark(&format!("{} changes applied", done.steps.len()));
+            remark(&format!("{} applied", counted(done.steps.len(), "change", "changes")));
         }
         PolicyCommand::Export => {
             let document = administration(settings).await?.export_policy().await?;
@@ -63,9 +63,19 @@ pub(super) async fn policy(
         }
         PolicyCommand::Drift { file } => {
             let answer = async {
-                let plan = administration(settings).await?.compare_policy(&read(&file)?).await?;
-                show(output, || told(&plan), || json::policy_changes(&plan))?;
-                Ok(plan.is_empty() && plan.by_hand.is_empty())
+                let mut plan = administration(settings).await?.compare_policy(&read(&file)?).await?;
+                let adopted = plan.take_adopted();
+                let is_same = plan.is_empty() && plan.by_hand.is_empty();
+                let said =
+                    || if is_same { "everything is as the policy says".to_owned() } else { told(&plan) };
+                show(output, said, || json::policy_changes(&plan))?;
+                if adopted > 0 {
+                    let rows = counted(adopted, "row is", "rows are");
+                    remark(&format!(
+                        "{rows} as the policy says, but made by hand; `policy apply` lets the file keep them"
+                    ));
+                }
+                Ok(is_same)
             };
             let is_same = answer.await.map_err(|error| CliError::Unanswered(Box::new(error)))?;
             return Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::FAILURE });
@@ -75,14 +85,7 @@ pub(super) async fn policy(
 }
 
 fn read(file: &Path) -> Result<Document, CliError> {
-    let limit = MAX_BYTES as u64 + 1;
-    let mut text = String::new();
-    if file == Path::new("-") {
-        std::io::stdin().take(limit).read_to_string(&mut text)?;
-    } else {
-        let named = |error| CliError::Usage(format!("{}: {error}", file.display()));
-        std::fs::File::open(file).map_err(named)?.take(limit).read_to_string(&mut text).map_err(named)?;
-    }
+    let text = files::read_text_or_input(file, MAX_BYTES as u64)?;
     Ok(Document::parse(&text).map_err(TokenServerError::from)?)
 }
 
@@ -97,10 +100,11 @@ fn with_effects(plan: &Plan, effects: Option<&WhatIf>, days: u32) -> String {
 /// A plan for people: one line a change, and what was made by hand.
 fn told(plan: &Plan) -> String {
     let steps = plan.steps.iter().map(|step| format!("{step}\n"));
+    let gone = plan.gone_robots.iter().map(|robot| format!("{robot}\n"));
     let by_hand = plan
         .by_hand
         .iter()
         .map(|thing| format!("? {thing} (made by hand; the policy does not speak of it)\n"));
-    let text: String = steps.chain(by_hand).collect();
+    let text: String = steps.chain(gone).chain(by_hand).collect();
     if text.is_empty() { "nothing to change\n".to_owned() } else { text }
 }

@@ -1,6 +1,7 @@
 //! `explain` and `who-can`.
 //!
-//! *Invariant:* the exit codes 0 and 1 are answers; whatever keeps from answering has another one.
+//! *Invariant:* the exit codes 0 and 1 are answers, and 0 means all that was asked about; whatever keeps from answering
+//! has another one.
 
 use std::process::ExitCode;
 
@@ -34,7 +35,7 @@ pub(super) async fn explain(
             || listings::explanation(&subject, &question, &found),
             || json::explanation(&subject, &question, &found),
         )?;
-        Ok(verdict(!found.held.is_empty()))
+        Ok(verdict(found.is_whole()))
     };
     answer.await.map_err(|error| CliError::Unanswered(Box::new(error)))
 }

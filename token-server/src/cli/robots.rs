@@ -9,6 +9,7 @@ use super::terminal::{confirm, print, remark, show};
 use super::times::parse_ahead;
 use super::{json, listings};
 use crate::domain::administration::Administration;
+use crate::domain::counted::counted;
 use crate::domain::error::TokenServerError;
 use crate::domain::principal_name::PrincipalName;
 use crate::domain::robot_name::RobotName;
@@ -48,7 +49,7 @@ pub(super) async fn robot(
             let name = parse(&name)?;
             confirm(&format!("Remove robot {name} with its secrets and rights?"), confirmation)?;
             let grants = administration.remove_robot(&name).await?;
-            remark(&format!("robot {name} removed with {grants} grants"));
+            remark(&format!("robot {name} removed with {}", counted(grants, "grant", "grants")));
         }
         RobotCommand::Secret(command) => secret(command, administration, output).await?,
     }

@@ -8,6 +8,7 @@ use super::error::CliError;
 use super::terminal::{confirm, remark, show};
 use super::{json, listings};
 use crate::domain::administration::Administration;
+use crate::domain::counted::counted;
 use crate::domain::right::RightSet;
 
 /// Runs a command about roles.
@@ -31,7 +32,10 @@ pub(super) async fn role(
             confirm(&format!("Let role {name} allow {rights}, for everybody who holds it?"), confirmation)?;
             let changed = administration.change_role(&name, rights, description.as_deref()).await?;
             remark(&match changed {
-                Some(grants) => format!("role {name} now allows {rights}; {grants} grants name it"),
+                Some(grants) => {
+                    let grants = counted(grants, "grant names", "grants name");
+                    format!("role {name} now allows {rights}; {grants} it")
+                }
                 None => format!("role {name} allowed {rights} already"),
             });
         }

@@ -22,7 +22,7 @@ impl Dialer {
     /// Makes a connection.
     pub async fn dial(&self) -> Result<Connection, DbError> {
         let dialing = Connection::connect_with(&self.0);
-        let late = |_| DbError::Unavailable(sqlx::Error::PoolTimedOut);
+        let late = |_| DbError::timed_out();
         Ok(tokio::time::timeout(ACQUIRE_TIMEOUT, dialing).await.map_err(late)??)
     }
 

@@ -5,6 +5,8 @@
 
 use sqlx::error::ErrorKind;
 
+use super::cause::Cause;
+
 /// Why a statement did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -13,10 +15,10 @@ pub enum DbError {
     Address,
     /// No connection could be had, or it broke.
     #[error("the database is not reachable")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] Cause),
     /// Others held what the statement needed for as long as it may wait.
     #[error("somebody else is changing the same at this moment; nothing was changed, try again")]
-    Locked(#[source] sqlx::Error),
+    Locked(#[source] Cause),
     /// A row of the same key is there already.
     #[error("conflict with {constraint}")]
     Conflict {
@@ -38,10 +40,15 @@ pub enum DbError {
     Migration(#[source] sqlx::migrate::MigrateError),
     /// Anything else.
     #[error("query failed")]
-    Query(#[source] sqlx::Error),
+    Query(#[source] Cause),
 }
 
 impl DbError {
+    /// That the database took too long.
+    pub fn timed_out() -> Self {
+        Self::from(sqlx::Error::PoolTimedOut)
+    }
+
     /// Whether it is a conflict with that constraint.
     pub fn is_conflict_with(&self, name: &str) -> bool {
         matches!(self, Self::Conflict { constraint } if constraint == name)
@@ -53,19 +60,19 @@ impl From<sqlx::Error> for DbError {
         use sqlx::Error as E;
         match &error {
             E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Io(_) | E::Tls(_) => {
-                Self::Unavailable(error)
+                Self::Unavailable(error.into())
             }
             E::Database(database) => {
                 let constraint = database.constraint().unwrap_or_default().to_owned();
                 let code = database.code().unwrap_or_default().into_owned();
                 match database.kind() {
                     ErrorKind::UniqueViolation => Self::Conflict { constraint },
-                    _ if is_transient(&code) => Self::Unavailable(error),
-                    _ if is_contention(&code) => Self::Locked(error),
-                    _ => Self::Query(error),
+                    _ if is_transient(&code) => Self::Unavailable(error.into()),
+                    _ if is_contention(&code) => Self::Locked(error.into()),
+                    _ => Self::Query(error.into()),
                 }
             }
-            _ => Self::Query(error),
+            _ => Self::Query(error.into()),
         }
     }
 }

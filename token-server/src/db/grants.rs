@@ -391,6 +391,25 @@ pub async fn delete_grant(db: impl PgExecutor<'_>, grant: &NewGrant<'_>) -> Resu
     Ok(query.fetch_optional(db).await?)
 }
 
+/// Where a row that says the same comes from, if it was not made by hand.
+pub async fn find_other_source(
+    db: impl PgExecutor<'_>,
+    grant: &NewGrant<'_>,
+) -> Result<Option<String>, DbError> {
+    let query = sqlx::query_scalar!(
+        "select source from acl_grant
+          where subject_pid = $1 and pattern = $2 and effect = $3 and coalesce(role, rights) = coalesce($4, $5)
+            and coalesce(tags, '') = coalesce($6, '') and source <> 'manual' order by id limit 1",
+        grant.subject_pid,
+        grant.pattern,
+        grant.effect,
+        grant.role,
+        grant.rights,
+        grant.tags
+    );
+    Ok(query.fetch_optional(db).await?)
+}
+
 /// Removes all rows of a subject and says how many there were.
 pub async fn delete_grants_of(db: impl PgExecutor<'_>, subject_pid: i64) -> Result<u64, DbError> {
     let query = sqlx::query!("delete from acl_grant where subject_pid = $1", subject_pid);

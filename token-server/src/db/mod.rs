@@ -8,6 +8,8 @@
 //! waiting for a connection is bounded by [`ACQUIRE_TIMEOUT`], so that a database that is away means a quick 503 and
 //! not a pile of requests.
 
+pub mod cause;
+
 pub mod error;
 
 pub mod principals;

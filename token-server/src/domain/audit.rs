@@ -106,6 +106,60 @@ pub enum Event {
 }
 
 impl Event {
+    /// Every one.
+    pub const ALL: [Self; 39] = [
+        Self::Login,
+        Self::ScopesRefused,
+        Self::RefreshTokenIssued,
+        Self::PasswordChanged,
+        Self::UserAdded,
+        Self::UserPasswordSet,
+        Self::UserDisabled,
+        Self::UserEnabled,
+        Self::TeamAdded,
+        Self::TeamRemoved,
+        Self::TeamMemberAdded,
+        Self::TeamMemberRemoved,
+        Self::RoleAdded,
+        Self::RoleChanged,
+        Self::RoleRemoved,
+        Self::GrantAdded,
+        Self::GrantRemoved,
+        Self::BarrierAdded,
+        Self::BarrierRemoved,
+        Self::NamespaceAdded,
+        Self::NamespaceChanged,
+        Self::NamespaceRemoved,
+        Self::RobotAdded,
+        Self::RobotRemoved,
+        Self::RobotChanged,
+        Self::RobotDisabled,
+        Self::RobotEnabled,
+        Self::RobotSecretAdded,
+        Self::RobotSecretRevoked,
+        Self::ElevationRequested,
+        Self::ElevationApproved,
+        Self::ElevationDenied,
+        Self::ElevationEnded,
+        Self::GlassBroken,
+        Self::PolicyApplied,
+        Self::ChangeRefused,
+        Self::KeyCreated,
+        Self::KeyImported,
+        Self::AuditPruned,
+    ];
+
+    /// The words of them all.
+    pub const WORDS: [&'static str; 39] = {
+        let mut words = [""; 39];
+        let mut index = 0;
+        while index < words.len() {
+            words[index] = Self::ALL[index].as_str();
+            index += 1;
+        }
+        words
+    };
+
     /// The word that is stored.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -258,6 +312,12 @@ fn cut(text: &str, characters: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_event_is_listed_once_and_in_order() {
+        assert!(Event::ALL.iter().enumerate().all(|(index, event)| *event as usize == index));
+        assert_eq!(Event::ALL.len(), Event::AuditPruned as usize + 1);
+    }
 
     #[test]
     fn texts_from_outside_are_cut_and_printable() {

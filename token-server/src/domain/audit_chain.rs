@@ -11,6 +11,7 @@ use std::fmt;
 use ring::digest;
 
 use super::audit_pages::EventPages;
+use super::counted::counted;
 use crate::db::Pool;
 use crate::db::audit::{AnchorRow, EventRow, Period};
 use crate::db::error::DbError;
@@ -149,7 +150,11 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole(Chain { rows, last, .. }) => {
-                write!(f, "the audit record is whole: {rows} rows, the last hash is {last}")
+                write!(
+                    f,
+                    "the audit record is whole: {}, the last hash is {last}",
+                    counted(*rows, "row", "rows")
+                )
             }
             Self::Broken(misfit) => write!(f, "the audit record is not whole: {misfit}"),
             Self::Missing(hash) => write!(

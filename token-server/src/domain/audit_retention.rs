@@ -11,6 +11,7 @@ use shared::server::causes;
 use time::OffsetDateTime;
 
 use super::audit::{self, Event, Origin, Outcome, Record, SYSTEM};
+use super::counted::counted;
 use super::token_uses;
 use crate::db::error::DbError;
 use crate::db::{self, Pool, audit as rows};
@@ -45,7 +46,7 @@ pub async fn prune(
             actor,
             actor_uid: None,
             target: &format!("before {}", audit::moment(before)),
-            outcome: Outcome::Allowed(Some(&format!("{removed} rows"))),
+            outcome: Outcome::Allowed(Some(&counted(removed, "row", "rows"))),
         };
         audit::record(&mut *tx, clock, &Origin::default(), record).await?;
     }

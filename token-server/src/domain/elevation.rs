@@ -7,6 +7,7 @@ use std::time::Duration;
 use shared::limits::TagPattern;
 use shared::repository_pattern::RepositoryPattern;
 
+use super::counted::counted;
 use super::error::TokenServerError;
 use super::grant::Effect;
 use super::grant_spec::{GrantSpec, NamedWhat};
@@ -53,7 +54,8 @@ pub fn check(length: Duration, longest: Duration, reason: &str) -> Result<i32, T
     let seconds = i32::try_from(length.as_secs()).ok().filter(|seconds| (60..).contains(seconds));
     let Some(seconds) = seconds.filter(|_| length <= longest) else {
         let days = longest.as_secs() / 86_400;
-        let sentence = format!("rights for a while last between a minute and {days} days");
+        let sentence =
+            format!("rights for a while last between a minute and {}", counted(days, "day", "days"));
         return Err(TokenServerError::Contradiction(sentence));
     };
     let characters = reason.chars().count();

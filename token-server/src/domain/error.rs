@@ -6,6 +6,7 @@
 use shared::repository_pattern::InvalidPattern;
 
 use super::barrier::NotASubtree;
+use super::counted::counted;
 use super::delegation::NotDelegated;
 use super::docker_auth::comparison::TooMuch;
 use super::docker_auth::config::InvalidConfig;
@@ -88,12 +89,16 @@ pub enum TokenServerError {
         owner: String,
     },
     /// A namespace would be without an owner.
-    #[error("{owner} owns the namespaces {namespaces}; give them to somebody else first")]
+    #[error(
+        "{owner} owns the {}; give {} to somebody else first",
+        if namespaces.len() == 1 { format!("namespace {}", namespaces[0]) } else { format!("namespaces {}", namespaces.join(", ")) },
+        if namespaces.len() == 1 { "it" } else { "them" }
+    )]
     OwnsNamespaces {
         /// Who.
         owner: String,
-        /// Which, with commas between them.
-        namespaces: String,
+        /// Which; one at least.
+        namespaces: Vec<String>,
     },
     /// A robot has as many secrets as it may have.
     #[error("{0} has two secrets already, which is what it takes to replace one; revoke one first")]
@@ -141,8 +146,8 @@ pub enum TokenServerError {
     /// A policy file about what does not exist.
     #[error("the policy names what does not exist: {0}")]
     PolicyNames(String),
-    /// A policy that could not be carried out; nothing was.
-    #[error("nothing was applied, because of `{step}`: {reason}")]
+    /// A policy that cannot be carried out; nothing of it was.
+    #[error("the policy cannot be applied, because of `{step}`: {reason}; nothing was changed")]
     PolicyStep {
         /// What was to be done.
         step: String,
@@ -170,7 +175,7 @@ pub enum TokenServerError {
     #[error("it was changed meanwhile; look at it again and decide anew")]
     ChangedMeanwhile,
     /// A role that grants name cannot be removed.
-    #[error("the role {name} is in use: {grants} grants name it")]
+    #[error("the role {name} is in use: {} it", counted(*grants, "grant names", "grants name"))]
     RoleInUse {
         /// Which role.
         name: String,
@@ -220,7 +225,8 @@ pub enum TokenServerError {
     OtherConditions(String),
     /// Uses are not counted for so long.
     #[error(
-        "uses are counted since {since}, so nothing can be said of {asked} days; {}",
+        "uses are counted since {since}, so nothing can be said of {}; {}",
+        counted(*asked, "day", "days"),
         if *possible > 0 { format!("ask for {possible} or fewer") } else { "wait for a day at least".into() }
     )]
     UsesNotKnown {

@@ -5,12 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use shared::limits::TagSet;
+
 use super::error::TokenServerError;
 use super::grant::{Circumstances, Effect, Grant, NotNow};
 use super::grant_subject::{GrantSubject, spelled};
 use super::policy::{Held, Rows};
 use super::question::Question;
-use super::right::RightSet;
+use super::right::{Right, RightSet};
 use super::stored_rows;
 use crate::db::principals::{self, AUTHENTICATED, EVERYONE, PrincipalRow};
 use crate::db::{Pool, teams};
@@ -20,10 +22,32 @@ use crate::db::{Pool, teams};
 pub struct Explanation {
     /// Which of the rights are held; any is enough for a client to be let in.
     pub held: RightSet,
+    /// Which of them are not.
+    pub missing: RightSet,
+    /// Which of those that are held are for some tags only, where no tag was asked about.
+    pub limited: Vec<Limited>,
+    /// Whether tags can be made, but not in a repository that is not there yet.
+    pub needs_repository: bool,
     /// Whether the subject is one who may not log in, so that nothing counts.
     pub is_disabled: bool,
     /// Every row that says something about the question.
     pub rows: Vec<Considered>,
+}
+
+impl Explanation {
+    /// Whether everything is held that was asked about, for all tags.
+    pub fn is_whole(&self) -> bool {
+        self.missing.is_empty() && self.limited.is_empty()
+    }
+}
+
+/// A right that is held for some tags only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limited {
+    /// Which.
+    pub right: Right,
+    /// For which.
+    pub tags: TagSet,
 }
 
 /// One row, and what it says about the question.
@@ -37,8 +61,10 @@ pub struct Considered {
     pub rights: RightSet,
     /// Why it does not count at the moment.
     pub not_now: Option<NotNow>,
-    /// Those of its rights that a barrier keeps out.
+    /// Those of its rights that a barrier or a namespace keeps out.
     pub kept_out: RightSet,
+    /// What keeps them out, as people write it.
+    pub kept_out_by: Vec<String>,
 }
 
 /// Somebody who may do what was asked.
@@ -80,7 +106,8 @@ pub async fn explain(
     };
     let resource = question.resource();
     let rows = stored_rows::near(pool, pid, [&resource]).await?;
-    let held = question.answered_by(&Held::of(&rows, question.repository(), user, circumstances));
+    let all_held = Held::of(&rows, question.repository(), user, circumstances);
+    let held = if is_disabled { RightSet::EMPTY } else { question.answered_by(&all_held) };
     let names = names(pool, rows.grants.iter().map(|row| row.holder)).await?;
     let matching = rows.grants.iter().filter(|row| row.pattern.matches(question.repository(), user));
     let considered = matching.map(|grant| {
@@ -90,6 +117,7 @@ pub async fn explain(
             holder: names.get(&grant.holder).cloned().unwrap_or_default(),
             rights,
             not_now: grant.counts(circumstances).err(),
+            kept_out_by: keepers(&rows, grant, question, rights.difference(left)),
             kept_out: rights.difference(left),
             grant: grant.clone(),
         }
@@ -98,8 +126,33 @@ pub async fn explain(
     // A subject can be reached in two ways, such as `authenticated` asked about itself.
     considered.sort_by_key(|row| (row.grant.effect, row.grant.id));
     considered.dedup_by_key(|row| row.grant.id);
-    let held = if is_disabled { RightSet::EMPTY } else { held };
-    Ok(Explanation { held, is_disabled, rows: considered })
+    Ok(Explanation {
+        held,
+        missing: question.rights().difference(held),
+        limited: limited(question, held, &all_held),
+        needs_repository: held.contains(Right::TagCreate) && !all_held.allows(Right::RepositoryCreate, None),
+        is_disabled,
+        rows: considered,
+    })
+}
+
+/// What of the asked rights is held for some tags only; with a tag the answer is about that one.
+fn limited(question: &Question, held: RightSet, all_held: &Held) -> Vec<Limited> {
+    if question.tag().is_some() {
+        return Vec::new();
+    }
+    let sets = held.iter().filter_map(|right| Some(Limited { right, tags: all_held.tags(right)?.clone() }));
+    sets.filter(|limited| !limited.tags.is_everything()).collect()
+}
+
+/// What keeps rights of a row away from the repository.
+fn keepers(rows: &Rows, grant: &Grant, question: &Question, kept_out: RightSet) -> Vec<String> {
+    let does = |rights: RightSet| !rights.intersection(kept_out).is_empty();
+    let repository = question.repository();
+    let barriers = rows.barriers.iter().filter(|barrier| does(barrier.keeps_out(grant, repository)));
+    let namespaces = rows.namespaces.iter().filter(|namespace| does(namespace.keeps_out(grant, repository)));
+    let barriers = barriers.map(|barrier| format!("the barrier at {}", barrier.pattern));
+    barriers.chain(namespaces.map(|namespace| format!("the namespace {}", namespace.name))).collect()
 }
 
 /// Everybody who may, each with the rows that give it: first whole groups, then users and robots by name.

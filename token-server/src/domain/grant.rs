@@ -10,6 +10,7 @@ use shared::limits::TagPattern;
 use shared::repository_pattern::RepositoryPattern;
 use time::OffsetDateTime;
 
+use super::moment;
 use super::right::RightSet;
 use super::role::Role;
 use crate::db::error::DbError;
@@ -137,8 +138,8 @@ impl Conditions {
 impl fmt::Display for Conditions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut words = Vec::new();
-        words.extend(self.not_before.map(|start| format!("from {start}")));
-        words.extend(self.expires_at.map(|end| format!("until {end}")));
+        words.extend(self.not_before.map(|start| format!("from {}", moment::written(start))));
+        words.extend(self.expires_at.map(|end| format!("until {}", moment::written(end))));
         words.extend(self.networks.iter().map(|network| format!("in {network}")));
         f.write_str(&words.join(", "))
     }
@@ -268,6 +269,18 @@ mod tests {
             assert_eq!(grant(Effect::Allow).counts(circumstances), allow, "{now} {address:?}");
             assert_eq!(grant(Effect::Deny).counts(circumstances), deny, "{now} {address:?}");
         }
+    }
+
+    #[test]
+    fn conditions_are_written_as_they_are_read() {
+        let at = |text| Some(moment::parse(text).unwrap());
+        let conditions = Conditions {
+            not_before: at("2027-01-31T12:00:00Z"),
+            expires_at: at("2027-06-30T00:00:00Z"),
+            networks: vec!["192.0.2.0/24".parse().unwrap()],
+        };
+        let written = "from 2027-01-31T12:00:00Z, until 2027-06-30T00:00:00Z, in 192.0.2.0/24";
+        assert_eq!(conditions.to_string(), written);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Rights that are more than what was used: rows that gave nothing for a long time, and rows that could be smaller.
 //!
 //! Only what counts for the whole time is judged, and only what is known for the whole time. Where it is not known which
-//! repositories were used, no smaller rows are proposed.
+//! repositories were used, no smaller rows are proposed. Rows that give what tokens do not show, because it is done over
+//! the API, are not judged; nor is the rest of them, because it is what their holders give to others.
 //!
 //! *Invariant:* nothing is changed; and whoever replaces a row by what is proposed keeps everything it was used for.
 
@@ -33,8 +34,12 @@ const MAX_USES: i64 = 200_000;
 pub struct Report {
     /// Rows that give something and were looked at, because they count for long enough.
     pub judged: usize,
+    /// Rows that would have been, but give what tokens do not show.
+    pub not_shown: usize,
     /// What was found, by row.
     pub findings: Vec<Finding>,
+    /// Rows about which nothing was found, made by hand as well.
+    pub others: Vec<GrantSummary>,
     /// Whether smaller rows were looked for.
     pub looked_for_smaller: bool,
 }
@@ -77,13 +82,21 @@ pub async fn report(pool: &Pool, now: OffsetDateTime, days: u32) -> Result<Repor
         .into_iter()
         .map(|found| (found.grant_id, (found.last_day, found.uses)))
         .collect();
-    let mut judged = Vec::new();
+    let (mut judged, mut others, mut not_shown) = (Vec::new(), Vec::new(), 0);
     for summary in grants::list_grants(&mut *snapshot).await? {
         let grant = Grant::read(summary.row.clone())?;
         let begins = grant.conditions.not_before.unwrap_or(summary.created_at).max(summary.created_at);
         // What belongs to a namespace, to a policy or to a request is changed there.
-        if grant.effect == Effect::Allow && begins <= since && summary.source == MANUAL {
+        if grant.effect != Effect::Allow || summary.source != MANUAL {
+            continue;
+        }
+        if begins > since {
+            others.push(summary);
+        } else if is_shown(grant.rights()) {
             judged.push((grant, summary));
+        } else {
+            not_shown += 1;
+            others.push(summary);
         }
     }
     let summed = token_uses::list_summed_uses(&mut *snapshot, since, MAX_USES).await?;
@@ -99,13 +112,22 @@ pub async fn report(pool: &Pool, now: OffsetDateTime, days: u32) -> Result<Repor
     } else {
         BTreeMap::new()
     };
-    let count = judged.len();
-    let findings = judged.into_iter().filter_map(|(grant, summary)| {
+    let (count, mut findings) = (judged.len(), Vec::new());
+    for (grant, summary) in judged {
         let (last_used, uses) = known.get(&grant.id).map_or((None, 0), |(day, uses)| (Some(*day), *uses));
-        let enough = if uses == 0 { Vec::new() } else { smaller(&grant, parts.remove(&grant.id)?)? };
-        Some(Finding { grant: summary, last_used, uses, enough })
-    });
-    Ok(Report { judged: count, findings: findings.collect(), looked_for_smaller })
+        let part = parts.remove(&grant.id).flatten();
+        match if uses == 0 { Some(Vec::new()) } else { smaller(&grant, part) } {
+            Some(enough) => findings.push(Finding { grant: summary, last_used, uses, enough }),
+            None => others.push(summary),
+        }
+    }
+    Ok(Report { judged: count, not_shown, findings, others, looked_for_smaller })
+}
+
+/// Whether tokens show the use of all these rights, besides that of seeing repositories in lists.
+fn is_shown(rights: RightSet) -> bool {
+    const OVER_THE_API: RightSet = RightSet::ADMINISTER.union(RightSet::of(&[Right::BreakGlass, Right::All]));
+    rights.intersection(OVER_THE_API).is_empty() && rights != RightSet::of(&[Right::List])
 }
 
 /// Where a row was used, and for what; nothing where that is not known.
@@ -215,6 +237,24 @@ mod tests {
             Some(smaller.into_iter().map(words).collect::<Vec<_>>().join("; "))
         };
         grants.iter().map(of).collect()
+    }
+
+    #[test]
+    fn what_is_done_over_the_api_is_not_judged() {
+        for (words, expected) in [
+            ("list,pull", true),
+            ("list,pull,push,delete,repository-delete", true),
+            ("*", false),
+            ("pull,administer", false),
+            ("grant-manage", false),
+            ("robot-manage,pull", false),
+            ("elevation-approve", false),
+            ("audit-read", false),
+            ("break-glass,pull", false),
+            ("list", false),
+        ] {
+            assert_eq!(is_shown(RightSet::parse(words).unwrap()), expected, "{words}");
+        }
     }
 
     #[test]

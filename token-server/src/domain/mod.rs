@@ -1,6 +1,6 @@
 //! What the token server does, without HTTP.
 //!
-//! Reading order: what people write ([`moment`], [`plain_text`], [`remark`]), who can hold rights ([`principal_name`],
+//! Reading order: what people write and read ([`moment`], [`plain_text`], [`remark`], [`counted`]), who can hold rights ([`principal_name`],
 //! [`robot_name`], [`grant_subject`], [`subject`]), which rights there are ([`right`], [`role`], [`grant`],
 //! [`barrier`], [`namespace`], as people write them [`grant_spec`] and [`team_member`]), how one is decided ([`policy`] on
 //! [`stored_rows`] or a [`snapshot`], by [`row_source`]), explained ([`question`], [`explanation`]) and becomes claims
@@ -25,6 +25,8 @@ pub mod moment;
 pub mod plain_text;
 
 pub mod remark;
+
+pub mod counted;
 
 pub mod principal_name;
 

@@ -9,7 +9,7 @@ use shared::repository_name::RepositoryName;
 use shared::repository_pattern::RepositoryPattern;
 
 use super::grant::{Effect, Grant};
-use super::grant_subject::GrantSubject;
+use super::grant_subject::{GrantSubject, InvalidSubject};
 use super::principal_name::PrincipalName;
 use super::right::{Right, RightSet};
 use super::role::Role;
@@ -133,6 +133,30 @@ impl Namespace {
 /// The namespace that a repository is in.
 pub fn first_component(repository: &str) -> &str {
     repository.split('/').next().unwrap_or_default()
+}
+
+/// Why a text does not say who owns a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOwner {
+    /// Neither of the two forms.
+    #[error("a namespace belongs to a user or a team; write its owner as user:NAME or team:NAME")]
+    Form,
+    /// Somebody who owns nothing.
+    #[error("a namespace belongs to a user or a team, and not to {0}")]
+    Nobody(GrantSubject),
+    /// A name that cannot be.
+    #[error(transparent)]
+    Name(InvalidSubject),
+}
+
+/// Parses `user:NAME` or `team:NAME`.
+pub fn parse_owner(text: &str) -> Result<GrantSubject, InvalidOwner> {
+    match GrantSubject::parse(text) {
+        Ok(owner @ (GrantSubject::User(_) | GrantSubject::Team(_))) => Ok(owner),
+        Ok(other) => Err(InvalidOwner::Nobody(other)),
+        Err(InvalidSubject::Form) => Err(InvalidOwner::Form),
+        Err(error) => Err(InvalidOwner::Name(error)),
+    }
 }
 
 /// Why a text is not the name of a namespace.

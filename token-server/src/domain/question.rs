@@ -11,6 +11,9 @@ use shared::scope::Resource;
 use super::policy::Held;
 use super::right::{Right, RightSet, UnknownRight};
 
+/// Longest tag in bytes, as in the distribution specification.
+const MAX_TAG_BYTES: usize = 128;
+
 /// What is asked about: some rights, a repository, and perhaps a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
@@ -28,6 +31,12 @@ pub enum InvalidQuestion {
     /// Not a repository.
     #[error(transparent)]
     Repository(#[from] InvalidRepositoryName),
+    /// Not a tag.
+    #[error(
+        "`{0}` is no tag: a tag has 1 to {MAX_TAG_BYTES} letters, digits, underscores, dots and dashes, and does not begin \
+         with a dot or a dash"
+    )]
+    Tag(String),
     /// Nothing a tag makes a difference for.
     #[error("{0} does not depend on a tag; ask about the repository alone")]
     NotOfTags(RightSet),
@@ -41,6 +50,9 @@ impl Question {
             Some((repository, tag)) => (repository, Some(tag.to_owned())),
             None => (place, None),
         };
+        if let Some(tag) = tag.as_ref().filter(|tag| !is_tag(tag)) {
+            return Err(InvalidQuestion::Tag(tag.clone()));
+        }
         // Reading is the same for all tags, and people ask about what they see.
         if tag.is_some() && rights != RightSet::of(&[Right::Pull]) {
             let of_tags = rights.intersection(RightSet::OF_TAGS);
@@ -84,6 +96,13 @@ impl Question {
     }
 }
 
+/// The grammar of the distribution specification, `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.
+fn is_tag(text: &str) -> bool {
+    let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    let begins_well = text.bytes().next().is_some_and(|first| first != b'.' && first != b'-');
+    begins_well && text.len() <= MAX_TAG_BYTES && text.bytes().all(is_inside)
+}
+
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.rights, self.repository)?;
@@ -107,7 +126,10 @@ mod tests {
         ] {
             assert_eq!(Question::parse(action, place).unwrap().to_string(), expected);
         }
-        for (action, place) in [("write", "a"), ("push", "A"), ("attach", "a:v1"), ("push", "")] {
+        let bad = [("write", "a"), ("push", "A"), ("attach", "a:v1"), ("push", "")];
+        let bad_tags =
+            [("pull", "a/b:"), ("push", "a:b:c"), ("pull", "a:.x"), ("pull", "a:-"), ("pull", "a:x y")];
+        for (action, place) in bad.into_iter().chain(bad_tags) {
             assert!(Question::parse(action, place).is_err(), "{action} {place}");
         }
     }

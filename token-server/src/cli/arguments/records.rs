@@ -4,9 +4,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Confirmation;
+use crate::domain::audit::Event;
 
 /// From when to when.
 #[derive(Clone, Debug, Default, Args)]
@@ -36,8 +38,8 @@ pub enum AuditCommand {
         #[command(flatten)]
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         period: PeriodArguments,
-        /// Only one kind of event, such as login
-        #[arg(long, value_name = "WORD")]
+        /// Only one kind of event
+        #[arg(long, value_name = "WORD", value_parser = PossibleValuesParser::new(Event::WORDS), hide_possible_values = true)]
         event: Option<String>,
         /// Only what this user did, or cli, or system
         #[arg(long, value_name = "NAME")]

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use super::super::listings::time;
 
 use crate::domain::administration::what_if::WhatIf;
+use crate::domain::counted::counted;
 use crate::domain::effects::places::Place;
 use crate::domain::effects::replay::{Refused, Replay};
 use crate::domain::effects::{Direction, Person, PersonalEffect, is_robot};
@@ -85,8 +86,8 @@ fn sentence(effect: &PersonalEffect, people: &BTreeSet<Person>, places: &[String
     let has_anonymous = people.contains(&None);
     let parts = [
         has_anonymous.then(|| "clients without a login".to_owned()),
-        counted(names.len() - robots, "person", "people"),
-        counted(robots, "robot", "robots"),
+        some_of(names.len() - robots, "person", "people"),
+        some_of(robots, "robot", "robots"),
     ];
     let who = parts.into_iter().flatten().collect::<Vec<_>>().join(" and ");
     let is_one = !has_anonymous && names.len() == 1;
@@ -101,18 +102,15 @@ fn sentence(effect: &PersonalEffect, people: &BTreeSet<Person>, places: &[String
     format!("{who} {verb} {}{tags} on {}{less}{names}", effect.rights, some(places))
 }
 
-fn counted(count: usize, one: &str, many: &str) -> Option<String> {
-    match count {
-        0 => None,
-        1 => Some(format!("1 {one}")),
-        _ => Some(format!("{count} {many}")),
-    }
+fn some_of(count: usize, one: &str, many: &str) -> Option<String> {
+    (count > 0).then(|| counted(count, one, many))
 }
 
 fn requests(replay: &Replay, days: u32) -> String {
     let Replay { requests, refused, unknown, refusals } = replay;
+    let days = counted(days, "day", "days");
     if *requests == 0 {
-        return format!("no requests of theirs are known in {days} days");
+        return format!("no requests of theirs are known in {days}");
     }
     let examples: Vec<String> = refusals.iter().map(refusal).collect();
     let refused = match refused {
@@ -120,7 +118,7 @@ fn requests(replay: &Replay, days: u32) -> String {
         some_of_them => format!("{some_of_them} would have been refused: {}", some(&examples)),
     };
     let unknown = if *unknown > 0 { format!("; of {unknown} it is not known") } else { String::new() };
-    format!("of {requests} requests in {days} days, {refused}{unknown}")
+    format!("of {} in {days}, {refused}{unknown}", counted(*requests, "request", "requests"))
 }
 
 fn refusal(refused: &Refused) -> String {

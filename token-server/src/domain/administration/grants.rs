@@ -93,10 +93,27 @@ impl Administration {
         let row = meant(tx, grant, &Conditions::default()).await?;
         allow(own.as_ref(), |own| own.demand_row(Touched { grant: &row, is_added: false }))?;
         let holder = hold_subject(tx, &grant.subject).await?;
-        let removed = grants::delete_grant(&mut **tx, &Texts::of(&row).new_grant(holder, &row)).await?;
-        removed.ok_or_else(|| TokenServerError::NotFound { kind: "grant", name: grant.to_string() })?;
-        Ok(())
+        let texts = Texts::of(&row);
+        let stored = texts.new_grant(holder, &row);
+        if grants::delete_grant(&mut **tx, &stored).await?.is_some() {
+            return Ok(());
+        }
+        Err(match grants::find_other_source(&mut **tx, &stored).await? {
+            Some(source) => not_by_hand(&format!("the grant {grant}"), &source),
+            None => TokenServerError::NotFound { kind: "grant", name: grant.to_string() },
+        })
     }
+}
+
+/// Refuses to take a row away by itself that was not made by hand.
+fn not_by_hand(row: &str, source: &str) -> TokenServerError {
+    const POLICY: &str = Source::Policy.as_str();
+    let origin = match source {
+        POLICY => "the policy file, and goes when the file no longer says it",
+        "namespace" => "a namespace, and changes with it",
+        _ => "a request for a while, and goes when that ends",
+    };
+    TokenServerError::Contradiction(format!("{row} comes from {origin}"))
 }
 
 impl Administration {
@@ -106,8 +123,7 @@ impl Administration {
         let (found, row) = self.visible_grant(&mut tx, id).await?;
         self.demand(&mut tx, |own| own.demand_row(Touched { grant: &row, is_added: false })).await?;
         if found.source != Source::Manual.as_str() {
-            let sentence = format!("the right {id} comes from its {}, and goes with it", found.source);
-            return Err(TokenServerError::Contradiction(sentence));
+            return Err(not_by_hand(&format!("the right {id}"), &found.source));
         }
         let holder = spelled(&found.subject_kind, &found.subject_name);
         self.compare(Present::Grant(&found))?;

@@ -4,6 +4,7 @@
 //! who sees it change with it, in the same transaction.
 
 use super::super::audit::{Change, Event};
+use super::super::counted::counted;
 use super::super::delegation::Touched;
 use super::super::error::TokenServerError;
 use super::super::grant::{Conditions, Effect, Grant, What};
@@ -218,7 +219,11 @@ impl Administration {
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, "removing a namespace").await?;
         let removed = self.delete_namespace(&mut tx, name).await?;
-        let remark = format!("{} robots, {} grants", removed.robots, removed.grants);
+        let remark = format!(
+            "{}, {}",
+            counted(removed.robots, "robot", "robots"),
+            counted(removed.grants, "grant", "grants")
+        );
         self.record(&mut tx, Event::NamespaceRemoved, name.as_str(), Some(&remark)).await?;
         db::commit(tx).await?;
         Ok(removed)

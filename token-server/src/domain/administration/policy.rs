@@ -3,15 +3,18 @@
 //! *Invariant:* a file is applied as a whole or not at all, in one transaction; applied again it changes nothing. The
 //! records of its steps come last, as those of every change.
 
+use std::collections::BTreeSet;
+
 use super::super::audit::Event;
 use super::super::barrier::Barrier;
 use super::super::error::TokenServerError;
 use super::super::grant_subject::GrantSubject;
 use super::super::policy_file::document::Document;
-use super::super::policy_file::plan::{Plan, Step, Stored};
+use super::super::policy_file::plan::{GoneRobot, Plan, Step, Stored};
 use super::super::policy_file::reading::{self, Things};
 use super::super::policy_file::thing::Thing;
 use super::super::random;
+use super::super::robot_name::RobotName;
 use super::super::team_member::TeamMember;
 use super::grants::{Texts, meant};
 use super::stored_policy::{self, hold_member};
@@ -23,7 +26,7 @@ use crate::db::namespaces;
 use crate::db::policy_rows;
 use crate::db::principals::{self, TEAM};
 use crate::db::roles::{self, RoleRow};
-use crate::db::{self, Transaction, teams};
+use crate::db::{self, Transaction, robots, teams};
 
 /// What is refused to who does not hold everything.
 pub const APPLYING: &str = "planning and applying a policy";
@@ -44,7 +47,26 @@ impl Administration {
     ) -> Result<Plan, TokenServerError> {
         self.demand_everything(tx, APPLYING).await?;
         stored_policy::demand_existing(tx, wanted).await?;
-        Ok(Plan::new(wanted, &stored_policy::read(tx).await?))
+        let mut plan = Plan::new(wanted, &stored_policy::read(tx).await?);
+        plan.gone_robots = self.gone_robots(tx, &plan).await?;
+        demand_staying(wanted, &plan)?;
+        Ok(plan)
+    }
+
+    /// The robots of the namespaces that a plan removes.
+    async fn gone_robots(
+        &self,
+        tx: &mut Transaction,
+        plan: &Plan,
+    ) -> Result<Vec<GoneRobot>, TokenServerError> {
+        let mut gone = Vec::new();
+        for namespace in plan.removed_namespaces() {
+            let found = robots::list_robots(&mut **tx, Some(namespace.as_str()), self.clock.now()).await?;
+            for robot in found.into_iter().filter(|robot| robot.user_pid.is_none()) {
+                gone.push(GoneRobot { name: RobotName::parse(&robot.name)?, secrets: robot.secrets });
+            }
+        }
+        Ok(gone)
     }
 
     /// Carries a plan out, without its records.
@@ -231,6 +253,23 @@ impl Administration {
             }
         }
     }
+}
+
+/// Refuses a file that names robots which go with a namespace it does not have any more.
+fn demand_staying(wanted: &Things, plan: &Plan) -> Result<(), TokenServerError> {
+    let holders = wanted.values().flat_map(principals_named);
+    let gone = holders.filter(|subject| match subject {
+        GrantSubject::Robot(name) => plan.gone_robots.iter().any(|robot| robot.name == *name),
+        _ => false,
+    });
+    let gone: BTreeSet<String> = gone.map(|subject| subject.to_string()).collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let names = gone.into_iter().collect::<Vec<_>>().join(", ");
+    Err(TokenServerError::Contradiction(format!(
+        "the policy names {names}, which would go with a namespace that it no longer has"
+    )))
 }
 
 /// Who is named as an owner or a holder.

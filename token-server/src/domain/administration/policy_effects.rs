@@ -56,6 +56,12 @@ async fn reach(tx: &mut Transaction, plan: &Plan) -> Result<Reach, TokenServerEr
             Step::Adopt(_) => {}
         }
     }
+    for robot in &plan.gone_robots {
+        if let Some(pid) = find_subject(tx, &GrantSubject::Robot(robot.name.clone())).await? {
+            reach.holders.insert(pid);
+            reach.patterns.extend(patterns_of(tx, pid).await?);
+        }
+    }
     Ok(reach)
 }
 

@@ -6,6 +6,7 @@
 use shared::repository_pattern::RepositoryPattern;
 
 use super::super::audit::{Change, Event};
+use super::super::counted::counted;
 use super::super::delegation::Authority;
 use super::super::error::TokenServerError;
 use super::super::grant::Conditions;
@@ -156,7 +157,8 @@ impl Administration {
         let mut tx = self.begin().await?;
         let found = self.managed_robot(&mut tx, name).await?;
         let grants = self.delete_robot(&mut tx, found.pid).await?;
-        self.record(&mut tx, Event::RobotRemoved, name.as_str(), Some(&format!("{grants} grants"))).await?;
+        self.record(&mut tx, Event::RobotRemoved, name.as_str(), Some(&counted(grants, "grant", "grants")))
+            .await?;
         db::commit(tx).await?;
         Ok(grants)
     }

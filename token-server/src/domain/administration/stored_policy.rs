@@ -108,7 +108,7 @@ pub(super) async fn hold_member(tx: &mut Transaction, member: &TeamMember) -> Re
     }
 }
 
-/// Refuses a file that names users, teams, robots or roles that neither it makes nor anybody else has made.
+/// Refuses a file that names users, teams, robots or roles that neither it has nor anybody else has made.
 pub(super) async fn demand_existing(tx: &mut Transaction, wanted: &Things) -> Result<(), TokenServerError> {
     let mut wanted_names: BTreeSet<(String, String)> = BTreeSet::new();
     let mut roles_named: BTreeSet<&str> = BTreeSet::new();
@@ -130,9 +130,11 @@ pub(super) async fn demand_existing(tx: &mut Transaction, wanted: &Things) -> Re
         }
     }
     let (kinds, names): (Vec<String>, Vec<String>) = wanted_names.iter().cloned().unzip();
+    // A team that the file had and no longer has goes.
     let found: BTreeSet<String> = policy_rows::list_existing(&mut **tx, &kinds, &names)
         .await?
         .into_iter()
+        .filter(|row| !row.from_file)
         .map(|row| row.name)
         .collect();
     let spelled = wanted_names.into_iter().map(|(kind, name)| format!("{kind}:{name}"));

@@ -4,6 +4,7 @@
 //! with nothing.
 
 use super::super::audit::Event;
+use super::super::counted::counted;
 use super::super::error::TokenServerError;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
@@ -48,7 +49,11 @@ impl Administration {
         self.demand_everything(&mut tx, "removing a team").await?;
         self.compare_team(&mut tx, name).await?;
         let removed = self.delete_team(&mut tx, name).await?;
-        let remark = format!("{} members, {} grants", removed.members, removed.grants);
+        let remark = format!(
+            "{}, {}",
+            counted(removed.members, "member", "members"),
+            counted(removed.grants, "grant", "grants")
+        );
         self.record(&mut tx, Event::TeamRemoved, name.as_str(), Some(&remark)).await?;
         db::commit(tx).await?;
         Ok(removed)
@@ -65,8 +70,8 @@ impl Administration {
         let pid = pid.await?.ok_or_else(|| not_found(principals::TEAM, name))?;
         let names = namespaces::list_names_of_owner(&mut **tx, pid).await?;
         if !names.is_empty() {
-            let (owner, namespaces) = (format!("team {name}"), names.join(", "));
-            return Err(TokenServerError::OwnsNamespaces { owner, namespaces });
+            let owner = format!("team {name}");
+            return Err(TokenServerError::OwnsNamespaces { owner, namespaces: names });
         }
         let members = teams::delete_members(&mut **tx, pid).await?;
         let grants = grants::delete_grants_of(&mut **tx, pid).await?;

@@ -24,8 +24,8 @@ impl Difference {
     /// From one state to the other.
     pub fn between(before: &Held, after: &Held) -> Self {
         let mut difference = Self {
-            lost: said(before.rights().difference(after.rights())),
-            gained: said(after.rights().difference(before.rights())),
+            lost: said_as_lost(before.rights().difference(after.rights())),
+            gained: after.rights().difference(before.rights()),
             ..Self::default()
         };
         for right in before.rights().intersection(after.rights()).iter() {
@@ -53,10 +53,10 @@ impl Difference {
     }
 }
 
-/// `*` comes and goes with the last single right; it is said only where nothing else is.
-fn said(rights: RightSet) -> RightSet {
+/// `*` goes with any single right, so it is said only where nothing else goes, or what no smaller role has.
+fn said_as_lost(rights: RightSet) -> RightSet {
     let single = rights.difference(RightSet::of(&[Right::All]));
-    if single.is_empty() || rights == RightSet::EVERYTHING { rights } else { single }
+    if single.is_empty() || single.contains(Right::BreakGlass) { rights } else { single }
 }
 
 /// Whether every tag of the second set is surely in the first.
@@ -114,6 +114,18 @@ mod tests {
             (&["pull"], &["pull,push"], ["", "push", "", ""]),
             (&["*"], &[], ["*", "", "", ""]),
             (&["*"], &["*", "-push"], ["push", "", "", ""]),
+            (&["*", "-push"], &["*"], ["", "push,*", "", ""]),
+            (
+                &["list,pull"],
+                &["list,pull", "*"],
+                ["", "push,delete,administer,repository-delete,break-glass,*", "", ""],
+            ),
+            (
+                &["list,pull", "*"],
+                &["list,pull"],
+                ["push,delete,administer,repository-delete,break-glass,*", "", "", ""],
+            ),
+            (&["push,delete,break-glass"], &["*"], ["", "administer,list,pull,repository-delete,*", "", ""]),
             (&["push"], &["push", "-tag-update:v*"], ["", "", "tag-update", ""]),
             (&["push:v*"], &["push"], ["", "attach", "", "tag-create,tag-update"]),
             (&["push:v*"], &["push:w*"], ["", "", "tag-create,tag-update", "tag-create,tag-update"]),

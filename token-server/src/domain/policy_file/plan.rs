@@ -6,6 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::super::counted::counted;
+use super::super::principal_name::PrincipalName;
+use super::super::robot_name::RobotName;
 use super::reading::Things;
 use super::thing::{Key, Thing};
 
@@ -38,11 +41,22 @@ pub enum Step {
     Remove(Thing),
 }
 
+/// A robot that goes with its namespace, although no file speaks of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoneRobot {
+    /// Which.
+    pub name: RobotName,
+    /// How many secrets that are still good go with it.
+    pub secrets: i64,
+}
+
 /// All changes, in the order in which they can be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// What to do: first what is removed, the other way round, then what is made.
+    /// What to do.
     pub steps: Vec<Step>,
+    /// What goes with the namespaces that are removed; the comparison does not know of it.
+    pub gone_robots: Vec<GoneRobot>,
     /// What was made by hand and the file does not speak of.
     pub by_hand: Vec<Thing>,
 }
@@ -68,12 +82,47 @@ impl Plan {
                 (None, None) => Some(Step::Add(thing.clone())),
             });
         }
+        plan.steps.sort_by_key(Step::turn);
         plan
+    }
+
+    /// The namespaces that are removed.
+    pub fn removed_namespaces(&self) -> impl Iterator<Item = &PrincipalName> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Remove(Thing::Namespace { name, .. }) => Some(name),
+            _ => None,
+        })
+    }
+
+    /// Takes out what is as the file says already, and says how much that was.
+    pub fn take_adopted(&mut self) -> usize {
+        let all = self.steps.len();
+        self.steps.retain(|step| !matches!(step, Step::Adopt(_)));
+        all - self.steps.len()
     }
 
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+}
+
+impl Step {
+    /// When its turn is. What is removed goes first and the other way round, but a team only when no namespace is left
+    /// to it, before anything new can need its name, and a role when nothing names it any more.
+    const fn turn(&self) -> u8 {
+        match self {
+            Self::Remove(Thing::Team(_)) => 3,
+            Self::Remove(Thing::Role { .. }) => 5,
+            Self::Remove(_) => 0,
+            Self::Add(thing) | Self::Adopt(thing) | Self::Change { after: thing, .. } => {
+                match (self, thing) {
+                    (_, Thing::Role { .. } | Thing::Team(_)) => 1,
+                    (Self::Adopt(_) | Self::Change { .. }, Thing::Namespace { .. }) => 2,
+                    _ => 4,
+                }
+            }
+        }
     }
 }
 
@@ -86,6 +135,14 @@ impl fmt::Display for Step {
             Self::Change { before, after, .. } => write!(f, "~ {before} → {after}"),
             Self::Remove(thing) => write!(f, "- {thing}"),
         }
+    }
+}
+
+/// As a line below what removes it.
+impl fmt::Display for GoneRobot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, secrets } = self;
+        write!(f, "- robot {name} with {} (goes with its namespace)", counted(*secrets, "secret", "secrets"))
     }
 }
 
@@ -112,6 +169,41 @@ mod tests {
         let steps: Vec<_> = plan.steps.iter().map(ToString::to_string).collect();
         let by_hand: Vec<_> = plan.by_hand.iter().map(|thing| format!("? {thing}")).collect();
         [steps, by_hand].concat().join("\n")
+    }
+
+    #[test]
+    fn each_step_can_be_made_when_its_turn_comes() {
+        let read = |file: &str| read(&Document::parse(file).unwrap()).unwrap();
+        let before = read(
+            r"
+version: 1
+roles: {r: {actions: [pull]}}
+teams: {a: [robot:mn/r, team:b], b: [], d: [user:ann]}
+namespaces: {mn: {owner: team:a}, kept: {owner: team:b}}
+grants: [{subject: robot:mn/r, role: r, pattern: 'x'}]
+",
+        );
+        let after = read(
+            r"
+version: 1
+teams: {a: [], c: []}
+namespaces: {kept: {owner: team:c}, d: {owner: team:a}}
+",
+        );
+        let expected = "\
+            - grant robot:mn/r r x\n\
+            - member of team d: ann\n\
+            - member of team a: team:b\n\
+            - member of team a: robot:mn/r\n\
+            - namespace mn: team:a, private, new repositories by pushers\n\
+            + team c\n\
+            ~ namespace kept: team:b, private, new repositories by pushers → namespace kept: team:c, private, new \
+            repositories by pushers\n\
+            - team d\n\
+            - team b\n\
+            + namespace d: team:a, private, new repositories by pushers\n\
+            - role r: pull";
+        assert_eq!(plan(&after, &before, &Things::new()), expected);
     }
 
     #[test]

@@ -102,10 +102,7 @@ fn member(team: &str, member: &str) -> Result<Thing, String> {
 fn namespace(name: &str, part: &NamespacePart) -> Result<Thing, String> {
     let name = PrincipalName::parse_new(name).map_err(text)?;
     namespace::all_of(&name).map_err(text)?;
-    let owner = GrantSubject::parse(&part.owner).map_err(text)?;
-    if !matches!(owner, GrantSubject::User(_) | GrantSubject::Team(_)) {
-        return Err(format!("a namespace belongs to a user or a team, and not to {owner}"));
-    }
+    let owner = namespace::parse_owner(&part.owner).map_err(text)?;
     let visibility = match part.visibility.as_deref() {
         None => Visibility::Private,
         Some(word) => Visibility::parse(word)

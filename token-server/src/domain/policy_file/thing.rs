@@ -1,7 +1,7 @@
 //! What a policy is about, one thing at a time.
 //!
 //! *Invariant:* two things with the same key are the same thing, however it is; and things sort in the order in which
-//! they can be made: what is named comes before what names it.
+//! they can be made: what is named comes before what names it, and namespaces before whatever can name their robots.
 
 use std::fmt;
 
@@ -75,8 +75,8 @@ impl Thing {
         let (order, name) = match self {
             Self::Role { name, .. } => (0, name.clone()),
             Self::Team(name) => (1, name.to_string()),
-            Self::Member { team, member } => (2, format!("{team} {member}")),
-            Self::Namespace { name, .. } => (3, name.to_string()),
+            Self::Namespace { name, .. } => (2, name.to_string()),
+            Self::Member { team, member } => (3, format!("{team} {member}")),
             Self::Grant { spec, .. } => (4, spec.to_string()),
             Self::Barrier { pattern, .. } => (5, pattern.to_string()),
         };

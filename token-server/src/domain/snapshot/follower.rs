@@ -319,7 +319,7 @@ impl Drop for Reading {
 async fn load(dialer: &Dialer) -> Result<Arc<Snapshot>, DbError> {
     let began = Instant::now();
     let mut connection = dialer.dial().await?;
-    let late = |_| DbError::Unavailable(sqlx::Error::PoolTimedOut);
+    let late = |_| DbError::timed_out();
     let snapshot = timeout(LOAD_TIMEOUT, Snapshot::load(&mut connection)).await.map_err(late)??;
     let size = snapshot.size();
     tracing::info!(

@@ -16,6 +16,7 @@ use super::endpoint::Endpoint;
 use super::parameters::{Kind, Parameter, Query};
 use super::reply::Reply;
 use crate::db::audit::{EventFilter, EventRow, Period};
+use crate::domain::audit::Event;
 use crate::domain::audit_chain::{self, EventHash, InvalidHash, KnownHashes};
 use crate::domain::audit_pages::EventPages;
 use crate::domain::moment::written;
@@ -128,7 +129,7 @@ pub(super) const PERIOD: [Parameter; 2] = [
 ];
 
 const FILTERS: [Parameter; 4] = [
-    Parameter::optional("event", Kind::Text, "Only one kind of event, such as `login`."),
+    Parameter::optional("event", Kind::Word(&Event::WORDS), "Only one kind of event."),
     Parameter::optional("actor", Kind::Text, "Only what this user did, or `cli`, or `system`."),
     Parameter::optional("target", Kind::Text, "Only rows whose target has this in it."),
     Parameter::optional("outcome", Kind::Word(&["allowed", "refused"]), "Only what ended so."),

@@ -94,11 +94,15 @@ pub(super) fn page(document: &Value) -> (String, String) {
         if !schema["example"].is_null() {
             let _ = write!(page, "<dd><code>{}</code></dd>", escaped(&schema["example"].to_string()));
         }
-        let required: Vec<&str> = list(&schema["required"]).filter_map(Value::as_str).collect();
-        for (member, of) in members(&schema["properties"]) {
-            let needed = if required.contains(&member.as_str()) { "" } else { ", optional" };
-            let _ = write!(page, "<dt><code>{}</code> {}{needed}</dt>", escaped(member), kind(of));
-            let _ = write!(page, "<dd>{}</dd>", prose(text(of, "description")));
+        if schema["enum"].is_array() {
+            let _ = write!(page, "<dt>{}</dt>", kind(schema));
+        }
+        for part in list(&schema["allOf"]).filter(|part| part["$ref"].is_string()) {
+            let _ =
+                write!(page, "<dt>all of {}</dt><dd>{}</dd>", kind(part), prose(text(part, "description")));
+        }
+        for part in [schema].into_iter().chain(list(&schema["allOf"])) {
+            write_members(&mut page, part);
         }
         page.push_str("</dl></section>");
     }
@@ -108,6 +112,19 @@ pub(super) fn page(document: &Value) -> (String, String) {
         "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     (page, policy)
+}
+
+/// What stands in an object, member by member.
+fn write_members(page: &mut String, schema: &Value) {
+    let required: Vec<&str> = list(&schema["required"]).filter_map(Value::as_str).collect();
+    for (member, of) in members(&schema["properties"]) {
+        let needed = if required.contains(&member.as_str()) { "" } else { ", optional" };
+        let _ = write!(page, "<dt><code>{}</code> {}{needed}</dt>", escaped(member), kind(of));
+        // Of what may also be `null`, the other alternative says what it is.
+        let alternatives = list(&of["oneOf"]).map(|one| text(one, "description"));
+        let about = [text(of, "description")].into_iter().chain(alternatives).find(|about| !about.is_empty());
+        let _ = write!(page, "<dd>{}</dd>", prose(about.unwrap_or_default()));
+    }
 }
 
 fn write_operation(page: &mut String, method: &str, path: &str, operation: &Value) {
@@ -147,6 +164,13 @@ fn kind(schema: &Value) -> String {
     if let Some(one_of) = schema["oneOf"].as_array() {
         return one_of.iter().map(kind).collect::<Vec<_>>().join(" or ");
     }
+    if let Some(all_of) = schema["allOf"].as_array() {
+        return all_of.iter().map(kind).collect::<Vec<_>>().join(" and ");
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        let words = words.iter().map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned));
+        return words.map(|word| format!("<code>{}</code>", escaped(&word))).collect::<Vec<_>>().join(" or ");
+    }
     if schema["properties"]["next_cursor"].is_object() {
         return format!("page of {}", kind(&schema["properties"]["items"]["items"]));
     }
@@ -178,7 +202,19 @@ mod tests {
                 "responses": {"200": {"description": "ok", "content": {"application/json": {
                     "schema": {"$ref": "#/components/schemas/User"}}}}},
             }}},
-            "components": {"schemas": {"User": {"properties": {"name": {"type": ["string", "null"]}}}}},
+            "components": {"schemas": {
+                "User": {"properties": {
+                    "name": {"type": ["string", "null"]},
+                    "colour": {"oneOf": [
+                        {"$ref": "#/components/schemas/Colour", "description": "Of the hat."}, {"type": "null"},
+                    ]},
+                }},
+                "Colour": {"type": "string", "enum": ["red", "<blue>"]},
+                "MadeUser": {"allOf": [
+                    {"$ref": "#/components/schemas/User", "description": "What is shown."},
+                    {"type": "object", "required": ["key"], "properties": {"key": {"type": "string"}}},
+                ]},
+            }},
         });
         let (page, policy) = page(&document);
         for part in [
@@ -188,6 +224,10 @@ mod tests {
             "&quot;quoted&quot; &lt;script&gt;",
             "<a href=\"#schema-User\">User</a>",
             "string or null, optional",
+            "<dt><code>red</code> or <code>&lt;blue&gt;</code></dt>",
+            "<a href=\"#schema-Colour\">Colour</a> or null, optional</dt><dd>Of the hat.</dd>",
+            "<dt>all of <a href=\"#schema-User\">User</a></dt><dd>What is shown.</dd>",
+            "<dt><code>key</code> string</dt>",
         ] {
             assert!(page.contains(part), "{part}: {page}");
         }

@@ -167,11 +167,15 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::page(page.items.iter().map(Namespace::from).collect(), next))
 }
 
+fn owner(text: &str) -> Result<GrantSubject, TokenServerError> {
+    namespace::parse_owner(text).map_err(|error| TokenServerError::Contradiction(error.to_string()))
+}
+
 async fn add(call: Call) -> Result<Reply, ApiError> {
     let new: NewNamespace = call.body()?;
     let name = PrincipalName::parse_new(&new.name).map_err(TokenServerError::from)?;
     let spec = NamespaceSpec {
-        owner: GrantSubject::parse(&new.owner).map_err(TokenServerError::from)?,
+        owner: owner(&new.owner)?,
         visibility: new.visibility.into(),
         create: new.create.into(),
     };
@@ -188,9 +192,9 @@ async fn get(call: Call) -> Result<Reply, ApiError> {
 
 async fn change(call: Call) -> Result<Reply, ApiError> {
     let (name, wanted): (_, NamespaceBody) = (name(&call)?, call.body()?);
-    let owner = wanted.owner.as_deref().map(GrantSubject::parse).transpose();
+    let owner = wanted.owner.as_deref().map(self::owner).transpose()?;
     let change = NamespaceChange {
-        owner: owner.map_err(TokenServerError::from)?,
+        owner,
         visibility: wanted.visibility.map(Into::into),
         create: wanted.create.map(Into::into),
     };

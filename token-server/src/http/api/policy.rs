@@ -27,6 +27,8 @@ pub(super) const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
 pub struct PolicyChanges {
     /// What is done, in this order.
     pub steps: Vec<PolicyStep>,
+    /// The robots that go with their namespaces.
+    pub gone_robots: Vec<GoneRobot>,
     /// What was made by hand and the document does not speak of; it stays.
     pub by_hand: Vec<String>,
 }
@@ -36,11 +38,22 @@ pub struct PolicyChanges {
 pub struct PolicyPlan {
     /// What would be done, in this order.
     pub steps: Vec<PolicyStep>,
+    /// The robots that would go with their namespaces.
+    pub gone_robots: Vec<GoneRobot>,
     /// What was made by hand and the document does not speak of; it would stay.
     pub by_hand: Vec<String>,
     /// What it would mean; `null` where it is about nobody.
     #[schema(required = true)]
     pub effects: Option<WhatIf>,
+}
+
+/// A robot of a namespace that is removed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GoneRobot {
+    /// Its name.
+    pub robot: String,
+    /// How many of its secrets are still good.
+    pub secrets: i64,
 }
 
 /// One change.
@@ -72,15 +85,20 @@ impl From<&Step> for PolicyStep {
 impl From<&Plan> for PolicyChanges {
     fn from(plan: &Plan) -> Self {
         let steps = plan.steps.iter().map(PolicyStep::from).collect();
-        Self { steps, by_hand: plan.by_hand.iter().map(ToString::to_string).collect() }
+        let gone = plan
+            .gone_robots
+            .iter()
+            .map(|robot| GoneRobot { robot: robot.name.to_string(), secrets: robot.secrets });
+        let by_hand = plan.by_hand.iter().map(ToString::to_string).collect();
+        Self { steps, gone_robots: gone.collect(), by_hand }
     }
 }
 
 impl PolicyPlan {
     /// A plan, and what it would mean.
     pub fn new(plan: &Plan, effects: Option<WhatIf>) -> Self {
-        let PolicyChanges { steps, by_hand } = PolicyChanges::from(plan);
-        Self { steps, by_hand, effects }
+        let PolicyChanges { steps, gone_robots, by_hand } = PolicyChanges::from(plan);
+        Self { steps, gone_robots, by_hand, effects }
     }
 }
 
@@ -149,7 +167,9 @@ async fn plan(call: Call) -> Result<Reply, ApiError> {
 async fn compare(call: Call) -> Result<Reply, ApiError> {
     let document = document(&call)?;
     let _turn = turn(&call, APPLYING).await?;
-    let plan = call.administration()?.compare_policy(&document).await?;
+    let mut plan = call.administration()?.compare_policy(&document).await?;
+    // What is as the document says is no drift, whoever made it.
+    plan.take_adopted();
     Ok(Reply::answer(&PolicyChanges::from(&plan)))
 }
 

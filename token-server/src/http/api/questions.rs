@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use actix_web::http::Method;
 use futures_util::FutureExt as _;
 use serde::Serialize;
+use shared::limits::TagPattern;
 use utoipa::ToSchema;
 
 use super::call::Call;
@@ -44,10 +45,38 @@ pub struct Explanation {
     pub allowed: bool,
     /// Those of the actions that are allowed.
     pub actions: Vec<String>,
+    /// Those of the actions that are not.
+    pub missing: Vec<String>,
+    /// Those that are allowed for some tags only, where no tag was asked about.
+    pub limited: Vec<LimitedAction>,
+    /// Whether tags can be made, but not in a repository that is not there yet.
+    pub needs_repository: bool,
     /// Whether the subject is a user who may not log in.
     pub disabled: bool,
     /// Every right that says something about the question.
     pub rows: Vec<ExplainedRow>,
+}
+
+/// An action that is allowed for some tags only.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LimitedAction {
+    /// Which.
+    pub action: String,
+    /// Patterns of the tags it is allowed for.
+    pub tags: Vec<String>,
+    /// Patterns of those it is not allowed for in any case.
+    pub except: Vec<String>,
+}
+
+impl From<&explanation::Limited> for LimitedAction {
+    fn from(limited: &explanation::Limited) -> Self {
+        let written = |patterns: &[TagPattern]| patterns.iter().map(ToString::to_string).collect();
+        Self {
+            action: limited.right.to_string(),
+            tags: written(&limited.tags.within),
+            except: written(&limited.tags.except),
+        }
+    }
 }
 
 /// One right, and what it says about the question.
@@ -70,8 +99,10 @@ pub struct ExplainedRow {
     pub tags: Option<String>,
     /// Whether it counts at the moment.
     pub counts: bool,
-    /// Those of its actions that a barrier keeps out.
+    /// Those of its actions that a barrier or a namespace keeps out.
     pub kept_out: Vec<String>,
+    /// What keeps them out.
+    pub kept_out_by: Vec<String>,
     /// Why it does not count: `too_early`, `expired` or `elsewhere`.
     #[schema(required = true)]
     pub why_not: Option<String>,
@@ -85,6 +116,9 @@ impl Explanation {
             question: question.to_string(),
             allowed: !found.held.is_empty(),
             actions: words(found.held),
+            missing: words(found.missing),
+            limited: found.limited.iter().map(LimitedAction::from).collect(),
+            needs_repository: found.needs_repository,
             disabled: found.is_disabled,
             rows: found.rows.iter().map(ExplainedRow::from).collect(),
         }
@@ -108,6 +142,7 @@ impl From<&explanation::Considered> for ExplainedRow {
             tags: row.grant.tags.as_ref().map(ToString::to_string),
             counts: row.not_now.is_none(),
             kept_out: words(row.kept_out),
+            kept_out_by: row.kept_out_by.clone(),
             why_not: why_not.map(str::to_owned),
         }
     }
