@@ -17,7 +17,7 @@ use token_server::http::api::endpoint::{Access, Endpoint};
 use token_server::http::api::endpoints;
 
 /// For each address: what somebody without rights, who administers `platform/**` and `works/**`, and who owns everything get.
-const EXPECTED: [(&str, [u16; 3]); 57] = [
+const EXPECTED: [(&str, [u16; 3]); 62] = [
     ("getAccount", [200, 200, 200]),
     ("setOwnPassword", [204, 204, 204]),
     ("listUsers", [200, 200, 200]),
@@ -59,6 +59,11 @@ const EXPECTED: [(&str, [u16; 3]); 57] = [
     ("addRobotSecret", [403, 201, 201]),
     ("getRobotSecret", [404, 200, 200]),
     ("revokeRobotSecret", [404, 204, 204]),
+    ("listWorkloads", [200, 200, 200]),
+    ("addWorkload", [403, 403, 201]),
+    ("getWorkload", [404, 200, 200]),
+    ("changeWorkload", [403, 403, 200]),
+    ("removeWorkload", [403, 403, 204]),
     ("listElevations", [200, 200, 200]),
     ("requestElevation", [201, 201, 201]),
     ("breakGlass", [403, 403, 201]),
@@ -112,6 +117,10 @@ impl Furniture {
         for robot in ["made", "gone"] {
             let robot = json!({"name": format!("works/{robot}-{actor}")});
             api.post("admin", "/robots", &robot).await?.expect(201)?;
+        }
+        for workload in ["made", "gone"] {
+            let workload = json!({"name": format!("{workload}-job-{actor}")});
+            api.post("admin", "/workloads", &workload).await?.expect(201)?;
         }
         let secrets = format!("/robots/works/made-{actor}/secrets");
         let made = api.post("admin", &secrets, &json!({})).await?.expect(201)?.json()?;
@@ -184,6 +193,11 @@ impl Furniture {
             "listRobotSecrets" => bare(secrets),
             "addRobotSecret" => (secrets, Some(json!({"label": "second"}))),
             "getRobotSecret" | "revokeRobotSecret" => bare(format!("{secrets}/{secret}")),
+            "listWorkloads" => bare("/workloads".into()),
+            "addWorkload" => ("/workloads".into(), Some(json!({"name": format!("new-job-{actor}")}))),
+            "getWorkload" => bare(format!("/workloads/made-job-{actor}")),
+            "changeWorkload" => (format!("/workloads/made-job-{actor}"), Some(json!({"disabled": true}))),
+            "removeWorkload" => bare(format!("/workloads/gone-job-{actor}")),
             "listElevations" => bare("/elevations".into()),
             "requestElevation" => ("/elevations".into(), Some(elevation())),
             "breakGlass" => {
@@ -230,6 +244,7 @@ async fn everything(api: &Api) -> anyhow::Result<Vec<Vec<Value>>> {
         "/barriers",
         "/namespaces",
         "/robots",
+        "/workloads",
         "/elevations?all=true",
     ] {
         lists.push(api.all("admin", path, 100).await?);

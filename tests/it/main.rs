@@ -35,6 +35,8 @@ mod namespaces;
 
 mod robots;
 
+mod workloads;
+
 mod elevations;
 
 mod policy_file;

@@ -16,6 +16,7 @@ use crate::db::robots::{RobotSummary, SecretSummary};
 use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
+use crate::db::workloads::WorkloadSummary;
 use crate::domain::audit_chain::Verdict;
 use crate::domain::explanation::{Capable, Explanation};
 use crate::domain::grant_subject::GrantSubject;
@@ -80,6 +81,11 @@ pub(super) fn robots(robots: &[RobotSummary]) -> Value {
 /// Secrets of a robot, without what is secret of them.
 pub(super) fn secrets(secrets: &[SecretSummary]) -> Value {
     represented::<_, api::robot_secrets::RobotSecret>(secrets)
+}
+
+/// All workloads.
+pub(super) fn workloads(workloads: &[WorkloadSummary]) -> Value {
+    represented::<_, api::workloads::Workload>(workloads)
 }
 
 /// All roles, first those that are built in.

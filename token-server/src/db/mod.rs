@@ -32,6 +32,8 @@ pub mod namespaces;
 
 pub mod robots;
 
+pub mod workloads;
+
 pub mod elevations;
 
 pub mod policy_rows;

@@ -1,6 +1,6 @@
 //! Teams and who is in them.
 //!
-//! Members are users and other teams, whose members then are members as well.
+//! Members are users, robots, workloads and other teams, whose members then are members as well.
 //!
 //! *Invariant:* only the living are members of living teams; removing a team removes its memberships with it. No team
 //! is a member of itself, through however many others, and a chain of teams has at most [`MAX_DEPTH`].
@@ -33,7 +33,7 @@ pub struct TeamSummary {
     pub name: String,
     /// When the team was added.
     pub created_at: OffsetDateTime,
-    /// Its members in order: names of users, `team:NAME` and `robot:OWNER/NAME`.
+    /// Its members in order: names of users, `team:NAME`, `robot:OWNER/NAME` and `workload:NAME`.
     pub members: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ pub async fn list_teams(db: impl PgExecutor<'_>) -> Result<Vec<TeamSummary>, DbE
         r#"select t.name, t.created_at,
                   array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
                           from team_member m join principal p on p.pid = m.member_pid
-                         where m.team_pid = t.pid order by p.kind desc, p.name) as "members!"
+                         where m.team_pid = t.pid order by p.kind = 'workload', p.kind desc, p.name) as "members!"
              from principal t
             where t.kind = 'team' and t.deleted_at is null
             order by t.name"#
@@ -59,7 +59,7 @@ pub async fn find_team_summary(db: impl PgExecutor<'_>, name: &str) -> Result<Op
         r#"select t.name, t.created_at,
                   array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
                           from team_member m join principal p on p.pid = m.member_pid
-                         where m.team_pid = t.pid order by p.kind desc, p.name) as "members!"
+                         where m.team_pid = t.pid order by p.kind = 'workload', p.kind desc, p.name) as "members!"
              from principal t
             where t.kind = 'team' and t.name = $1 and t.deleted_at is null"#,
         name
@@ -79,7 +79,7 @@ pub async fn list_teams_behind(
         r#"select t.name, t.created_at,
                   array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
                           from team_member m join principal p on p.pid = m.member_pid
-                         where m.team_pid = t.pid order by p.kind desc, p.name) as "members!"
+                         where m.team_pid = t.pid order by p.kind = 'workload', p.kind desc, p.name) as "members!"
              from principal t
             where t.kind = 'team' and t.name > $1 and t.deleted_at is null
               and ($2::bigint[] is null or t.pid = any($2))
@@ -197,21 +197,21 @@ pub async fn delete_members(db: impl PgExecutor<'_>, team_pid: i64) -> Result<u6
     Ok(query.execute(db).await?.rows_affected())
 }
 
-/// A user or a robot, and one of several holders that it is or is in.
+/// A user, a robot or a workload, and one of several holders that it is or is in.
 #[derive(Clone, Debug)]
 pub struct Behind {
     /// The holder.
     pub holder_pid: i64,
     /// Who is behind it.
     pub pid: i64,
-    /// `user` or `robot`.
+    /// `user`, `robot` or `workload`.
     pub kind: String,
     /// Folded name.
     pub name: String,
 }
 
-/// The users and robots that can log in and are one of these principals, or in one of these teams through however many
-/// others.
+/// The users, robots and workloads that are not disabled and are one of these principals, or in one of these teams
+/// through however many others.
 pub async fn list_behind(db: impl PgExecutor<'_>, holders: &[i64]) -> Result<Vec<Behind>, DbError> {
     let query = sqlx::query_as!(
         Behind,
@@ -223,7 +223,7 @@ pub async fn list_behind(db: impl PgExecutor<'_>, holders: &[i64]) -> Result<Vec
                 where behind.depth < $2)
            select distinct behind.holder as "holder_pid!", p.pid, p.kind, p.name
              from behind join principal p on p.pid = behind.pid
-            where p.kind in ('user', 'robot') and p.deleted_at is null and p.disabled_at is null
+            where p.kind in ('user', 'robot', 'workload') and p.deleted_at is null and p.disabled_at is null
             order by p.name"#,
         holders,
         MAX_DEPTH
@@ -231,7 +231,7 @@ pub async fn list_behind(db: impl PgExecutor<'_>, holders: &[i64]) -> Result<Vec
     Ok(query.fetch_all(db).await?)
 }
 
-/// All that these users and robots hold rights by: themselves, their teams, and the teams those are in.
+/// All that these users, robots and workloads hold rights by: themselves, their teams, and the teams those are in.
 pub async fn list_holders_of(db: impl PgExecutor<'_>, pids: &[i64]) -> Result<Vec<Behind>, DbError> {
     let query = sqlx::query_as!(
         Behind,
@@ -251,11 +251,11 @@ pub async fn list_holders_of(db: impl PgExecutor<'_>, pids: &[i64]) -> Result<Ve
     Ok(query.fetch_all(db).await?)
 }
 
-/// All users and robots that can log in.
+/// All users, robots and workloads that are not disabled.
 pub async fn list_active(db: impl PgExecutor<'_>) -> Result<Vec<i64>, DbError> {
     let query = sqlx::query_scalar!(
         "select pid from principal
-          where kind in ('user', 'robot') and deleted_at is null and disabled_at is null"
+          where kind in ('user', 'robot', 'workload') and deleted_at is null and disabled_at is null"
     );
     Ok(query.fetch_all(db).await?)
 }

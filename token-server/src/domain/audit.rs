@@ -76,6 +76,16 @@ pub enum Event {
     /// …
     RobotEnabled,
     /// …
+    WorkloadAdded,
+    /// …
+    WorkloadRemoved,
+    /// …
+    WorkloadChanged,
+    /// …
+    WorkloadDisabled,
+    /// …
+    WorkloadEnabled,
+    /// …
     RobotSecretAdded,
     /// …
     RobotSecretRevoked,
@@ -129,6 +139,11 @@ impl Event {
             Self::RobotChanged => "robot_changed",
             Self::RobotDisabled => "robot_disabled",
             Self::RobotEnabled => "robot_enabled",
+            Self::WorkloadAdded => "workload_added",
+            Self::WorkloadRemoved => "workload_removed",
+            Self::WorkloadChanged => "workload_changed",
+            Self::WorkloadDisabled => "workload_disabled",
+            Self::WorkloadEnabled => "workload_enabled",
             Self::RobotSecretAdded => "robot_secret_added",
             Self::RobotSecretRevoked => "robot_secret_revoked",
             Self::ElevationRequested => "elevation_requested",

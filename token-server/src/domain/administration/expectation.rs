@@ -15,6 +15,7 @@ use crate::db::robots::RobotSummary;
 use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
+use crate::db::workloads::WorkloadSummary;
 use crate::db::{Transaction, teams, users};
 
 /// Something as it is before it is changed.
@@ -34,6 +35,8 @@ pub enum Present<'a> {
     Namespace(&'a NamespaceRow),
     /// A robot.
     Robot(&'a RobotSummary),
+    /// A workload.
+    Workload(&'a WorkloadSummary),
 }
 
 /// Says whether it is as it was believed to be.

@@ -16,14 +16,14 @@ use super::super::team_member::TeamMember;
 use super::grants::{Texts, meant};
 use super::stored_policy::{self, hold_member};
 use super::teams::demand_nesting;
-use super::{Administration, hold_role_to_change, hold_subject, hold_team, name_taken};
+use super::{Administration, hold_role_to_change, hold_subject, hold_team, hold_workload, name_taken};
 use crate::db::barriers::{self, BarrierRow};
 use crate::db::grants::{self, NewGrant, Source};
 use crate::db::namespaces;
 use crate::db::policy_rows;
-use crate::db::principals::{self, TEAM};
+use crate::db::principals::{self, TEAM, WORKLOAD};
 use crate::db::roles::{self, RoleRow};
-use crate::db::{self, Transaction, teams};
+use crate::db::{self, Transaction, teams, workloads};
 
 const APPLYING: &str = "planning and applying a policy";
 
@@ -106,6 +106,9 @@ impl Administration {
                 let made = principals::insert_principal(&mut **tx, TEAM, name.as_str(), uid, now).await;
                 made.map_err(name_taken(name))?;
             }
+            Thing::Workload { name, description } => {
+                self.insert_workload(tx, name, description.as_deref()).await?;
+            }
             Thing::Member { team, member } => {
                 let (team_pid, member_pid) =
                     (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
@@ -142,7 +145,10 @@ impl Administration {
     async fn adopt(&self, tx: &mut Transaction, thing: &Thing) -> Result<(), TokenServerError> {
         match thing {
             Thing::Role { name, .. } => policy_rows::update_role(&mut **tx, name).await?,
-            Thing::Team(name) => policy_rows::update_team(&mut **tx, name.as_str()).await?,
+            Thing::Team(name) => policy_rows::update_principal(&mut **tx, TEAM, name.as_str()).await?,
+            Thing::Workload { name, .. } => {
+                policy_rows::update_principal(&mut **tx, WORKLOAD, name.as_str()).await?;
+            }
             Thing::Member { team, member } => {
                 let (team, member) = (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
                 policy_rows::update_member(&mut **tx, team, member).await?;
@@ -181,6 +187,10 @@ impl Administration {
             Thing::Team(name) => {
                 self.delete_team(tx, name).await?;
             }
+            Thing::Workload { name, .. } => {
+                let pid = hold_workload(&mut **tx, name).await?;
+                self.delete_workload(tx, pid).await?;
+            }
             Thing::Member { team, member } => {
                 let (team, member) = (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
                 teams::delete_member(&mut **tx, team, member).await?;
@@ -215,6 +225,11 @@ impl Administration {
                 roles::update_role(&mut **tx, name, &rights.to_string(), description.as_deref()).await?;
                 self.adopt(tx, after).await
             }
+            Thing::Workload { name, description } => {
+                let pid = hold_workload(&mut **tx, name).await?;
+                workloads::update_description(&mut **tx, pid, description.as_deref()).await?;
+                self.adopt(tx, after).await
+            }
             Thing::Namespace { name, spec } => {
                 let found = namespaces::find_namespace(&mut **tx, name.as_str()).await?;
                 let owner = hold_subject(tx, &spec.owner).await?;
@@ -235,11 +250,12 @@ impl Administration {
 /// Who is named as an owner or a holder.
 pub(super) fn principals_named(thing: &Thing) -> Vec<GrantSubject> {
     match thing {
-        Thing::Role { .. } | Thing::Team(_) | Thing::Barrier { .. } => Vec::new(),
+        Thing::Role { .. } | Thing::Team(_) | Thing::Workload { .. } | Thing::Barrier { .. } => Vec::new(),
         Thing::Member { member, .. } => vec![match member {
             TeamMember::User(name) => GrantSubject::User(name.clone()),
             TeamMember::Team(name) => GrantSubject::Team(name.clone()),
             TeamMember::Robot(name) => GrantSubject::Robot(name.clone()),
+            TeamMember::Workload(name) => GrantSubject::Workload(name.clone()),
         }],
         Thing::Namespace { spec, .. } => vec![spec.owner.clone()],
         Thing::Grant { spec, .. } => vec![spec.subject.clone()],

@@ -35,9 +35,12 @@ pub struct Document {
     /// Roles besides those that are built in, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<String, RolePart>,
-    /// Teams by name, and who is in them: users, `team:NAME`, `robot:OWNER/NAME`.
+    /// Teams by name, and who is in them: users, `team:NAME`, `robot:OWNER/NAME`, `workload:NAME`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub teams: BTreeMap<String, Vec<String>>,
+    /// Workloads by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub workloads: BTreeMap<String, WorkloadPart>,
     /// Namespaces by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub namespaces: BTreeMap<String, NamespacePart>,
@@ -55,6 +58,15 @@ pub struct Document {
 pub struct RolePart {
     /// What it allows.
     pub actions: Vec<String>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// A workload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadPart {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -78,7 +90,7 @@ pub struct NamespacePart {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GrantPart {
-    /// `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `everyone` or `authenticated`.
+    /// `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `workload:NAME`, `everyone` or `authenticated`.
     pub subject: String,
     /// `allow` (without it) or `deny`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -19,7 +19,7 @@ use super::super::right::RightSet;
 use super::super::role::Role;
 use super::super::team_member::TeamMember;
 use super::super::{moment, remark};
-use super::document::{BarrierPart, Document, GrantPart, NamespacePart, RolePart, VERSION};
+use super::document::{BarrierPart, Document, GrantPart, NamespacePart, RolePart, VERSION, WorkloadPart};
 use super::thing::{Key, Thing};
 
 /// What a file says, in the order of making.
@@ -35,6 +35,9 @@ pub fn read(document: &Document) -> Result<Things, Problems> {
     let mut reader = Reader::default();
     for (name, part) in &document.roles {
         reader.take(&format!("roles.{name}"), role(name, part));
+    }
+    for (name, part) in &document.workloads {
+        reader.take(&format!("workloads.{name}"), workload(name, part));
     }
     for (name, members) in &document.teams {
         let place = format!("teams.{name}");
@@ -91,6 +94,12 @@ fn role(name: &str, part: &RolePart) -> Result<Thing, String> {
 
 fn team(name: &str) -> Result<Thing, String> {
     Ok(Thing::Team(PrincipalName::parse_new(name).map_err(text)?))
+}
+
+fn workload(name: &str, part: &WorkloadPart) -> Result<Thing, String> {
+    remark::check(part.description.as_deref()).map_err(text)?;
+    let name = PrincipalName::parse_new(name).map_err(text)?;
+    Ok(Thing::Workload { name, description: part.description.clone() })
 }
 
 fn member(team: &str, member: &str) -> Result<Thing, String> {
@@ -165,6 +174,7 @@ pub fn write<'a>(things: impl IntoIterator<Item = &'a Thing>) -> Document {
         version: VERSION,
         roles: BTreeMap::new(),
         teams: BTreeMap::new(),
+        workloads: BTreeMap::new(),
         namespaces: BTreeMap::new(),
         grants: Vec::new(),
         barriers: Vec::new(),
@@ -178,6 +188,10 @@ pub fn write<'a>(things: impl IntoIterator<Item = &'a Thing>) -> Document {
             }
             Thing::Team(name) => {
                 document.teams.entry(name.to_string()).or_default();
+            }
+            Thing::Workload { name, description } => {
+                let part = WorkloadPart { description: description.clone() };
+                document.workloads.insert(name.to_string(), part);
             }
             Thing::Member { team, member } => {
                 document.teams.entry(team.to_string()).or_default().push(member.to_string());
@@ -228,12 +242,16 @@ roles:
   deployer: {actions: [pull, push], description: Deploys}
 teams:
   core: []
-  platform: [alice, team:core, robot:platform/ci]
+  platform: [alice, team:core, robot:platform/ci, workload:nightly]
+workloads:
+  nightly: {description: the nightly build}
+  bare: {}
 namespaces:
   platform: {owner: team:platform, visibility: internal, create: admins}
 grants:
   - {subject: team:platform, role: deployer, pattern: 'apps/**', tags: 'pr-*', reason: CHG-1}
   - {subject: everyone, effect: deny, actions: [push], pattern: 'prod/**'}
+  - {subject: 'workload:nightly', role: publisher, pattern: 'nightly/**'}
   - subject: user:ben
     actions: [pull]
     pattern: a
@@ -247,7 +265,7 @@ barriers:
     #[test]
     fn what_is_written_reads_back_as_the_same() {
         let things = read(&Document::parse(FILE).unwrap()).unwrap();
-        assert_eq!(things.len(), 11);
+        assert_eq!(things.len(), 15);
         let written = write(things.values()).written().unwrap();
         assert_eq!(read(&Document::parse(&written).unwrap()).unwrap(), things, "{written}");
     }
@@ -272,6 +290,7 @@ barriers:
 version: 1
 roles: {owner: {actions: [pull]}, x: {actions: [fly]}}
 teams: {Everyone: [], a: [b/c]}
+workloads: {a/b: {}}
 namespaces: {b: {owner: everyone}, c: {owner: user:a, visibility: secret}}
 grants:
   - {subject: everyone, pattern: a}
@@ -285,6 +304,7 @@ barriers: [{pattern: a, actions: [pull]}]
         let expected = [
             "roles.owner: `owner` is built in",
             "roles.x: `fly`",
+            "workloads.a/b: a name has",
             "teams.Everyone: the name `everyone` is reserved",
             "teams.a: `b/c`",
             "namespaces.b: a namespace belongs",

@@ -17,6 +17,7 @@ use super::robots::Robot;
 use super::roles::Role;
 use super::teams::Team;
 use super::users::User;
+use super::workloads::Workload;
 use crate::domain::administration::expectation::{Expectation, Present};
 
 /// The tag of these bytes.
@@ -39,6 +40,7 @@ fn of_present(present: Present<'_>) -> String {
         Present::Barrier(row) => of(&Barrier::from(row)),
         Present::Namespace(row) => of(&Namespace::from(row)),
         Present::Robot(row) => of(&Robot::from(row)),
+        Present::Workload(row) => of(&Workload::from(row)),
     }
 }
 

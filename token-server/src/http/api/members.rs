@@ -25,7 +25,7 @@ const ONE: &str = "/api/v1/teams/{team}/members/{member}";
 /// One member of a team.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Member {
-    /// The name of a user, or `team:NAME`, or `robot:OWNER/NAME`.
+    /// The name of a user, or `team:NAME`, `robot:OWNER/NAME` or `workload:NAME`.
     pub member: String,
     /// Since when.
     #[schema(format = DateTime)]
@@ -49,10 +49,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .summary("Lists who is in a team directly, in the order in which they came to this server.")
             .page::<Member>(),
         Endpoint::new(Method::PUT, ONE, "putMember", |call| put(call).boxed_local())
-            .summary("Puts a user, a robot, or a team whose members then are members here too, into a team.")
+            .summary("Puts a user, a robot, a workload, or a team whose members then are members here too, into a team.")
             .makes("It is in the team now, and was not before."),
         Endpoint::new(Method::DELETE, ONE, "removeMember", |call| remove(call).boxed_local())
-            .summary("Takes a user, a robot or a team out of a team."),
+            .summary("Takes a user, a robot, a workload or a team out of a team."),
     ]
 }
 

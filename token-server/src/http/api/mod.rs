@@ -42,6 +42,8 @@ pub mod robots;
 
 pub mod robot_secrets;
 
+pub mod workloads;
+
 pub mod elevations;
 
 pub mod audit;
@@ -84,6 +86,8 @@ pub enum Resource {
     Robots,
     /// What robots log in with.
     RobotSecrets,
+    /// Workloads.
+    Workloads,
     /// Rights for a while.
     Elevations,
     /// The audit record.
@@ -100,7 +104,7 @@ pub enum Resource {
 
 impl Resource {
     /// Every resource.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Account,
         Self::Users,
         Self::Teams,
@@ -111,6 +115,7 @@ impl Resource {
         Self::Namespaces,
         Self::Robots,
         Self::RobotSecrets,
+        Self::Workloads,
         Self::Elevations,
         Self::Audit,
         Self::Uses,
@@ -132,6 +137,7 @@ impl Resource {
             Self::Namespaces => "Namespaces",
             Self::Robots => "Robots",
             Self::RobotSecrets => "Secrets of robots",
+            Self::Workloads => "Workloads",
             Self::Elevations => "Rights for a while",
             Self::Audit => "Audit",
             Self::Uses => "Uses",
@@ -154,6 +160,7 @@ impl Resource {
             Self::Namespaces => namespaces::endpoints(),
             Self::Robots => robots::endpoints(),
             Self::RobotSecrets => robot_secrets::endpoints(),
+            Self::Workloads => workloads::endpoints(),
             Self::Elevations => elevations::endpoints(),
             Self::Audit => audit::endpoints(),
             Self::Uses => uses::endpoints(),

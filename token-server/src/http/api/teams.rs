@@ -28,7 +28,8 @@ pub struct Team {
     /// When the team was added.
     #[schema(format = DateTime)]
     pub added_at: String,
-    /// Who is in it directly, in order: names of users, `team:NAME` and `robot:OWNER/NAME`.
+    /// Who is in it directly, in order: names of users, `team:NAME`, `robot:OWNER/NAME` and
+    /// `workload:NAME`.
     pub members: Vec<String>,
 }
 
