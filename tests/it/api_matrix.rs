@@ -17,7 +17,7 @@ use token_server::http::api::endpoint::{Access, Endpoint};
 use token_server::http::api::endpoints;
 
 /// For each address: what somebody without rights, who administers `platform/**` and `works/**`, and who owns everything get.
-const EXPECTED: [(&str, [u16; 3]); 62] = [
+const EXPECTED: [(&str, [u16; 3]); 64] = [
     ("getAccount", [200, 200, 200]),
     ("setOwnPassword", [204, 204, 204]),
     ("listUsers", [200, 200, 200]),
@@ -31,6 +31,8 @@ const EXPECTED: [(&str, [u16; 3]); 62] = [
     ("removeTeam", [403, 403, 204]),
     ("listMembers", [404, 200, 200]),
     ("putMember", [403, 403, 201]),
+    ("getMember", [404, 200, 200]),
+    ("changeMember", [403, 403, 200]),
     ("removeMember", [403, 403, 204]),
     ("listRoles", [200, 200, 200]),
     ("addRole", [403, 403, 201]),
@@ -158,7 +160,10 @@ impl Furniture {
             "removeTeam" => bare(format!("/teams/gone-{actor}")),
             "listMembers" => bare(format!("/teams/core-{actor}/members")),
             "putMember" => bare(format!("/teams/core-{actor}/members/team:gone-nobody")),
-            "removeMember" => bare(format!("/teams/core-{actor}/members/ann-{actor}")),
+            "changeMember" => {
+                (format!("/teams/core-{actor}/members/ann-{actor}"), Some(json!({"maintainer": true})))
+            }
+            "getMember" | "removeMember" => bare(format!("/teams/core-{actor}/members/ann-{actor}")),
             "listRoles" => bare("/roles".into()),
             "addRole" => {
                 ("/roles".into(), Some(json!({"name": format!("new-{actor}"), "actions": ["pull"]})))

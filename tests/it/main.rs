@@ -33,6 +33,8 @@ mod rights;
 
 mod namespaces;
 
+mod team_maintainers;
+
 mod robots;
 
 mod workloads;

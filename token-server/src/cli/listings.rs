@@ -56,9 +56,10 @@ pub(super) fn users(users: &[UserSummary]) -> String {
 
 /// All teams.
 pub(super) fn teams(teams: &[TeamSummary]) -> String {
-    let mut table = table(&["NAME", "ADDED", "MEMBERS"]);
+    let mut table = table(&["NAME", "ADDED", "MEMBERS", "MAINTAINERS"]);
     for team in teams {
-        table.add_row([&team.name, &time(team.created_at), &joined(&team.members)]);
+        let (members, maintainers) = (joined(&team.members), joined(&team.maintainers));
+        table.add_row([&team.name, &time(team.created_at), &members, &maintainers]);
     }
     printed(&table)
 }

@@ -24,6 +24,8 @@ pub struct MemberRow {
     pub kind: String,
     /// Who is in it.
     pub name: String,
+    /// Whether they say who else is.
+    pub is_maintainer: bool,
     /// Whether a file made it so.
     pub from_file: bool,
 }
@@ -63,7 +65,7 @@ pub async fn list_workloads(db: impl PgExecutor<'_>) -> Result<Vec<WorkloadRow>,
 pub async fn list_members(db: impl PgExecutor<'_>) -> Result<Vec<MemberRow>, DbError> {
     let query = sqlx::query_as!(
         MemberRow,
-        r#"select t.name as team, p.kind, p.name, m.source = 'policy' as "from_file!"
+        r#"select t.name as team, p.kind, p.name, m.is_maintainer, m.source = 'policy' as "from_file!"
              from team_member m join principal t on t.pid = m.team_pid join principal p on p.pid = m.member_pid"#
     );
     Ok(query.fetch_all(db).await?)

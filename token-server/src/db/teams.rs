@@ -35,6 +35,8 @@ pub struct TeamSummary {
     pub created_at: OffsetDateTime,
     /// Its members in order: names of users, `team:NAME`, `robot:OWNER/NAME` and `workload:NAME`.
     pub members: Vec<String>,
+    /// Those of them who say who else is in it, in order.
+    pub maintainers: Vec<String>,
 }
 
 /// All living teams, by name.
@@ -44,7 +46,11 @@ pub async fn list_teams(db: impl PgExecutor<'_>) -> Result<Vec<TeamSummary>, DbE
         r#"select t.name, t.created_at,
                   array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
                           from team_member m join principal p on p.pid = m.member_pid
-                         where m.team_pid = t.pid order by p.kind = 'workload', p.kind desc, p.name) as "members!"
+                         where m.team_pid = t.pid order by p.kind = 'workload', p.kind desc, p.name) as "members!",
+                  array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
+                          from team_member m join principal p on p.pid = m.member_pid
+                         where m.team_pid = t.pid and m.is_maintainer
+                         order by p.kind = 'workload', p.kind desc, p.name) as "maintainers!"
              from principal t
             where t.kind = 'team' and t.deleted_at is null
             order by t.name"#
@@ -59,7 +65,11 @@ pub async fn find_team_summary(db: impl PgExecutor<'_>, name: &str) -> Result<Op
         r#"select t.name, t.created_at,
                   array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
                           from team_member m join principal p on p.pid = m.member_pid
-                         where m.team_pid = t.pid order by p.kind = 'workload', p.kind desc, p.name) as "members!"
+                         where m.team_pid = t.pid order by p.kind = 'workload', p.kind desc, p.name) as "members!",
+                  array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
+                          from team_member m join principal p on p.pid = m.member_pid
+                         where m.team_pid = t.pid and m.is_maintainer
+                         order by p.kind = 'workload', p.kind desc, p.name) as "maintainers!"
              from principal t
             where t.kind = 'team' and t.name = $1 and t.deleted_at is null"#,
         name
@@ -79,7 +89,11 @@ pub async fn list_teams_behind(
         r#"select t.name, t.created_at,
                   array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
                           from team_member m join principal p on p.pid = m.member_pid
-                         where m.team_pid = t.pid order by p.kind = 'workload', p.kind desc, p.name) as "members!"
+                         where m.team_pid = t.pid order by p.kind = 'workload', p.kind desc, p.name) as "members!",
+                  array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
+                          from team_member m join principal p on p.pid = m.member_pid
+                         where m.team_pid = t.pid and m.is_maintainer
+                         order by p.kind = 'workload', p.kind desc, p.name) as "maintainers!"
              from principal t
             where t.kind = 'team' and t.name > $1 and t.deleted_at is null
               and ($2::bigint[] is null or t.pid = any($2))
@@ -114,6 +128,10 @@ pub async fn list_teams_of(db: impl PgExecutor<'_>, member_pid: i64) -> Result<V
 pub struct MemberRow {
     /// Who.
     pub member: PrincipalRow,
+    /// Whether they say who else is in it.
+    pub is_maintainer: bool,
+    /// Where that comes from: `manual` or `policy`.
+    pub source: String,
     /// Since when.
     pub added_at: OffsetDateTime,
 }
@@ -126,7 +144,7 @@ pub async fn list_members_behind(
     limit: i64,
 ) -> Result<Vec<MemberRow>, DbError> {
     let query = sqlx::query!(
-        "select p.pid, p.kind, p.name, m.added_at
+        "select p.pid, p.kind, p.name, m.is_maintainer, m.source, m.added_at
            from team_member m join principal p on p.pid = m.member_pid
           where m.team_pid = $1 and m.member_pid > $2
           order by m.member_pid limit $3",
@@ -136,9 +154,32 @@ pub async fn list_members_behind(
     );
     let rows = query.fetch_all(db).await?.into_iter().map(|found| MemberRow {
         member: PrincipalRow { pid: found.pid, kind: found.kind, name: found.name },
+        is_maintainer: found.is_maintainer,
+        source: found.source,
         added_at: found.added_at,
     });
     Ok(rows.collect())
+}
+
+/// How somebody is in a team, if they are in it themselves.
+pub async fn find_member(
+    db: impl PgExecutor<'_>,
+    team_pid: i64,
+    member_pid: i64,
+) -> Result<Option<MemberRow>, DbError> {
+    let query = sqlx::query!(
+        "select p.pid, p.kind, p.name, m.is_maintainer, m.source, m.added_at
+           from team_member m join principal p on p.pid = m.member_pid
+          where m.team_pid = $1 and m.member_pid = $2",
+        team_pid,
+        member_pid
+    );
+    Ok(query.fetch_optional(db).await?.map(|found| MemberRow {
+        member: PrincipalRow { pid: found.pid, kind: found.kind, name: found.name },
+        is_maintainer: found.is_maintainer,
+        source: found.source,
+        added_at: found.added_at,
+    }))
 }
 
 /// Looks at what putting a team into another would make, and keeps it so until the transaction ends.
@@ -173,15 +214,35 @@ pub async fn insert_member(
     db: impl PgExecutor<'_>,
     team_pid: i64,
     member_pid: i64,
+    is_maintainer: bool,
     now: OffsetDateTime,
 ) -> Result<bool, DbError> {
     let query = sqlx::query!(
-        "insert into team_member (team_pid, member_pid, added_at) values ($1, $2, $3) on conflict do nothing",
+        "insert into team_member (team_pid, member_pid, is_maintainer, added_at) values ($1, $2, $3, $4)
+         on conflict do nothing",
         team_pid,
         member_pid,
+        is_maintainer,
         now
     );
     Ok(query.execute(db).await?.rows_affected() == 1)
+}
+
+/// Lets a member say who else is in the team, or no longer.
+pub async fn update_maintainer(
+    db: impl PgExecutor<'_>,
+    team_pid: i64,
+    member_pid: i64,
+    is_maintainer: bool,
+) -> Result<(), DbError> {
+    let query = sqlx::query!(
+        "update team_member set is_maintainer = $3 where team_pid = $1 and member_pid = $2",
+        team_pid,
+        member_pid,
+        is_maintainer
+    );
+    query.execute(db).await?;
+    Ok(())
 }
 
 /// Removes a member; says whether there was one.

@@ -46,6 +46,8 @@ pub enum Event {
     /// …
     TeamMemberRemoved,
     /// …
+    TeamMemberChanged,
+    /// …
     RoleAdded,
     /// …
     RoleChanged,
@@ -127,6 +129,7 @@ impl Event {
             Self::TeamRemoved => "team_removed",
             Self::TeamMemberAdded => "team_member_added",
             Self::TeamMemberRemoved => "team_member_removed",
+            Self::TeamMemberChanged => "team_member_changed",
             Self::RoleAdded => "role_added",
             Self::RoleChanged => "role_changed",
             Self::RoleRemoved => "role_removed",

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::grant_subject::GrantSubject;
 use super::principal_name::{InvalidName, PrincipalName};
 use super::robot_name::{InvalidRobotName, RobotName};
 use crate::db::principals;
@@ -43,6 +44,23 @@ impl TeamMember {
             Some((principals::USER, name)) => Ok(Self::User(PrincipalName::parse(name)?)),
             _ => Ok(Self::User(PrincipalName::parse(text)?)),
         }
+    }
+}
+
+impl TeamMember {
+    /// Who that is as a subject of rights.
+    pub fn subject(&self) -> GrantSubject {
+        match self {
+            Self::User(name) => GrantSubject::User(name.clone()),
+            Self::Team(name) => GrantSubject::Team(name.clone()),
+            Self::Robot(name) => GrantSubject::Robot(name.clone()),
+            Self::Workload(name) => GrantSubject::Workload(name.clone()),
+        }
+    }
+
+    /// Whether they can maintain the team: those can who act themselves, now or one day.
+    pub const fn can_maintain(&self) -> bool {
+        !matches!(self, Self::Team(_))
     }
 }
 

@@ -82,6 +82,22 @@ pub enum MemberCommand {
         team: String,
         /// A user, team:NAME, robot:OWNER/NAME or workload:NAME
         member: String,
+        /// Let them put others into the team and take them out, over the API
+        #[arg(long)]
+        maintainer: bool,
+    },
+    /// Make a member a maintainer, or no longer
+    Change {
+        /// Which team
+        team: String,
+        /// A user, robot:OWNER/NAME or workload:NAME
+        member: String,
+        /// Let them put others into the team and take them out, over the API
+        #[arg(long, required_unless_present = "no_maintainer")]
+        maintainer: bool,
+        /// Let them be a member like others
+        #[arg(long, conflicts_with = "maintainer")]
+        no_maintainer: bool,
     },
     /// Remove a user or a team from a team
     Remove {

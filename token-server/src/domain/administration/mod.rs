@@ -9,6 +9,8 @@ pub mod users;
 
 pub mod teams;
 
+pub mod members;
+
 pub mod roles;
 
 pub mod grants;

@@ -12,10 +12,9 @@ use super::super::policy_file::plan::{Plan, Step, Stored};
 use super::super::policy_file::reading::{self, Things};
 use super::super::policy_file::thing::Thing;
 use super::super::random;
-use super::super::team_member::TeamMember;
 use super::grants::{Texts, meant};
+use super::members::demand_nesting;
 use super::stored_policy::{self, hold_member};
-use super::teams::demand_nesting;
 use super::{Administration, hold_role_to_change, hold_subject, hold_team, hold_workload, name_taken};
 use crate::db::barriers::{self, BarrierRow};
 use crate::db::grants::{self, NewGrant, Source};
@@ -109,11 +108,11 @@ impl Administration {
             Thing::Workload { name, description } => {
                 self.insert_workload(tx, name, description.as_deref()).await?;
             }
-            Thing::Member { team, member } => {
+            Thing::Member { team, member, is_maintainer } => {
                 let (team_pid, member_pid) =
                     (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
                 demand_nesting(tx, (team, team_pid), (member, member_pid)).await?;
-                teams::insert_member(&mut **tx, team_pid, member_pid, now).await?;
+                teams::insert_member(&mut **tx, team_pid, member_pid, *is_maintainer, now).await?;
             }
             Thing::Namespace { name, spec } => {
                 let owner = hold_subject(tx, &spec.owner).await?;
@@ -149,7 +148,7 @@ impl Administration {
             Thing::Workload { name, .. } => {
                 policy_rows::update_principal(&mut **tx, WORKLOAD, name.as_str()).await?;
             }
-            Thing::Member { team, member } => {
+            Thing::Member { team, member, .. } => {
                 let (team, member) = (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
                 policy_rows::update_member(&mut **tx, team, member).await?;
             }
@@ -191,7 +190,7 @@ impl Administration {
                 let pid = hold_workload(&mut **tx, name).await?;
                 self.delete_workload(tx, pid).await?;
             }
-            Thing::Member { team, member } => {
+            Thing::Member { team, member, .. } => {
                 let (team, member) = (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
                 teams::delete_member(&mut **tx, team, member).await?;
             }
@@ -238,7 +237,12 @@ impl Administration {
                 }
                 self.adopt(tx, after).await
             }
-            Thing::Team(_) | Thing::Member { .. } | Thing::Grant { .. } | Thing::Barrier { .. } => {
+            Thing::Member { team, member, is_maintainer } => {
+                let (team, member) = (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
+                teams::update_maintainer(&mut **tx, team, member, *is_maintainer).await?;
+                self.adopt(tx, after).await
+            }
+            Thing::Team(_) | Thing::Grant { .. } | Thing::Barrier { .. } => {
                 let source = if by_hand { Source::Manual } else { Source::Policy };
                 self.unmake(tx, before, source).await?;
                 self.make(tx, after).await
@@ -251,12 +255,7 @@ impl Administration {
 pub(super) fn principals_named(thing: &Thing) -> Vec<GrantSubject> {
     match thing {
         Thing::Role { .. } | Thing::Team(_) | Thing::Workload { .. } | Thing::Barrier { .. } => Vec::new(),
-        Thing::Member { member, .. } => vec![match member {
-            TeamMember::User(name) => GrantSubject::User(name.clone()),
-            TeamMember::Team(name) => GrantSubject::Team(name.clone()),
-            TeamMember::Robot(name) => GrantSubject::Robot(name.clone()),
-            TeamMember::Workload(name) => GrantSubject::Workload(name.clone()),
-        }],
+        Thing::Member { member, .. } => vec![member.subject()],
         Thing::Namespace { spec, .. } => vec![spec.owner.clone()],
         Thing::Grant { spec, .. } => vec![spec.subject.clone()],
     }

@@ -45,7 +45,8 @@ pub(super) async fn read(tx: &mut Transaction) -> Result<BTreeMap<Key, Stored>, 
         stored.add(row.from_file, thing);
     }
     for row in policy_rows::list_members(&mut **tx).await? {
-        let thing = Thing::Member { team: name(&row.team)?, member: member(&row)? };
+        let thing =
+            Thing::Member { team: name(&row.team)?, member: member(&row)?, is_maintainer: row.is_maintainer };
         stored.add(row.from_file, thing);
     }
     for row in namespaces::list_namespaces(&mut **tx).await? {

@@ -167,7 +167,7 @@ impl Administration {
             Change::RemoveBarrier(pattern) => {
                 self.delete_barrier(tx, pattern).await?;
             }
-            Change::AddMember(team, member) => self.insert_member(tx, team, member).await?,
+            Change::AddMember(team, member) => self.insert_member(tx, team, member, false).await?,
             Change::RemoveMember(team, member) => self.delete_member(tx, team, member).await?,
         }
         Ok(())

@@ -38,6 +38,9 @@ pub struct Document {
     /// Teams by name, and who is in them: users, `team:NAME`, `robot:OWNER/NAME`, `workload:NAME`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub teams: BTreeMap<String, Vec<String>>,
+    /// Who of those in a team say who else is in it, by the name of the team.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub maintainers: BTreeMap<String, Vec<String>>,
     /// Workloads by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub workloads: BTreeMap<String, WorkloadPart>,

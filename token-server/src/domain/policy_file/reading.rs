@@ -46,6 +46,11 @@ pub fn read(document: &Document) -> Result<Things, Problems> {
             reader.take(&place, self::member(name, member));
         }
     }
+    for (name, members) in &document.maintainers {
+        for member in members {
+            reader.make_maintainer(&format!("maintainers.{name}"), self::member(name, member));
+        }
+    }
     for (name, part) in &document.namespaces {
         reader.take(&format!("namespaces.{name}"), self::namespace(name, part));
     }
@@ -74,6 +79,27 @@ impl Reader {
             }
             Err(problem) => self.problems.push(format!("{place}: {problem}")),
         }
+    }
+
+    /// Says of somebody who is in a team that they maintain it.
+    fn make_maintainer(&mut self, place: &str, read: Result<Thing, String>) {
+        let made = read.and_then(|thing| {
+            let known = self.things.get_mut(&thing.key());
+            match known {
+                Some(Thing::Member { member, .. }) if !member.can_maintain() => {
+                    Err(format!("{member} cannot maintain a team; its members can, one by one"))
+                }
+                Some(Thing::Member { member, is_maintainer: true, .. }) => {
+                    Err(format!("{member} is there twice"))
+                }
+                Some(Thing::Member { is_maintainer, .. }) => {
+                    *is_maintainer = true;
+                    Ok(())
+                }
+                _ => Err(format!("{thing} is not among `teams`, and only who is in a team can maintain it")),
+            }
+        });
+        self.problems.extend(made.err().map(|problem| format!("{place}: {problem}")));
     }
 }
 
@@ -105,7 +131,7 @@ fn workload(name: &str, part: &WorkloadPart) -> Result<Thing, String> {
 fn member(team: &str, member: &str) -> Result<Thing, String> {
     let team = PrincipalName::parse(team).map_err(text)?;
     let member = TeamMember::parse(member).map_err(|error| format!("`{member}`: {error}"))?;
-    Ok(Thing::Member { team, member })
+    Ok(Thing::Member { team, member, is_maintainer: false })
 }
 
 fn namespace(name: &str, part: &NamespacePart) -> Result<Thing, String> {
@@ -174,6 +200,7 @@ pub fn write<'a>(things: impl IntoIterator<Item = &'a Thing>) -> Document {
         version: VERSION,
         roles: BTreeMap::new(),
         teams: BTreeMap::new(),
+        maintainers: BTreeMap::new(),
         workloads: BTreeMap::new(),
         namespaces: BTreeMap::new(),
         grants: Vec::new(),
@@ -193,7 +220,10 @@ pub fn write<'a>(things: impl IntoIterator<Item = &'a Thing>) -> Document {
                 let part = WorkloadPart { description: description.clone() };
                 document.workloads.insert(name.to_string(), part);
             }
-            Thing::Member { team, member } => {
+            Thing::Member { team, member, is_maintainer } => {
+                if *is_maintainer {
+                    document.maintainers.entry(team.to_string()).or_default().push(member.to_string());
+                }
                 document.teams.entry(team.to_string()).or_default().push(member.to_string());
             }
             Thing::Namespace { name, spec } => {
@@ -243,6 +273,8 @@ roles:
 teams:
   core: []
   platform: [alice, team:core, robot:platform/ci, workload:nightly]
+maintainers:
+  platform: [alice, robot:platform/ci]
 workloads:
   nightly: {description: the nightly build}
   bare: {}
@@ -289,7 +321,8 @@ barriers:
         let file = r"
 version: 1
 roles: {owner: {actions: [pull]}, x: {actions: [fly]}}
-teams: {Everyone: [], a: [b/c]}
+teams: {Everyone: [], a: [b/c, x, team:x]}
+maintainers: {a: [y, x, x, team:x]}
 workloads: {a/b: {}}
 namespaces: {b: {owner: everyone}, c: {owner: user:a, visibility: secret}}
 grants:
@@ -307,6 +340,9 @@ barriers: [{pattern: a, actions: [pull]}]
             "workloads.a/b: a name has",
             "teams.Everyone: the name `everyone` is reserved",
             "teams.a: `b/c`",
+            "maintainers.a: member of team a: y is not among",
+            "maintainers.a: x is there twice",
+            "maintainers.a: team:x cannot maintain",
             "namespaces.b: a namespace belongs",
             "namespaces.c: `secret`",
             "grants[0]: a grant names either",

@@ -41,6 +41,8 @@ pub enum Thing {
         team: PrincipalName,
         /// Who is in it.
         member: TeamMember,
+        /// Whether they say who else is.
+        is_maintainer: bool,
     },
     /// A namespace.
     Namespace {
@@ -83,7 +85,7 @@ impl Thing {
             Self::Role { name, .. } => (0, name.clone()),
             Self::Team(name) => (1, name.to_string()),
             Self::Workload { name, .. } => (2, name.to_string()),
-            Self::Member { team, member } => (3, format!("{team} {member}")),
+            Self::Member { team, member, .. } => (3, format!("{team} {member}")),
             Self::Namespace { name, .. } => (4, name.to_string()),
             Self::Grant { spec, .. } => (5, spec.to_string()),
             Self::Barrier { pattern, .. } => (6, pattern.to_string()),
@@ -105,7 +107,10 @@ impl fmt::Display for Thing {
                 write!(f, "workload {name}")?;
                 remark(f, description.as_deref())
             }
-            Self::Member { team, member } => write!(f, "member of team {team}: {member}"),
+            Self::Member { team, member, is_maintainer } => {
+                write!(f, "member of team {team}: {member}")?;
+                remark(f, is_maintainer.then_some("maintainer"))
+            }
             Self::Namespace { name, spec } => write!(f, "namespace {name}: {spec}"),
             Self::Grant { spec, conditions, reason } => {
                 write!(f, "grant {spec}")?;

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::barriers::Barrier;
 use super::grants::Grant;
+use super::members::Member;
 use super::namespaces::Namespace;
 use super::robots::Robot;
 use super::roles::Role;
@@ -35,6 +36,7 @@ fn of_present(present: Present<'_>) -> String {
     match present {
         Present::User(row) => of(&User::from(row)),
         Present::Team(row) => of(&Team::from(row)),
+        Present::Member(row) => of(&Member::from(row)),
         Present::Role(row) => of(&Role::from(row)),
         Present::Grant(row) => of(&Grant::from(row)),
         Present::Barrier(row) => of(&Barrier::from(row)),
