@@ -9,6 +9,6 @@ alter table principal
 create table workload (
     pid         bigint primary key references principal,
     description text,
-    -- Nobody when it was made on the command line of the server, or by a policy file.
+    -- Nobody when it was made on the command line of the server.
     created_by  bigint references principal
 );

@@ -3,7 +3,10 @@
 //!
 //! *Invariant:* nothing that a workload holds reaches a token, because nobody can log in as one.
 
+use std::time::Duration;
+
 use harness::actors::Town;
+use harness::api::Api;
 use harness::client::OciClient;
 use harness::stack::{Stack, password_of};
 
@@ -84,6 +87,19 @@ async fn nobody_logs_in_as_a_workload() -> anyhow::Result<()> {
             OciClient::new(&url, name, password)?.login().await?.expect(401)?;
         }
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn rights_that_nobody_can_have_used_are_not_called_unused() -> anyhow::Result<()> {
+    let town = town().await?;
+    let api = Api::of(&town.stack).await?;
+    // Uses of rights are known for a day.
+    town.stack.clock.advance(Duration::from_hours(25));
+    let unused = api.all("admin", "/unused-grants?days=1", 100).await?;
+    let holders: Vec<String> = unused.iter().map(|row| row["subject"].to_string()).collect();
+    assert!(holders.iter().any(|holder| holder.contains("team:platform")), "{unused:?}");
+    assert!(!holders.iter().any(|holder| holder.contains("workload")), "{unused:?}");
     Ok(())
 }
 

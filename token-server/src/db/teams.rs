@@ -126,8 +126,12 @@ pub async fn list_teams_of(db: impl PgExecutor<'_>, member_pid: i64) -> Result<V
 /// One member of a team.
 #[derive(Clone, Debug)]
 pub struct MemberRow {
-    /// Who.
-    pub member: PrincipalRow,
+    /// Inner number.
+    pub pid: i64,
+    /// `user`, `team`, `robot` or `workload`.
+    pub kind: String,
+    /// Folded name.
+    pub name: String,
     /// Whether they say who else is in it.
     pub is_maintainer: bool,
     /// Where that comes from: `manual` or `policy`.
@@ -143,7 +147,8 @@ pub async fn list_members_behind(
     member_pid: i64,
     limit: i64,
 ) -> Result<Vec<MemberRow>, DbError> {
-    let query = sqlx::query!(
+    let query = sqlx::query_as!(
+        MemberRow,
         "select p.pid, p.kind, p.name, m.is_maintainer, m.source, m.added_at
            from team_member m join principal p on p.pid = m.member_pid
           where m.team_pid = $1 and m.member_pid > $2
@@ -152,13 +157,7 @@ pub async fn list_members_behind(
         member_pid,
         limit
     );
-    let rows = query.fetch_all(db).await?.into_iter().map(|found| MemberRow {
-        member: PrincipalRow { pid: found.pid, kind: found.kind, name: found.name },
-        is_maintainer: found.is_maintainer,
-        source: found.source,
-        added_at: found.added_at,
-    });
-    Ok(rows.collect())
+    Ok(query.fetch_all(db).await?)
 }
 
 /// How somebody is in a team, if they are in it themselves.
@@ -167,19 +166,15 @@ pub async fn find_member(
     team_pid: i64,
     member_pid: i64,
 ) -> Result<Option<MemberRow>, DbError> {
-    let query = sqlx::query!(
+    let query = sqlx::query_as!(
+        MemberRow,
         "select p.pid, p.kind, p.name, m.is_maintainer, m.source, m.added_at
            from team_member m join principal p on p.pid = m.member_pid
           where m.team_pid = $1 and m.member_pid = $2",
         team_pid,
         member_pid
     );
-    Ok(query.fetch_optional(db).await?.map(|found| MemberRow {
-        member: PrincipalRow { pid: found.pid, kind: found.kind, name: found.name },
-        is_maintainer: found.is_maintainer,
-        source: found.source,
-        added_at: found.added_at,
-    }))
+    Ok(query.fetch_optional(db).await?)
 }
 
 /// Looks at what putting a team into another would make, and keeps it so until the transaction ends.

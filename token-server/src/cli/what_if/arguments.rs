@@ -89,6 +89,9 @@ pub enum ProposedMember {
         team: String,
         /// A user, team:NAME, robot:OWNER/NAME or workload:NAME
         member: String,
+        /// As in `team member add`; it makes no difference
+        #[arg(long)]
+        maintainer: bool,
     },
     /// If a user or a team were removed from a team
     Remove {

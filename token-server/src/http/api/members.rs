@@ -38,11 +38,7 @@ pub struct Member {
 
 impl From<&MemberRow> for Member {
     fn from(row: &MemberRow) -> Self {
-        let member = if row.member.kind == USER {
-            row.member.name.clone()
-        } else {
-            spelled(&row.member.kind, &row.member.name)
-        };
+        let member = if row.kind == USER { row.name.clone() } else { spelled(&row.kind, &row.name) };
         Self {
             member,
             maintainer: row.is_maintainer,
