@@ -25,6 +25,8 @@ async fn furnish(api: &Api) -> anyhow::Result<()> {
     for owner in ["core", "bob"] {
         api.post("admin", "/robots", &json!({"name": format!("{owner}/ci")})).await?.expect(201)?;
     }
+    let workload = json!({"name": "nightly", "description": "the nightly build"});
+    api.post("admin", "/workloads", &workload).await?.expect(201)?;
     let barrier = json!({"pattern": "core/**", "actions": ["push"]});
     api.post("admin", "/barriers", &barrier).await?.expect(201)?;
     for number in 0..20 {
@@ -58,6 +60,7 @@ async fn whatever_is_sent_is_answered_as_described() -> anyhow::Result<()> {
         "barrier_removed",
         "user_password_set",
         "namespace_removed",
+        "workload_removed",
         "elevation_requested",
         "policy_applied",
     ] {

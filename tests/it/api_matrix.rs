@@ -19,7 +19,7 @@ use token_server::http::api::endpoints;
 use crate::imported_keys::Pair;
 
 /// For each address: what somebody without rights, who administers `platform/**` and `works/**`, and who owns everything get.
-const EXPECTED: [(&str, [u16; 3]); 66] = [
+const EXPECTED: [(&str, [u16; 3]); 73] = [
     ("getAccount", [200, 200, 200]),
     ("setOwnPassword", [204, 204, 204]),
     ("listUsers", [200, 200, 200]),
@@ -33,6 +33,8 @@ const EXPECTED: [(&str, [u16; 3]); 66] = [
     ("removeTeam", [403, 403, 204]),
     ("listMembers", [404, 200, 200]),
     ("putMember", [403, 403, 201]),
+    ("getMember", [404, 200, 200]),
+    ("changeMember", [403, 403, 200]),
     ("removeMember", [403, 403, 204]),
     ("listRoles", [200, 200, 200]),
     ("addRole", [403, 403, 201]),
@@ -61,6 +63,11 @@ const EXPECTED: [(&str, [u16; 3]); 66] = [
     ("addRobotSecret", [403, 201, 201]),
     ("getRobotSecret", [404, 200, 200]),
     ("revokeRobotSecret", [404, 204, 204]),
+    ("listWorkloads", [200, 200, 200]),
+    ("addWorkload", [403, 403, 201]),
+    ("getWorkload", [404, 200, 200]),
+    ("changeWorkload", [403, 403, 200]),
+    ("removeWorkload", [403, 403, 204]),
     ("listElevations", [200, 200, 200]),
     ("requestElevation", [201, 201, 201]),
     ("breakGlass", [403, 403, 201]),
@@ -127,6 +134,10 @@ impl Furniture {
             let robot = json!({"name": format!("works/{robot}-{actor}")});
             api.post("admin", "/robots", &robot).await?.expect(201)?;
         }
+        for workload in ["made", "gone"] {
+            let workload = json!({"name": format!("{workload}-job-{actor}")});
+            api.post("admin", "/workloads", &workload).await?.expect(201)?;
+        }
         let secrets = format!("/robots/works/made-{actor}/secrets");
         let made = api.post("admin", &secrets, &json!({})).await?.expect(201)?.json()?;
         let secret = made["id"].as_str().unwrap_or_default().to_owned();
@@ -168,7 +179,10 @@ impl Furniture {
             "removeTeam" => bare(format!("/teams/gone-{actor}")),
             "listMembers" => bare(format!("/teams/core-{actor}/members")),
             "putMember" => bare(format!("/teams/core-{actor}/members/team:gone-nobody")),
-            "removeMember" => bare(format!("/teams/core-{actor}/members/ann-{actor}")),
+            "changeMember" => {
+                (format!("/teams/core-{actor}/members/ann-{actor}"), Some(json!({"maintainer": true})))
+            }
+            "getMember" | "removeMember" => bare(format!("/teams/core-{actor}/members/ann-{actor}")),
             "listRoles" => bare("/roles".into()),
             "addRole" => {
                 ("/roles".into(), Some(json!({"name": format!("new-{actor}"), "actions": ["pull"]})))
@@ -203,6 +217,11 @@ impl Furniture {
             "listRobotSecrets" => bare(secrets),
             "addRobotSecret" => (secrets, Some(json!({"label": "second"}))),
             "getRobotSecret" | "revokeRobotSecret" => bare(format!("{secrets}/{secret}")),
+            "listWorkloads" => bare("/workloads".into()),
+            "addWorkload" => ("/workloads".into(), Some(json!({"name": format!("new-job-{actor}")}))),
+            "getWorkload" => bare(format!("/workloads/made-job-{actor}")),
+            "changeWorkload" => (format!("/workloads/made-job-{actor}"), Some(json!({"disabled": true}))),
+            "removeWorkload" => bare(format!("/workloads/gone-job-{actor}")),
             "listElevations" => bare("/elevations".into()),
             "requestElevation" => ("/elevations".into(), Some(elevation())),
             "breakGlass" => {
@@ -273,6 +292,7 @@ async fn everything(api: &Api) -> anyhow::Result<Vec<Vec<Value>>> {
         "/barriers",
         "/namespaces",
         "/robots",
+        "/workloads",
         "/elevations?all=true",
     ] {
         lists.push(api.all("admin", path, 100).await?);

@@ -59,8 +59,9 @@ async fn users_teams_and_grants_are_listed_a_line_each() -> anyhow::Result<()> {
     let users: Vec<_> = rows(&users).iter().map(|row| (row[0], row[1], row[row.len() - 1])).collect();
     assert_eq!(users, [("admin", "active", "-"), ("alice", "active", "platform"), ("bob", "disabled", "-")]);
     let teams = town.stack.operator(&["team", "list"], "").await?.success()?;
-    let teams: Vec<_> = rows(&teams).iter().map(|row| (row[0], row[row.len() - 1])).collect();
-    assert_eq!(teams, [("platform", "alice")]);
+    let teams: Vec<_> =
+        rows(&teams).iter().map(|row| (row[0], row[row.len() - 2], row[row.len() - 1])).collect();
+    assert_eq!(teams, [("platform", "alice", "-")]);
     let grants = town.stack.operator(&["grant", "list"], "").await?.success()?;
     let mut grants: Vec<_> = rows(&grants).iter().map(|row| row[1..5].join(" ")).collect();
     grants.sort();

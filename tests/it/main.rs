@@ -37,7 +37,11 @@ mod rights;
 
 mod namespaces;
 
+mod team_maintainers;
+
 mod robots;
+
+mod workloads;
 
 mod elevations;
 

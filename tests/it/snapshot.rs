@@ -21,7 +21,9 @@ use token_server::domain::policy::{Held, Rows};
 use token_server::domain::snapshot::Snapshot;
 use token_server::domain::stored_rows;
 
+/// The first of them are workloads.
 const USERS: i64 = 12;
+const WORKLOADS: i64 = 3;
 const TEAMS: i64 = 8;
 
 /// Numbers of users begin here, those of teams above.
@@ -60,7 +62,8 @@ impl Place {
         let mut place = Self { database, connection, chance: Chance::new(seed) };
         let people = format!(
             "insert into principal (pid, uid, kind, name) overriding system value
-             select {FIRST} + n, gen_random_uuid(), case when n < {USERS} then 'user' else 'team' end, 'u' || n
+             select {FIRST} + n, gen_random_uuid(), case when n < {WORKLOADS} then 'workload' when n < {USERS} then 'user' else 'team' end,
+                    'u' || n
                from generate_series(0, {}) n;
              insert into role (name, rights) values ('deployer', 'pull,push'), ('reader', 'pull')",
             USERS + TEAMS - 1
@@ -195,11 +198,14 @@ impl Place {
 
     /// Those who may log in, and nobody in particular.
     async fn askers(&mut self) -> anyhow::Result<Vec<(Option<i64>, Option<String>)>> {
-        let found: Vec<(i64, String)> =
-            sqlx::query_as("select pid, name from principal where kind = 'user' and disabled_at is null")
-                .fetch_all(&mut self.connection)
-                .await?;
-        Ok(found.into_iter().map(|(pid, name)| (Some(pid), Some(name))).chain([(None, None)]).collect())
+        // A workload has no place of its own, and so no name that matters.
+        let found: Vec<(i64, Option<String>)> = sqlx::query_as(
+            "select pid, case kind when 'user' then name end from principal
+              where kind in ('user', 'workload') and disabled_at is null",
+        )
+        .fetch_all(&mut self.connection)
+        .await?;
+        Ok(found.into_iter().map(|(pid, name)| (Some(pid), name)).chain([(None, None)]).collect())
     }
 }
 

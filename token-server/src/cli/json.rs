@@ -15,6 +15,7 @@ use crate::db::robots::{RobotSummary, SecretSummary};
 use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
+use crate::db::workloads::WorkloadSummary;
 use crate::domain::administration::what_if::WhatIf;
 use crate::domain::audit_chain::Verdict;
 use crate::domain::explanation::{Capable, Explanation};
@@ -68,6 +69,11 @@ pub(super) fn robots(robots: &[RobotSummary]) -> Value {
 /// Secrets of a robot, without what is secret of them.
 pub(super) fn secrets(secrets: &[SecretSummary]) -> Value {
     represented::<_, api::robot_secrets::RobotSecret>(secrets)
+}
+
+/// All workloads.
+pub(super) fn workloads(workloads: &[WorkloadSummary]) -> Value {
+    represented::<_, api::workloads::Workload>(workloads)
 }
 
 /// All roles, first those that are built in.

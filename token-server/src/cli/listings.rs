@@ -19,6 +19,7 @@ use crate::db::robots::{RobotSummary, SecretSummary};
 use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
+use crate::db::workloads::WorkloadSummary;
 use crate::domain::explanation::{Capable, Explanation, Limited};
 use crate::domain::grant::{Conditions, Effect, NotNow};
 use crate::domain::grant_subject::{GrantSubject, spelled};
@@ -58,9 +59,10 @@ pub(super) fn users(users: &[UserSummary]) -> String {
 
 /// All teams.
 pub(super) fn teams(teams: &[TeamSummary]) -> String {
-    let mut table = table(&["NAME", "ADDED", "MEMBERS"]);
+    let mut table = table(&["NAME", "ADDED", "MEMBERS", "MAINTAINERS"]);
     for team in teams {
-        table.add_row([&team.name, &time(team.created_at), &joined(&team.members)]);
+        let (members, maintainers) = (joined(&team.members), joined(&team.maintainers));
+        table.add_row([&team.name, &time(team.created_at), &members, &maintainers]);
     }
     printed(&table)
 }
@@ -172,6 +174,18 @@ pub(super) fn secrets(secrets: &[SecretSummary]) -> String {
         let label = secret.label.as_deref().unwrap_or("-");
         let (used, end) = (moment(secret.last_used_at), moment(secret.expires_at));
         table.add_row([&secret.id.to_string(), label, &time(secret.created_at), &used, &end]);
+    }
+    printed(&table)
+}
+
+/// All workloads.
+pub(super) fn workloads(workloads: &[WorkloadSummary]) -> String {
+    let mut table = table(&["NAME", "STATE", "ADDED", "BY", "DESCRIPTION"]);
+    for workload in workloads {
+        let state = if workload.disabled_at.is_some() { "disabled" } else { "active" };
+        let [by, description] =
+            [&workload.created_by, &workload.description].map(|text| text.as_deref().unwrap_or("-"));
+        table.add_row([&workload.name, state, &time(workload.created_at), by, description]);
     }
     printed(&table)
 }

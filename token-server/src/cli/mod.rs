@@ -47,6 +47,8 @@ mod times;
 
 mod uses;
 
+mod workloads;
+
 pub mod what_if;
 
 use std::process::ExitCode;
@@ -113,6 +115,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
             namespaces::namespace(command, &administration(&settings).await?, output).await?;
         }
         Command::Robot(command) => robots::robot(command, &administration(&settings).await?, output).await?,
+        Command::Workload(command) => {
+            workloads::workload(command, &administration(&settings).await?, output).await?;
+        }
         Command::Role(command) => roles::role(command, &administration(&settings).await?, output).await?,
         Command::Policy(command) => return policy::policy(command, &settings, output).await,
         Command::Elevation(command) => {

@@ -81,10 +81,18 @@ pub(super) async fn team(
             let grants = counted(removed.grants, "grant", "grants");
             remark(&format!("team {team} removed with {members} and {grants}"));
         }
-        TeamCommand::Member(MemberCommand::Add { team, member }) => {
+        TeamCommand::Member(MemberCommand::Add { team, member, maintainer }) => {
             let (team, member) = (name(&team)?, team_member(&member)?);
-            administration.add_team_member(&team, &member).await?;
-            remark(&format!("{member} is now in team {team}"));
+            administration.add_team_member(&team, &member, maintainer).await?;
+            let role = if maintainer { ", as a maintainer" } else { "" };
+            remark(&format!("{member} is now in team {team}{role}"));
+        }
+        TeamCommand::Member(MemberCommand::Change { team, member, maintainer, no_maintainer: _ }) => {
+            let (team, member) = (name(&team)?, team_member(&member)?);
+            let changed = administration.change_team_member(&team, &member, maintainer).await?;
+            let since = if changed { "is now" } else { "was already" };
+            let what = if maintainer { "a maintainer" } else { "a member like others" };
+            remark(&format!("{member} {since} {what} in team {team}"));
         }
         TeamCommand::Member(MemberCommand::Remove { team, member, confirmation }) => {
             let (team, member) = (name(&team)?, team_member(&member)?);

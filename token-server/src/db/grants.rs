@@ -41,7 +41,7 @@ pub struct GrantRow {
 /// A row as a listing shows it.
 #[derive(Clone, Debug)]
 pub struct GrantSummary {
-    /// `builtin`, `user` or `team`.
+    /// `builtin`, `user`, `team`, `robot` or `workload`.
     pub subject_kind: String,
     /// Whose right.
     pub subject_name: String,

@@ -34,6 +34,8 @@ pub mod namespaces;
 
 pub mod robots;
 
+pub mod workloads;
+
 pub mod elevations;
 
 pub mod policy_rows;

@@ -20,10 +20,12 @@ pub struct Named {
 pub struct MemberRow {
     /// The team.
     pub team: String,
-    /// `user`, `team` or `robot`.
+    /// `user`, `team`, `robot` or `workload`.
     pub kind: String,
     /// Who is in it.
     pub name: String,
+    /// Whether they say who else is.
+    pub is_maintainer: bool,
     /// Whether a file made it so.
     pub from_file: bool,
 }
@@ -37,11 +39,33 @@ pub async fn list_teams(db: impl PgExecutor<'_>) -> Result<Vec<Named>, DbError> 
     Ok(query.fetch_all(db).await?)
 }
 
+/// A workload, and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadRow {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Whether a file made it.
+    pub from_file: bool,
+}
+
+/// All living workloads.
+pub async fn list_workloads(db: impl PgExecutor<'_>) -> Result<Vec<WorkloadRow>, DbError> {
+    let query = sqlx::query_as!(
+        WorkloadRow,
+        r#"select p.name, w.description, p.source = 'policy' as "from_file!"
+             from principal p join workload w on w.pid = p.pid
+            where p.kind = 'workload' and p.deleted_at is null"#
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
 /// Everybody who is in a team.
 pub async fn list_members(db: impl PgExecutor<'_>) -> Result<Vec<MemberRow>, DbError> {
     let query = sqlx::query_as!(
         MemberRow,
-        r#"select t.name as team, p.kind, p.name, m.source = 'policy' as "from_file!"
+        r#"select t.name as team, p.kind, p.name, m.is_maintainer, m.source = 'policy' as "from_file!"
              from team_member m join principal t on t.pid = m.team_pid join principal p on p.pid = m.member_pid"#
     );
     Ok(query.fetch_all(db).await?)
@@ -74,10 +98,11 @@ pub async fn list_existing(
     Ok(query.fetch_all(db).await?)
 }
 
-/// Lets the file keep a team from now on.
-pub async fn update_team(db: impl PgExecutor<'_>, name: &str) -> Result<(), DbError> {
+/// Lets the file keep a team or a workload from now on.
+pub async fn update_principal(db: impl PgExecutor<'_>, kind: &str, name: &str) -> Result<(), DbError> {
     let query = sqlx::query!(
-        "update principal set source = 'policy' where kind = 'team' and name = $1 and deleted_at is null",
+        "update principal set source = 'policy' where kind = $1 and name = $2 and deleted_at is null",
+        kind,
         name
     );
     query.execute(db).await?;

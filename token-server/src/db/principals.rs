@@ -24,6 +24,9 @@ pub const USER: &str = "user";
 /// `kind` of a robot.
 pub const ROBOT: &str = "robot";
 
+/// `kind` of a workload.
+pub const WORKLOAD: &str = "workload";
+
 /// `kind` of a team.
 pub const TEAM: &str = "team";
 
@@ -32,7 +35,7 @@ pub const TEAM: &str = "team";
 pub struct PrincipalRow {
     /// Inner number.
     pub pid: i64,
-    /// `builtin`, `user`, `team` or `robot`.
+    /// `builtin`, `user`, `team`, `robot` or `workload`.
     pub kind: String,
     /// Folded name.
     pub name: String,
@@ -75,7 +78,7 @@ pub async fn list_names(db: impl PgExecutor<'_>, pids: &[i64]) -> Result<Vec<Pri
 pub struct PrincipalState {
     /// Inner number.
     pub pid: i64,
-    /// `builtin`, `user` or `team`.
+    /// `builtin`, `user`, `team`, `robot` or `workload`.
     pub kind: String,
     /// Folded name.
     pub name: String,

@@ -1,6 +1,6 @@
 //! Teams and who is in them.
 //!
-//! Members are users and other teams, whose members then are members as well.
+//! Members are users, robots, workloads and other teams, whose members then are members as well.
 //!
 //! *Invariant:* only the living are members of living teams; removing a team removes its memberships with it. No team
 //! is a member of itself, through however many others, and a chain of teams has at most [`MAX_DEPTH`].
@@ -33,8 +33,10 @@ pub struct TeamSummary {
     pub name: String,
     /// When the team was added.
     pub created_at: OffsetDateTime,
-    /// Its members in order: names of users, `team:NAME` and `robot:OWNER/NAME`.
+    /// Its members in order: names of users, `team:NAME`, `robot:OWNER/NAME` and `workload:NAME`.
     pub members: Vec<String>,
+    /// Those of them who say who else is in it, in order.
+    pub maintainers: Vec<String>,
 }
 
 /// All living teams, by name.
@@ -44,7 +46,11 @@ pub async fn list_teams(db: impl PgExecutor<'_>) -> Result<Vec<TeamSummary>, DbE
         r#"select t.name, t.created_at,
                   array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
                           from team_member m join principal p on p.pid = m.member_pid
-                         where m.team_pid = t.pid order by p.kind desc, p.name) as "members!"
+                         where m.team_pid = t.pid order by p.kind = 'workload', p.kind desc, p.name) as "members!",
+                  array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
+                          from team_member m join principal p on p.pid = m.member_pid
+                         where m.team_pid = t.pid and m.is_maintainer
+                         order by p.kind = 'workload', p.kind desc, p.name) as "maintainers!"
              from principal t
             where t.kind = 'team' and t.deleted_at is null
             order by t.name"#
@@ -59,7 +65,11 @@ pub async fn find_team_summary(db: impl PgExecutor<'_>, name: &str) -> Result<Op
         r#"select t.name, t.created_at,
                   array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
                           from team_member m join principal p on p.pid = m.member_pid
-                         where m.team_pid = t.pid order by p.kind desc, p.name) as "members!"
+                         where m.team_pid = t.pid order by p.kind = 'workload', p.kind desc, p.name) as "members!",
+                  array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
+                          from team_member m join principal p on p.pid = m.member_pid
+                         where m.team_pid = t.pid and m.is_maintainer
+                         order by p.kind = 'workload', p.kind desc, p.name) as "maintainers!"
              from principal t
             where t.kind = 'team' and t.name = $1 and t.deleted_at is null"#,
         name
@@ -79,7 +89,11 @@ pub async fn list_teams_behind(
         r#"select t.name, t.created_at,
                   array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
                           from team_member m join principal p on p.pid = m.member_pid
-                         where m.team_pid = t.pid order by p.kind desc, p.name) as "members!"
+                         where m.team_pid = t.pid order by p.kind = 'workload', p.kind desc, p.name) as "members!",
+                  array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
+                          from team_member m join principal p on p.pid = m.member_pid
+                         where m.team_pid = t.pid and m.is_maintainer
+                         order by p.kind = 'workload', p.kind desc, p.name) as "maintainers!"
              from principal t
             where t.kind = 'team' and t.name > $1 and t.deleted_at is null
               and ($2::bigint[] is null or t.pid = any($2))
@@ -112,8 +126,16 @@ pub async fn list_teams_of(db: impl PgExecutor<'_>, member_pid: i64) -> Result<V
 /// One member of a team.
 #[derive(Clone, Debug)]
 pub struct MemberRow {
-    /// Who.
-    pub member: PrincipalRow,
+    /// Inner number.
+    pub pid: i64,
+    /// `user`, `team`, `robot` or `workload`.
+    pub kind: String,
+    /// Folded name.
+    pub name: String,
+    /// Whether they say who else is in it.
+    pub is_maintainer: bool,
+    /// Where that comes from: `manual` or `policy`.
+    pub source: String,
     /// Since when.
     pub added_at: OffsetDateTime,
 }
@@ -125,8 +147,9 @@ pub async fn list_members_behind(
     member_pid: i64,
     limit: i64,
 ) -> Result<Vec<MemberRow>, DbError> {
-    let query = sqlx::query!(
-        "select p.pid, p.kind, p.name, m.added_at
+    let query = sqlx::query_as!(
+        MemberRow,
+        "select p.pid, p.kind, p.name, m.is_maintainer, m.source, m.added_at
            from team_member m join principal p on p.pid = m.member_pid
           where m.team_pid = $1 and m.member_pid > $2
           order by m.member_pid limit $3",
@@ -134,11 +157,24 @@ pub async fn list_members_behind(
         member_pid,
         limit
     );
-    let rows = query.fetch_all(db).await?.into_iter().map(|found| MemberRow {
-        member: PrincipalRow { pid: found.pid, kind: found.kind, name: found.name },
-        added_at: found.added_at,
-    });
-    Ok(rows.collect())
+    Ok(query.fetch_all(db).await?)
+}
+
+/// How somebody is in a team, if they are in it themselves.
+pub async fn find_member(
+    db: impl PgExecutor<'_>,
+    team_pid: i64,
+    member_pid: i64,
+) -> Result<Option<MemberRow>, DbError> {
+    let query = sqlx::query_as!(
+        MemberRow,
+        "select p.pid, p.kind, p.name, m.is_maintainer, m.source, m.added_at
+           from team_member m join principal p on p.pid = m.member_pid
+          where m.team_pid = $1 and m.member_pid = $2",
+        team_pid,
+        member_pid
+    );
+    Ok(query.fetch_optional(db).await?)
 }
 
 /// Looks at what putting a team into another would make, and keeps it so until the transaction ends.
@@ -173,15 +209,35 @@ pub async fn insert_member(
     db: impl PgExecutor<'_>,
     team_pid: i64,
     member_pid: i64,
+    is_maintainer: bool,
     now: OffsetDateTime,
 ) -> Result<bool, DbError> {
     let query = sqlx::query!(
-        "insert into team_member (team_pid, member_pid, added_at) values ($1, $2, $3) on conflict do nothing",
+        "insert into team_member (team_pid, member_pid, is_maintainer, added_at) values ($1, $2, $3, $4)
+         on conflict do nothing",
         team_pid,
         member_pid,
+        is_maintainer,
         now
     );
     Ok(query.execute(db).await?.rows_affected() == 1)
+}
+
+/// Lets a member say who else is in the team, or no longer.
+pub async fn update_maintainer(
+    db: impl PgExecutor<'_>,
+    team_pid: i64,
+    member_pid: i64,
+    is_maintainer: bool,
+) -> Result<(), DbError> {
+    let query = sqlx::query!(
+        "update team_member set is_maintainer = $3 where team_pid = $1 and member_pid = $2",
+        team_pid,
+        member_pid,
+        is_maintainer
+    );
+    query.execute(db).await?;
+    Ok(())
 }
 
 /// Removes a member; says whether there was one.
@@ -197,21 +253,21 @@ pub async fn delete_members(db: impl PgExecutor<'_>, team_pid: i64) -> Result<u6
     Ok(query.execute(db).await?.rows_affected())
 }
 
-/// A user or a robot, and one of several holders that it is or is in.
+/// A user, a robot or a workload, and one of several holders that it is or is in.
 #[derive(Clone, Debug)]
 pub struct Behind {
     /// The holder.
     pub holder_pid: i64,
     /// Who is behind it.
     pub pid: i64,
-    /// `user` or `robot`.
+    /// `user`, `robot` or `workload`.
     pub kind: String,
     /// Folded name.
     pub name: String,
 }
 
-/// The users and robots that can log in and are one of these principals, or in one of these teams through however many
-/// others.
+/// The users, robots and workloads that are not disabled and are one of these principals, or in one of these teams
+/// through however many others.
 pub async fn list_behind(db: impl PgExecutor<'_>, holders: &[i64]) -> Result<Vec<Behind>, DbError> {
     let query = sqlx::query_as!(
         Behind,
@@ -223,7 +279,7 @@ pub async fn list_behind(db: impl PgExecutor<'_>, holders: &[i64]) -> Result<Vec
                 where behind.depth < $2)
            select distinct behind.holder as "holder_pid!", p.pid, p.kind, p.name
              from behind join principal p on p.pid = behind.pid
-            where p.kind in ('user', 'robot') and p.deleted_at is null and p.disabled_at is null
+            where p.kind in ('user', 'robot', 'workload') and p.deleted_at is null and p.disabled_at is null
             order by p.name"#,
         holders,
         MAX_DEPTH
@@ -231,7 +287,7 @@ pub async fn list_behind(db: impl PgExecutor<'_>, holders: &[i64]) -> Result<Vec
     Ok(query.fetch_all(db).await?)
 }
 
-/// All that these users and robots hold rights by: themselves, their teams, and the teams those are in.
+/// All that these users, robots and workloads hold rights by: themselves, their teams, and the teams those are in.
 pub async fn list_holders_of(db: impl PgExecutor<'_>, pids: &[i64]) -> Result<Vec<Behind>, DbError> {
     let query = sqlx::query_as!(
         Behind,
@@ -251,11 +307,11 @@ pub async fn list_holders_of(db: impl PgExecutor<'_>, pids: &[i64]) -> Result<Ve
     Ok(query.fetch_all(db).await?)
 }
 
-/// All users and robots that can log in.
+/// All users, robots and workloads that are not disabled.
 pub async fn list_active(db: impl PgExecutor<'_>) -> Result<Vec<i64>, DbError> {
     let query = sqlx::query_scalar!(
         "select pid from principal
-          where kind in ('user', 'robot') and deleted_at is null and disabled_at is null"
+          where kind in ('user', 'robot', 'workload') and deleted_at is null and disabled_at is null"
     );
     Ok(query.fetch_all(db).await?)
 }

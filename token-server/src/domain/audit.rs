@@ -50,6 +50,8 @@ pub enum Event {
     /// …
     TeamMemberRemoved,
     /// …
+    TeamMemberChanged,
+    /// …
     RoleAdded,
     /// …
     RoleChanged,
@@ -79,6 +81,16 @@ pub enum Event {
     RobotDisabled,
     /// …
     RobotEnabled,
+    /// …
+    WorkloadAdded,
+    /// …
+    WorkloadRemoved,
+    /// …
+    WorkloadChanged,
+    /// …
+    WorkloadDisabled,
+    /// …
+    WorkloadEnabled,
     /// …
     RobotSecretAdded,
     /// …
@@ -175,6 +187,7 @@ impl Event {
             Self::TeamRemoved => "team_removed",
             Self::TeamMemberAdded => "team_member_added",
             Self::TeamMemberRemoved => "team_member_removed",
+            Self::TeamMemberChanged => "team_member_changed",
             Self::RoleAdded => "role_added",
             Self::RoleChanged => "role_changed",
             Self::RoleRemoved => "role_removed",
@@ -187,6 +200,11 @@ impl Event {
             Self::RobotChanged => "robot_changed",
             Self::RobotDisabled => "robot_disabled",
             Self::RobotEnabled => "robot_enabled",
+            Self::WorkloadAdded => "workload_added",
+            Self::WorkloadRemoved => "workload_removed",
+            Self::WorkloadChanged => "workload_changed",
+            Self::WorkloadDisabled => "workload_disabled",
+            Self::WorkloadEnabled => "workload_enabled",
             Self::RobotSecretAdded => "robot_secret_added",
             Self::RobotSecretRevoked => "robot_secret_revoked",
             Self::ElevationRequested => "elevation_requested",

@@ -49,6 +49,8 @@ pub struct Limited {
     /// For which.
     pub tags: TagSet,
 }
+/// Kinds of those who can hold a right by themselves, in the order in which they are listed.
+const KINDS: [&str; 3] = [principals::USER, principals::ROBOT, principals::WORKLOAD];
 
 /// One row, and what it says about the question.
 #[derive(Clone, Debug)]
@@ -103,6 +105,11 @@ pub async fn explain(
             let found = found.ok_or_else(|| missing(principals::ROBOT, name.as_str()))?;
             (Some(found.pid), None, found.is_disabled)
         }
+        GrantSubject::Workload(name) => {
+            let found = principals::find_summary(pool, principals::WORKLOAD, name.as_str()).await?;
+            let found = found.ok_or_else(|| missing(principals::WORKLOAD, name.as_str()))?;
+            (Some(found.pid), None, found.is_disabled)
+        }
     };
     let resource = question.resource();
     let rows = stored_rows::near(pool, pid, [&resource]).await?;
@@ -155,7 +162,7 @@ fn keepers(rows: &Rows, grant: &Grant, question: &Question, kept_out: RightSet) 
     barriers.chain(namespaces.map(|namespace| format!("the namespace {}", namespace.name))).collect()
 }
 
-/// Everybody who may, each with the rows that give it: first whole groups, then users and robots by name.
+/// Everybody who may, each with the rows that give it: first whole groups, then users, robots and workloads by name.
 pub async fn who_can(
     pool: &Pool,
     question: &Question,
@@ -166,14 +173,15 @@ pub async fn who_can(
     let holders: BTreeSet<i64> = rows.iter().map(|row| row.holder).collect();
     let holders: Vec<i64> = holders.into_iter().collect();
     let mut groups: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
-    let mut people: BTreeMap<(bool, String), i64> = BTreeMap::new();
+    let mut people: BTreeMap<(usize, String), i64> = BTreeMap::new();
     let mut behind = teams::list_behind(pool, &holders).await?;
     if rows.iter().any(|row| row.pattern.is_per_user()) {
         // Such a row of everybody is about those whose name stands there.
         behind.extend(teams::list_users_named_in(pool, question.repository().as_str()).await?);
     }
     for found in behind {
-        people.insert((found.kind == principals::ROBOT, found.name), found.pid);
+        let Some(order) = KINDS.iter().position(|kind| *kind == found.kind) else { continue };
+        people.insert((order, found.name), found.pid);
         groups.entry(found.pid).or_default().insert(found.holder_pid);
     }
     let mut by_holder: BTreeMap<i64, Vec<&Grant>> = BTreeMap::new();
@@ -196,12 +204,12 @@ pub async fn who_can(
     let mut capable = Vec::new();
     capable.extend(answer("everyone".into(), None, &[EVERYONE]));
     capable.extend(answer("authenticated".into(), None, &[EVERYONE, AUTHENTICATED]));
-    for ((is_robot, name), pid) in &people {
+    for ((order, name), pid) in &people {
         let mut of: BTreeSet<i64> = groups.get(pid).cloned().unwrap_or_default();
         of.extend([EVERYONE, AUTHENTICATED, *pid]);
         let of: Vec<i64> = of.into_iter().collect();
-        let (kind, user) =
-            if *is_robot { (principals::ROBOT, None) } else { (principals::USER, Some(name.as_str())) };
+        let kind = KINDS[*order];
+        let user = (kind == principals::USER).then_some(name.as_str());
         capable.extend(answer(format!("{kind}:{name}"), user, &of));
     }
     Ok(capable)

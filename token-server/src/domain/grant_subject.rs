@@ -1,5 +1,5 @@
-//! Who a grant is for, as people write it: `user:alice`, `team:platform`, `robot:platform/ci`, `everyone`,
-//! `authenticated`.
+//! Who a grant is for, as people write it: `user:alice`, `team:platform`, `robot:platform/ci`, `workload:nightly`,
+//! `everyone`, `authenticated`.
 //!
 //! *Invariant:* every spelling means one subject, and every subject has one spelling.
 
@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::principal_name::{InvalidName, PrincipalName};
 use super::robot_name::{InvalidRobotName, RobotName};
-use crate::db::principals::{ROBOT, TEAM, USER};
+use crate::db::principals::{ROBOT, TEAM, USER, WORKLOAD};
 
 /// Somebody who can hold a right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,13 +22,17 @@ pub enum GrantSubject {
     Team(PrincipalName),
     /// One robot.
     Robot(RobotName),
+    /// One workload.
+    Workload(PrincipalName),
 }
 
 /// Why a text is not a subject.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSubject {
-    /// Not one of the five forms.
-    #[error("write a subject as user:NAME, team:NAME, robot:OWNER/NAME, everyone or authenticated")]
+    /// Not one of the six forms.
+    #[error(
+        "write a subject as user:NAME, team:NAME, robot:OWNER/NAME, workload:NAME, everyone or authenticated"
+    )]
     Form,
     /// The name is not one of a robot.
     #[error(transparent)]
@@ -47,6 +51,7 @@ impl GrantSubject {
             Some((USER, name)) => Ok(Self::User(PrincipalName::parse(name)?)),
             Some((TEAM, name)) => Ok(Self::Team(PrincipalName::parse(name)?)),
             Some((ROBOT, name)) => Ok(Self::Robot(RobotName::parse(name)?)),
+            Some((WORKLOAD, name)) => Ok(Self::Workload(PrincipalName::parse(name)?)),
             _ => Err(InvalidSubject::Form),
         }
     }
@@ -54,7 +59,7 @@ impl GrantSubject {
 
 /// Writes a subject as people do, from its kind and its name in the database.
 pub fn spelled(kind: &str, name: &str) -> String {
-    if matches!(kind, USER | TEAM | ROBOT) { format!("{kind}:{name}") } else { name.to_owned() }
+    if matches!(kind, USER | TEAM | ROBOT | WORKLOAD) { format!("{kind}:{name}") } else { name.to_owned() }
 }
 
 impl fmt::Display for GrantSubject {
@@ -65,6 +70,7 @@ impl fmt::Display for GrantSubject {
             Self::User(name) => write!(f, "{USER}:{name}"),
             Self::Team(name) => write!(f, "{TEAM}:{name}"),
             Self::Robot(name) => write!(f, "{ROBOT}:{name}"),
+            Self::Workload(name) => write!(f, "{WORKLOAD}:{name}"),
         }
     }
 }
@@ -75,11 +81,20 @@ mod tests {
 
     #[test]
     fn spellings_and_subjects_belong_together() {
-        for text in ["everyone", "authenticated", "user:alice", "team:a.b-c_d", "robot:platform/ci"] {
+        for text in [
+            "everyone",
+            "authenticated",
+            "user:alice",
+            "team:a.b-c_d",
+            "robot:platform/ci",
+            "workload:nightly",
+        ] {
             assert_eq!(GrantSubject::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(GrantSubject::parse("user:Alice").unwrap().to_string(), "user:alice");
-        for text in ["", "alice", "user:", "robot:x", "everyone:x", "user:a:b", "Everyone", "user: a"] {
+        for text in
+            ["", "alice", "user:", "robot:x", "workload:a/b", "everyone:x", "user:a:b", "Everyone", "user: a"]
+        {
             assert!(GrantSubject::parse(text).is_err(), "{text}");
         }
     }

@@ -18,7 +18,7 @@ use super::grant::{Effect, Grant};
 use super::right::{Right, RightSet};
 use super::robot_name::RobotName;
 use crate::db::grants::{self, GrantSummary, Source};
-use crate::db::principals::{AUTHENTICATED, EVERYONE};
+use crate::db::principals::{AUTHENTICATED, EVERYONE, WORKLOAD};
 use crate::db::teams;
 use crate::db::token_uses::{self, SummedUse};
 use crate::db::{self, Pool};
@@ -87,7 +87,9 @@ pub async fn report(pool: &Pool, now: OffsetDateTime, days: u32) -> Result<Repor
         let grant = Grant::read(summary.row.clone())?;
         let begins = grant.conditions.not_before.unwrap_or(summary.created_at).max(summary.created_at);
         // What belongs to a namespace, to a policy or to a request is changed there.
-        if grant.effect != Effect::Allow || summary.source != MANUAL {
+        // Workloads cannot have logged in, so that nothing was used says nothing.
+        let can_be_used = summary.subject_kind != WORKLOAD;
+        if grant.effect != Effect::Allow || summary.source != MANUAL || !can_be_used {
             continue;
         }
         if begins > since {
@@ -104,7 +106,9 @@ pub async fn report(pool: &Pool, now: OffsetDateTime, days: u32) -> Result<Repor
     let holders: Vec<i64> = holders.into_iter().collect();
     let mut members: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for found in teams::list_behind(&mut *snapshot, &holders).await? {
-        members.entry(found.name).or_default().push(found.holder_pid);
+        if found.kind != WORKLOAD {
+            members.entry(found.name).or_default().push(found.holder_pid);
+        }
     }
     let looked_for_smaller = i64::try_from(summed.len()).is_ok_and(|count| count < MAX_USES);
     let mut parts = if looked_for_smaller {

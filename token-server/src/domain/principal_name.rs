@@ -1,4 +1,4 @@
-//! Names of users and teams.
+//! Names of users, teams and workloads.
 //!
 //! *Invariant:* a [`PrincipalName`] is folded to lower case, needs no escaping in a log line, a URL or a command,
 //! and is none of the names that mean something special to a client or to us.

@@ -1,9 +1,11 @@
-//! Who is in a team, as people write it: `alice`, `user:alice`, `team:core`, `robot:platform/ci`.
+//! Who is in a team, as people write it: `alice`, `user:alice`, `team:core`, `robot:platform/ci`,
+//! `workload:nightly`.
 //!
 //! *Invariant:* every spelling means one member, and every member prints in one way.
 
 use std::fmt;
 
+use super::grant_subject::GrantSubject;
 use super::principal_name::{InvalidName, PrincipalName};
 use super::robot_name::{InvalidRobotName, RobotName};
 use crate::db::principals;
@@ -17,12 +19,14 @@ pub enum TeamMember {
     Team(PrincipalName),
     /// One robot.
     Robot(RobotName),
+    /// One workload.
+    Workload(PrincipalName),
 }
 
 /// Why a text is not a member.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMember {
-    /// Not the name of a user or a team.
+    /// Not the name of a user, a team or a workload.
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// Not the name of a robot.
@@ -31,14 +35,32 @@ pub enum InvalidMember {
 }
 
 impl TeamMember {
-    /// Parses `NAME`, `user:NAME`, `team:NAME` or `robot:OWNER/NAME`.
+    /// Parses `NAME`, `user:NAME`, `team:NAME`, `robot:OWNER/NAME` or `workload:NAME`.
     pub fn parse(text: &str) -> Result<Self, InvalidMember> {
         match text.split_once(':') {
             Some((principals::ROBOT, name)) => Ok(Self::Robot(RobotName::parse(name)?)),
+            Some((principals::WORKLOAD, name)) => Ok(Self::Workload(PrincipalName::parse(name)?)),
             Some((principals::TEAM, name)) => Ok(Self::Team(PrincipalName::parse(name)?)),
             Some((principals::USER, name)) => Ok(Self::User(PrincipalName::parse(name)?)),
             _ => Ok(Self::User(PrincipalName::parse(text)?)),
         }
+    }
+}
+
+impl TeamMember {
+    /// Who that is as a subject of rights.
+    pub fn subject(&self) -> GrantSubject {
+        match self {
+            Self::User(name) => GrantSubject::User(name.clone()),
+            Self::Team(name) => GrantSubject::Team(name.clone()),
+            Self::Robot(name) => GrantSubject::Robot(name.clone()),
+            Self::Workload(name) => GrantSubject::Workload(name.clone()),
+        }
+    }
+
+    /// Whether they can maintain the team: those can who act themselves, now or one day.
+    pub const fn can_maintain(&self) -> bool {
+        !matches!(self, Self::Team(_))
     }
 }
 
@@ -48,6 +70,7 @@ impl fmt::Display for TeamMember {
             Self::User(name) => name.fmt(f),
             Self::Team(name) => write!(f, "{}:{name}", principals::TEAM),
             Self::Robot(name) => write!(f, "{}:{name}", principals::ROBOT),
+            Self::Workload(name) => write!(f, "{}:{name}", principals::WORKLOAD),
         }
     }
 }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::what_if::arguments::WhatIfArguments;
-use people::{NamespaceCommand, RobotCommand, TeamCommand, UserCommand};
+use people::{NamespaceCommand, RobotCommand, TeamCommand, UserCommand, WorkloadCommand};
 use records::{AuditCommand, ImportCommand, KeyCommand};
 use rights::{BarrierCommand, ElevationCommand, GrantCommand, PolicyCommand, QuestionArguments, RoleCommand};
 
@@ -79,6 +79,9 @@ pub enum Command {
     /// Robots: what pipelines log in as, and their secrets
     #[command(subcommand)]
     Robot(RobotCommand),
+    /// Workloads: subjects for build jobs and clusters, which cannot log in yet
+    #[command(subcommand)]
+    Workload(WorkloadCommand),
     /// Roles besides those that are built in: add, list, change, remove
     #[command(subcommand)]
     Role(RoleCommand),
@@ -96,7 +99,7 @@ pub enum Command {
     Barrier(BarrierCommand),
     /// Say whether somebody may do something, and which rights decide it; exit with 0 if so and 1 if not
     Explain {
-        /// user:NAME, team:NAME, robot:OWNER/NAME, everyone or authenticated
+        /// user:NAME, team:NAME, robot:OWNER/NAME, workload:NAME, everyone or authenticated
         subject: String,
         #[command(flatten)]
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
@@ -156,6 +159,9 @@ mod tests {
             "token-server grant add user:ann --deny --actions push platform/frozen/**",
             "token-server grant add user:ben writer platform/app --tags pr-* --expires 30d",
             "token-server team member add platform team:core",
+            "token-server team member add platform ann --maintainer",
+            "token-server team member change platform ben --no-maintainer",
+            "token-server workload add nightly --description builds",
             "token-server grant unused --days 30",
             "token-server explain user:ann push platform/app:v1 --address 192.0.2.1",
             "token-server who-can push platform/app",

@@ -1,4 +1,4 @@
-//! What can be typed about users, teams, namespaces and robots.
+//! What can be typed about users, teams, namespaces, robots and workloads.
 //!
 //! *Invariant:* passwords and secrets come in by other ways than arguments.
 
@@ -80,14 +80,30 @@ pub enum MemberCommand {
     Add {
         /// Which team
         team: String,
-        /// A user, team:NAME or robot:OWNER/NAME
+        /// A user, team:NAME, robot:OWNER/NAME or workload:NAME
         member: String,
+        /// Let them put others into the team and take them out, over the API
+        #[arg(long)]
+        maintainer: bool,
+    },
+    /// Make a member a maintainer, or no longer
+    Change {
+        /// Which team
+        team: String,
+        /// A user, robot:OWNER/NAME or workload:NAME
+        member: String,
+        /// Let them put others into the team and take them out, over the API
+        #[arg(long, required_unless_present = "no_maintainer")]
+        maintainer: bool,
+        /// Let them be a member like others
+        #[arg(long, conflicts_with = "maintainer")]
+        no_maintainer: bool,
     },
     /// Remove a user or a team from a team
     Remove {
         /// Which team
         team: String,
-        /// A user, team:NAME or robot:OWNER/NAME
+        /// A user, team:NAME, robot:OWNER/NAME or workload:NAME
         member: String,
         #[command(flatten)]
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
@@ -225,6 +241,42 @@ pub enum RobotSecretCommand {
     Revoke {
         /// Its number, as `robot secret list` shows it
         id: uuid::Uuid,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+}
+
+/// About workloads.
+#[derive(Debug, Subcommand)]
+pub enum WorkloadCommand {
+    /// Make a workload, which holds no rights yet and cannot log in
+    Add {
+        /// Up to 63 letters, digits, dots, dashes and underscores
+        name: String,
+        /// What it is for
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+    },
+    /// List all workloads
+    List,
+    /// Let nothing count that a workload holds
+    Disable {
+        /// Which workload
+        name: String,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
+    /// Let it count again
+    Enable {
+        /// Which workload
+        name: String,
+    },
+    /// Remove a workload with its memberships and rights
+    Remove {
+        /// Which workload
+        name: String,
         #[command(flatten)]
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         confirmation: Confirmation,

@@ -12,7 +12,7 @@ use super::Confirmation;
 /// A right as it is typed: `SUBJECT ROLE PATTERN`, or `SUBJECT --actions … PATTERN`.
 #[derive(Clone, Debug, Args)]
 pub struct GrantArguments {
-    /// user:NAME, team:NAME, robot:OWNER/NAME, everyone (with or without a login) or authenticated
+    /// user:NAME, team:NAME, robot:OWNER/NAME, workload:NAME, everyone (with or without a login) or authenticated
     pub subject: String,
     /// A role (not with --actions): puller (pull), viewer (and see in lists), signer (and attach signatures), publisher
     /// (and push new tags), writer (and move tags), maintainer (and delete), admin (and give rights), owner

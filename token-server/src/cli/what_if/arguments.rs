@@ -87,14 +87,17 @@ pub enum ProposedMember {
     Add {
         /// Which team
         team: String,
-        /// A user, team:NAME or robot:OWNER/NAME
+        /// A user, team:NAME, robot:OWNER/NAME or workload:NAME
         member: String,
+        /// As in `team member add`; it makes no difference
+        #[arg(long)]
+        maintainer: bool,
     },
     /// If a user or a team were removed from a team
     Remove {
         /// Which team
         team: String,
-        /// A user, team:NAME or robot:OWNER/NAME
+        /// A user, team:NAME, robot:OWNER/NAME or workload:NAME
         member: String,
     },
 }

@@ -53,7 +53,7 @@ fn parse(change: ProposedChange, now: OffsetDateTime) -> Result<Change, CliError
         ProposedChange::Barrier(ProposedBarrier::Remove { pattern }) => {
             Change::RemoveBarrier(barriers::parse(&pattern)?)
         }
-        ProposedChange::Team(ProposedTeam::Member(ProposedMember::Add { team, member })) => {
+        ProposedChange::Team(ProposedTeam::Member(ProposedMember::Add { team, member, maintainer: _ })) => {
             Change::AddMember(people::name(&team)?, people::team_member(&member)?)
         }
         ProposedChange::Team(ProposedTeam::Member(ProposedMember::Remove { team, member })) => {

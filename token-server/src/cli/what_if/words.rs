@@ -10,7 +10,7 @@ use crate::domain::administration::what_if::WhatIf;
 use crate::domain::counted::counted;
 use crate::domain::effects::places::Place;
 use crate::domain::effects::replay::{Refused, Replay};
-use crate::domain::effects::{Direction, Person, PersonalEffect, is_robot};
+use crate::domain::effects::{Direction, Person, PersonalEffect, is_robot, is_workload};
 use crate::http::api::uses::ANONYMOUS;
 
 /// So many names are printed.
@@ -83,11 +83,13 @@ fn is_alike(one: &PersonalEffect, other: &PersonalEffect) -> bool {
 fn sentence(effect: &PersonalEffect, people: &BTreeSet<Person>, places: &[String], less: &str) -> String {
     let names: Vec<String> = people.iter().flatten().cloned().collect();
     let robots = names.iter().filter(|name| is_robot(name)).count();
+    let workloads = names.iter().filter(|name| is_workload(name)).count();
     let has_anonymous = people.contains(&None);
     let parts = [
         has_anonymous.then(|| "clients without a login".to_owned()),
-        some_of(names.len() - robots, "person", "people"),
+        some_of(names.len() - robots - workloads, "person", "people"),
         some_of(robots, "robot", "robots"),
+        some_of(workloads, "workload", "workloads"),
     ];
     let who = parts.into_iter().flatten().collect::<Vec<_>>().join(" and ");
     let is_one = !has_anonymous && names.len() == 1;
@@ -169,6 +171,7 @@ mod tests {
             effect(Lose, "prod/**", &[], &[Some("ann"), Some("ben"), Some("carol")]),
             effect(Lose, "prod/**", &["prod/a"], &[Some("dave")]),
             effect(Gain, "a", &[], &[None, Some("ann"), Some("ci/push"), Some("ci/pull")]),
+            effect(Gain, "b", &[], &[Some("workload:nightly")]),
         ];
         let words = effects(&found);
         assert_eq!(
@@ -177,6 +180,7 @@ mod tests {
                 "3 people lose push on prod/**: ann, ben, carol",
                 "1 person loses push on prod/** (not prod/a): dave",
                 "clients without a login and 1 person and 2 robots gain push on a: ann, ci/pull, ci/push",
+                "1 workload gains push on b: workload:nightly",
             ]
         );
         for name in ["eve", "fred"] {

@@ -13,8 +13,9 @@ use crate::db::grants::GrantSummary;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::robots::RobotSummary;
 use crate::db::roles::RoleRow;
-use crate::db::teams::TeamSummary;
+use crate::db::teams::{MemberRow, TeamSummary};
 use crate::db::users::UserSummary;
+use crate::db::workloads::WorkloadSummary;
 use crate::db::{Transaction, teams, users};
 
 /// Something as it is before it is changed.
@@ -24,6 +25,8 @@ pub enum Present<'a> {
     User(&'a UserSummary),
     /// A team.
     Team(&'a TeamSummary),
+    /// A member of a team.
+    Member(&'a MemberRow),
     /// A role that was made.
     Role(&'a RoleRow),
     /// A right.
@@ -34,6 +37,8 @@ pub enum Present<'a> {
     Namespace(&'a NamespaceRow),
     /// A robot.
     Robot(&'a RobotSummary),
+    /// A workload.
+    Workload(&'a WorkloadSummary),
 }
 
 /// Says whether it is as it was believed to be.

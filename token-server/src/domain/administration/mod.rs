@@ -1,5 +1,5 @@
-//! What administrators do: users, teams, roles, grants, barriers, namespaces, robots, rights for a while, whole policies
-//! and signing keys; reading what there is and what was done; and asking what a change would mean.
+//! What administrators do: users, teams, roles, grants, barriers, namespaces, robots, workloads, rights for a while, whole
+//! policies and signing keys; reading what there is and what was done; and asking what a change would mean.
 //!
 //! *Invariant:* each change, the check that whoever makes it may do so, and its record are one transaction, which the
 //! record ends, and one after the other; a change that changes nothing is an answer ("already there", "not there") and
@@ -8,6 +8,8 @@
 pub mod users;
 
 pub mod teams;
+
+pub mod members;
 
 pub mod roles;
 
@@ -20,6 +22,8 @@ pub mod namespaces;
 pub mod robots;
 
 pub mod robot_secrets;
+
+pub mod workloads;
 
 pub mod elevations;
 
@@ -66,7 +70,7 @@ use super::question::Question;
 use super::robot_name::RobotName;
 use super::robot_secret::RobotSecrets;
 use super::stored_rows;
-use crate::db::principals::{self, ROBOT, TEAM, USER};
+use crate::db::principals::{self, ROBOT, TEAM, USER, WORKLOAD};
 use crate::db::roles::RoleRow;
 use crate::db::{self, Executor, Pool, Transaction, roles as role_rows};
 use expectation::Expectation;
@@ -286,6 +290,12 @@ async fn hold_team(db: impl Executor<'_>, name: &PrincipalName) -> Result<i64, T
     principals::find_principal_held(db, TEAM, name.as_str()).await?.ok_or_else(|| not_found(TEAM, name))
 }
 
+/// A workload to which something is attached in the same transaction.
+async fn hold_workload(db: impl Executor<'_>, name: &PrincipalName) -> Result<i64, TokenServerError> {
+    let found = principals::find_principal_held(db, WORKLOAD, name.as_str()).await?;
+    found.ok_or_else(|| not_found(WORKLOAD, name))
+}
+
 async fn find_robot(db: impl Executor<'_>, name: &RobotName) -> Result<i64, TokenServerError> {
     let found = principals::find_principal(db, ROBOT, name.as_str()).await?;
     found.ok_or_else(|| TokenServerError::NotFound { kind: ROBOT, name: name.to_string() })
@@ -305,6 +315,9 @@ async fn find_subject(tx: &mut Transaction, subject: &GrantSubject) -> Result<Op
         GrantSubject::User(name) => principals::find_principal(&mut **tx, USER, name.as_str()).await?,
         GrantSubject::Robot(name) => principals::find_principal(&mut **tx, ROBOT, name.as_str()).await?,
         GrantSubject::Team(name) => principals::find_principal(&mut **tx, TEAM, name.as_str()).await?,
+        GrantSubject::Workload(name) => {
+            principals::find_principal(&mut **tx, WORKLOAD, name.as_str()).await?
+        }
     })
 }
 
@@ -316,6 +329,7 @@ async fn hold_subject(tx: &mut Transaction, subject: &GrantSubject) -> Result<i6
         GrantSubject::User(name) => hold_user(&mut **tx, name).await,
         GrantSubject::Team(name) => hold_team(&mut **tx, name).await,
         GrantSubject::Robot(name) => hold_robot(&mut **tx, name).await,
+        GrantSubject::Workload(name) => hold_workload(&mut **tx, name).await,
     }
 }
 
@@ -329,12 +343,12 @@ fn not_found(kind: &'static str, name: &PrincipalName) -> TokenServerError {
     TokenServerError::NotFound { kind, name: name.to_string() }
 }
 
-/// Users, teams and builtin groups share one list of names.
+/// Users, teams, workloads and builtin groups share one list of names.
 fn name_taken(name: &PrincipalName) -> impl FnOnce(crate::db::error::DbError) -> TokenServerError {
     let name = name.to_string();
     move |error| {
         if error.is_conflict_with(principals::NAME_KEY) {
-            TokenServerError::AlreadyThere { kind: "user or team named", name }
+            TokenServerError::AlreadyThere { kind: "user, team or workload named", name }
         } else {
             error.into()
         }

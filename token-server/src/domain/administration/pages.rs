@@ -135,7 +135,7 @@ impl Administration {
         let found = db::principals::find_principal(&mut *tx, TEAM, team.as_str()).await?;
         let pid = found.filter(|_| is_seen).ok_or_else(|| not_found(TEAM, team))?;
         let found = teams::list_members_behind(&mut *tx, pid, behind, one_more(limit)).await?;
-        Ok(page(found, limit, |row| row.member.pid))
+        Ok(page(found, limit, |row| row.pid))
     }
 
     /// Roles that were made, by name, behind one.

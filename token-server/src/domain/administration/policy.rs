@@ -15,18 +15,17 @@ use super::super::policy_file::reading::{self, Things};
 use super::super::policy_file::thing::Thing;
 use super::super::random;
 use super::super::robot_name::RobotName;
-use super::super::team_member::TeamMember;
 use super::grants::{Texts, meant};
+use super::members::demand_nesting;
 use super::stored_policy::{self, hold_member};
-use super::teams::demand_nesting;
-use super::{Administration, hold_role_to_change, hold_subject, hold_team, name_taken};
+use super::{Administration, hold_role_to_change, hold_subject, hold_team, hold_workload, name_taken};
 use crate::db::barriers::{self, BarrierRow};
 use crate::db::grants::{self, NewGrant, Source};
 use crate::db::namespaces;
 use crate::db::policy_rows;
-use crate::db::principals::{self, TEAM};
+use crate::db::principals::{self, TEAM, WORKLOAD};
 use crate::db::roles::{self, RoleRow};
-use crate::db::{self, Transaction, robots, teams};
+use crate::db::{self, Transaction, robots, teams, workloads};
 
 /// What is refused to who does not hold everything.
 pub const APPLYING: &str = "planning and applying a policy";
@@ -129,11 +128,14 @@ impl Administration {
                 let made = principals::insert_principal(&mut **tx, TEAM, name.as_str(), uid, now).await;
                 made.map_err(name_taken(name))?;
             }
-            Thing::Member { team, member } => {
+            Thing::Workload { name, description } => {
+                self.insert_workload(tx, name, description.as_deref()).await?;
+            }
+            Thing::Member { team, member, is_maintainer } => {
                 let (team_pid, member_pid) =
                     (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
                 demand_nesting(tx, (team, team_pid), (member, member_pid)).await?;
-                teams::insert_member(&mut **tx, team_pid, member_pid, now).await?;
+                teams::insert_member(&mut **tx, team_pid, member_pid, *is_maintainer, now).await?;
             }
             Thing::Namespace { name, spec } => {
                 let owner = hold_subject(tx, &spec.owner).await?;
@@ -165,8 +167,11 @@ impl Administration {
     async fn adopt(&self, tx: &mut Transaction, thing: &Thing) -> Result<(), TokenServerError> {
         match thing {
             Thing::Role { name, .. } => policy_rows::update_role(&mut **tx, name).await?,
-            Thing::Team(name) => policy_rows::update_team(&mut **tx, name.as_str()).await?,
-            Thing::Member { team, member } => {
+            Thing::Team(name) => policy_rows::update_principal(&mut **tx, TEAM, name.as_str()).await?,
+            Thing::Workload { name, .. } => {
+                policy_rows::update_principal(&mut **tx, WORKLOAD, name.as_str()).await?;
+            }
+            Thing::Member { team, member, .. } => {
                 let (team, member) = (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
                 policy_rows::update_member(&mut **tx, team, member).await?;
             }
@@ -204,7 +209,11 @@ impl Administration {
             Thing::Team(name) => {
                 self.delete_team(tx, name).await?;
             }
-            Thing::Member { team, member } => {
+            Thing::Workload { name, .. } => {
+                let pid = hold_workload(&mut **tx, name).await?;
+                self.delete_workload(tx, pid).await?;
+            }
+            Thing::Member { team, member, .. } => {
                 let (team, member) = (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
                 teams::delete_member(&mut **tx, team, member).await?;
             }
@@ -238,6 +247,11 @@ impl Administration {
                 roles::update_role(&mut **tx, name, &rights.to_string(), description.as_deref()).await?;
                 self.adopt(tx, after).await
             }
+            Thing::Workload { name, description } => {
+                let pid = hold_workload(&mut **tx, name).await?;
+                workloads::update_description(&mut **tx, pid, description.as_deref()).await?;
+                self.adopt(tx, after).await
+            }
             Thing::Namespace { name, spec } => {
                 let found = namespaces::find_namespace(&mut **tx, name.as_str()).await?;
                 let owner = hold_subject(tx, &spec.owner).await?;
@@ -246,7 +260,12 @@ impl Administration {
                 }
                 self.adopt(tx, after).await
             }
-            Thing::Team(_) | Thing::Member { .. } | Thing::Grant { .. } | Thing::Barrier { .. } => {
+            Thing::Member { team, member, is_maintainer } => {
+                let (team, member) = (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
+                teams::update_maintainer(&mut **tx, team, member, *is_maintainer).await?;
+                self.adopt(tx, after).await
+            }
+            Thing::Team(_) | Thing::Grant { .. } | Thing::Barrier { .. } => {
                 let source = if by_hand { Source::Manual } else { Source::Policy };
                 self.unmake(tx, before, source).await?;
                 self.make(tx, after).await
@@ -275,12 +294,8 @@ fn demand_staying(wanted: &Things, plan: &Plan) -> Result<(), TokenServerError> 
 /// Who is named as an owner or a holder.
 pub(super) fn principals_named(thing: &Thing) -> Vec<GrantSubject> {
     match thing {
-        Thing::Role { .. } | Thing::Team(_) | Thing::Barrier { .. } => Vec::new(),
-        Thing::Member { member, .. } => vec![match member {
-            TeamMember::User(name) => GrantSubject::User(name.clone()),
-            TeamMember::Team(name) => GrantSubject::Team(name.clone()),
-            TeamMember::Robot(name) => GrantSubject::Robot(name.clone()),
-        }],
+        Thing::Role { .. } | Thing::Team(_) | Thing::Workload { .. } | Thing::Barrier { .. } => Vec::new(),
+        Thing::Member { member, .. } => vec![member.subject()],
         Thing::Namespace { spec, .. } => vec![spec.owner.clone()],
         Thing::Grant { spec, .. } => vec![spec.subject.clone()],
     }

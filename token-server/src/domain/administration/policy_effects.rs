@@ -85,6 +85,12 @@ async fn extend(tx: &mut Transaction, reach: &mut Reach, thing: &Thing) -> Resul
                 reach.patterns.extend(patterns_of(tx, pid).await?);
             }
         }
+        Thing::Workload { name, .. } => {
+            if let Some(pid) = find_subject(tx, &GrantSubject::Workload(name.clone())).await? {
+                reach.holders.insert(pid);
+                reach.patterns.extend(patterns_of(tx, pid).await?);
+            }
+        }
         Thing::Namespace { name, spec } => {
             reach.patterns.insert(namespace::all_of(name)?);
             reach.holders.extend(match spec.visibility {

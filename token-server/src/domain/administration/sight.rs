@@ -1,6 +1,6 @@
-//! What somebody may see of users, teams, roles, rights, namespaces, robots and the record.
+//! What somebody may see of users, teams, workloads, roles, rights, namespaces, robots and the record.
 //!
-//! Whoever administers any place sees users, teams and roles, because rights are given to and by them. Rights are seen
+//! Whoever administers any place sees users, teams, workloads and roles, because rights are given to and by them. Rights are seen
 //! by those who hold everything, by those who administer the place they lie in, and by those they apply to. Namespaces,
 //! robots and requests for rights are seen by those who own them or can do something with them.
 //!
@@ -117,6 +117,8 @@ impl Sight {
             GrantSubject::Everyone | GrantSubject::Authenticated => true,
             GrantSubject::User(name) => sight.subject.user_name() == Some(name.as_str()),
             GrantSubject::Robot(name) => sight.is_robot() && sight.subject.name() == name.as_str(),
+            // Nobody can have logged in as one.
+            GrantSubject::Workload(_) => false,
             GrantSubject::Team(name) => sight.teams.iter().any(|team| team.name == name.as_str()),
         }
     }

@@ -18,11 +18,11 @@ use super::super::principal_name::PrincipalName;
 use super::super::right::RightSet;
 use super::super::team_member::TeamMember;
 use super::policy::principals_named;
-use super::{hold_robot, hold_team, hold_user, namespaces as spaces};
+use super::{hold_robot, hold_team, hold_user, hold_workload, namespaces as spaces};
 use crate::db::error::DbError;
 use crate::db::grants::{self, Source};
 use crate::db::policy_rows::{self, MemberRow};
-use crate::db::principals::{ROBOT, TEAM, USER};
+use crate::db::principals::{ROBOT, TEAM, USER, WORKLOAD};
 use crate::db::{Transaction, barriers, namespaces, roles};
 
 /// The most barriers that are read.
@@ -40,8 +40,13 @@ pub(super) async fn read(tx: &mut Transaction) -> Result<BTreeMap<Key, Stored>, 
     for row in policy_rows::list_teams(&mut **tx).await? {
         stored.add(row.from_file, Thing::Team(name(&row.name)?));
     }
+    for row in policy_rows::list_workloads(&mut **tx).await? {
+        let thing = Thing::Workload { name: name(&row.name)?, description: row.description };
+        stored.add(row.from_file, thing);
+    }
     for row in policy_rows::list_members(&mut **tx).await? {
-        let thing = Thing::Member { team: name(&row.team)?, member: member(&row)? };
+        let thing =
+            Thing::Member { team: name(&row.team)?, member: member(&row)?, is_maintainer: row.is_maintainer };
         stored.add(row.from_file, thing);
     }
     for row in namespaces::list_namespaces(&mut **tx).await? {
@@ -91,6 +96,11 @@ fn member(row: &MemberRow) -> Result<TeamMember, TokenServerError> {
     Ok(TeamMember::parse(&spelled(&row.kind, &row.name))?)
 }
 
+/// What a file calls the workload of that name.
+fn workload(name: &PrincipalName) -> Key {
+    Thing::Workload { name: name.clone(), description: None }.key()
+}
+
 fn rights(table: &'static str, words: &str) -> Result<RightSet, DbError> {
     RightSet::parse(words).map_err(|_| DbError::Inconsistent {
         table,
@@ -105,10 +115,11 @@ pub(super) async fn hold_member(tx: &mut Transaction, member: &TeamMember) -> Re
         TeamMember::User(name) => hold_user(&mut **tx, name).await,
         TeamMember::Team(name) => hold_team(&mut **tx, name).await,
         TeamMember::Robot(name) => hold_robot(&mut **tx, name).await,
+        TeamMember::Workload(name) => hold_workload(&mut **tx, name).await,
     }
 }
 
-/// Refuses a file that names users, teams, robots or roles that neither it has nor anybody else has made.
+/// Refuses a file that names users, teams, robots, workloads or roles that neither it has nor anybody else has made.
 pub(super) async fn demand_existing(tx: &mut Transaction, wanted: &Things) -> Result<(), TokenServerError> {
     let mut wanted_names: BTreeSet<(String, String)> = BTreeSet::new();
     let mut roles_named: BTreeSet<&str> = BTreeSet::new();
@@ -120,6 +131,8 @@ pub(super) async fn demand_existing(tx: &mut Transaction, wanted: &Things) -> Re
                 GrantSubject::Team(name) if wanted.contains_key(&Thing::Team(name.clone()).key()) => continue,
                 GrantSubject::Team(name) => (TEAM, name.to_string()),
                 GrantSubject::Robot(name) => (ROBOT, name.to_string()),
+                GrantSubject::Workload(name) if wanted.contains_key(&workload(name)) => continue,
+                GrantSubject::Workload(name) => (WORKLOAD, name.to_string()),
             };
             wanted_names.insert((kind.to_owned(), name));
         }

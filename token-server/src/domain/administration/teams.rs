@@ -1,4 +1,4 @@
-//! Teams: add, list, remove, and their members.
+//! Teams: add, list, remove.
 //!
 //! *Invariant:* a removed team leaves no membership and no right behind, so that a new team of the same name begins
 //! with nothing.
@@ -8,9 +8,7 @@ use super::super::counted::counted;
 use super::super::error::TokenServerError;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
-use super::super::team_member::TeamMember;
-use super::stored_policy::hold_member;
-use super::{Administration, hold_team, name_taken, not_found};
+use super::{Administration, name_taken, not_found};
 use crate::db::teams::TeamSummary;
 use crate::db::{self, Transaction, grants, namespaces, principals, teams};
 
@@ -77,79 +75,4 @@ impl Administration {
         let grants = grants::delete_grants_of(&mut **tx, pid).await?;
         Ok(RemovedTeam { members, grants })
     }
-
-    /// Adds a user or a team to a team.
-    pub async fn add_team_member(
-        &self,
-        team: &PrincipalName,
-        member: &TeamMember,
-    ) -> Result<(), TokenServerError> {
-        let mut tx = self.begin().await?;
-        self.insert_member(&mut tx, team, member).await?;
-        self.record(&mut tx, Event::TeamMemberAdded, team.as_str(), Some(&member.to_string())).await?;
-        Ok(db::commit(tx).await?)
-    }
-
-    /// Removes a user or a team from a team.
-    pub async fn remove_team_member(
-        &self,
-        team: &PrincipalName,
-        member: &TeamMember,
-    ) -> Result<(), TokenServerError> {
-        let mut tx = self.begin().await?;
-        self.delete_member(&mut tx, team, member).await?;
-        self.record(&mut tx, Event::TeamMemberRemoved, team.as_str(), Some(&member.to_string())).await?;
-        Ok(db::commit(tx).await?)
-    }
-
-    /// Puts somebody into a team, if whoever acts may.
-    pub(super) async fn insert_member(
-        &self,
-        tx: &mut Transaction,
-        team: &PrincipalName,
-        member: &TeamMember,
-    ) -> Result<(), TokenServerError> {
-        self.demand_everything(tx, "changing who is in a team").await?;
-        let (team_pid, member_pid) = (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
-        demand_nesting(tx, (team, team_pid), (member, member_pid)).await?;
-        if !teams::insert_member(&mut **tx, team_pid, member_pid, self.clock.now()).await? {
-            let name = format!("{member} in team {team}");
-            return Err(TokenServerError::AlreadyThere { kind: "member", name });
-        }
-        Ok(())
-    }
-
-    /// Takes somebody out of a team, if whoever acts may.
-    pub(super) async fn delete_member(
-        &self,
-        tx: &mut Transaction,
-        team: &PrincipalName,
-        member: &TeamMember,
-    ) -> Result<(), TokenServerError> {
-        self.demand_everything(tx, "changing who is in a team").await?;
-        let (team_pid, member_pid) = (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
-        if !teams::delete_member(&mut **tx, team_pid, member_pid).await? {
-            let name = format!("{member} in team {team}");
-            return Err(TokenServerError::NotFound { kind: "member", name });
-        }
-        Ok(())
-    }
-}
-
-/// Refuses a member that would put a team into itself, or too deep.
-pub(super) async fn demand_nesting(
-    tx: &mut Transaction,
-    (team, team_pid): (&PrincipalName, i64),
-    (member, member_pid): (&TeamMember, i64),
-) -> Result<(), TokenServerError> {
-    let TeamMember::Team(inner) = member else { return Ok(()) };
-    let nesting = teams::find_nesting(tx, team_pid, member_pid).await?;
-    let (team, member) = (team.to_string(), inner.to_string());
-    if nesting.is_cycle {
-        return Err(TokenServerError::TeamCycle { team, member });
-    }
-    if nesting.depth > teams::MAX_DEPTH {
-        return Err(TokenServerError::TeamsTooDeep { team, member });
-    }
-    Ok(())
 }

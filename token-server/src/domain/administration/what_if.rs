@@ -16,7 +16,7 @@ use time::{Duration, OffsetDateTime};
 use super::super::barrier::Barrier;
 use super::super::effects::replay::Replay;
 use super::super::effects::samples::samples;
-use super::super::effects::{Comparison, Names, Person, PersonalEffect, Situation, user_of};
+use super::super::effects::{Comparison, Names, Person, PersonalEffect, Situation, person, user_of};
 use super::super::error::TokenServerError;
 use super::super::grant::{Conditions, Grant};
 use super::super::grant_spec::GrantSpec;
@@ -77,7 +77,7 @@ pub struct WhatIf {
 /// Whom a change is about, and where.
 #[derive(Default)]
 pub(super) struct Reach {
-    /// Inner numbers of users, robots and groups.
+    /// Inner numbers of users, robots, workloads and groups.
     pub(super) holders: BTreeSet<i64>,
     /// On which repositories.
     pub(super) patterns: BTreeSet<RepositoryPattern>,
@@ -95,7 +95,7 @@ pub(super) struct Trial {
 
 /// Whom a change is about, one by one.
 struct About {
-    /// Inner numbers of users and robots.
+    /// Inner numbers of users, robots and workloads.
     people: Vec<i64>,
     /// Also clients without a login.
     anonymous: bool,
@@ -173,7 +173,7 @@ impl Administration {
             Change::RemoveBarrier(pattern) => {
                 self.delete_barrier(tx, pattern).await?;
             }
-            Change::AddMember(team, member) => self.insert_member(tx, team, member).await?,
+            Change::AddMember(team, member) => self.insert_member(tx, team, member, false).await?,
             Change::RemoveMember(team, member) => self.delete_member(tx, team, member).await?,
         }
         Ok(())
@@ -243,7 +243,9 @@ async fn holders(
 ) -> Result<BTreeMap<Person, BTreeSet<i64>>, TokenServerError> {
     let mut people: BTreeMap<Person, BTreeSet<i64>> = BTreeMap::new();
     for found in team_rows::list_holders_of(&mut **tx, &about.people).await? {
-        let own = people.entry(Some(found.name)).or_insert_with(|| BTreeSet::from([EVERYONE, AUTHENTICATED]));
+        let own = people
+            .entry(person(&found.kind, found.name))
+            .or_insert_with(|| BTreeSet::from([EVERYONE, AUTHENTICATED]));
         own.insert(found.holder_pid);
     }
     if about.anonymous {

@@ -10,6 +10,8 @@
 //! of changes by somebody gives, to whomever, more or for longer than that somebody held, or touches anything outside
 //! their place.
 
+mod membership;
+
 use shared::limits::TagPattern;
 use shared::repository_pattern::RepositoryPattern;
 
@@ -27,6 +29,16 @@ pub enum NotDelegated {
     /// It is about rights they do not hold there.
     #[error("you do not hold {rights} on all of {pattern}, so you can neither give nor take it")]
     Beyond {
+        /// Which.
+        rights: RightSet,
+        /// Where.
+        pattern: String,
+    },
+    /// A team denies it to its members.
+    #[error(
+        "whoever is in the team is denied {rights} on {pattern}, so who is in it is for those who administer that place"
+    )]
+    Denied {
         /// Which.
         rights: RightSet,
         /// Where.
@@ -64,6 +76,8 @@ struct Stop {
     rights: RightSet,
     /// On which tags only.
     tags: Option<TagPattern>,
+    /// Number of the row, if it is a denial.
+    denial: Option<i64>,
     /// Which barrier it is, if it is no denial.
     barrier: Option<Barrier>,
     /// Whether they could not take it away themselves.
@@ -73,12 +87,19 @@ struct Stop {
 impl Stop {
     fn denial(row: Grant) -> Self {
         let rights = row.rights().union(row.rights().takes_along());
-        Self { rights, pattern: row.pattern, tags: row.tags, barrier: None, binds: false }
+        Self {
+            rights,
+            pattern: row.pattern,
+            tags: row.tags,
+            denial: Some(row.id),
+            barrier: None,
+            binds: false,
+        }
     }
 
     fn barrier(barrier: Barrier) -> Self {
         let (pattern, rights) = (barrier.pattern.clone(), barrier.rights);
-        Self { pattern, rights, tags: None, barrier: Some(barrier), binds: false }
+        Self { pattern, rights, tags: None, denial: None, barrier: Some(barrier), binds: false }
     }
 
     /// Whether all of it lies in the place of a row, and not all of that in it.

@@ -81,7 +81,7 @@ pub(super) fn is_about(subject: &GrantSubject, person: &Person) -> bool {
         GrantSubject::Everyone => true,
         GrantSubject::Authenticated => person.user.is_some(),
         GrantSubject::User(name) => person.is_known && person.user.as_deref() == Some(name.as_str()),
-        GrantSubject::Team(_) | GrantSubject::Robot(_) => false,
+        GrantSubject::Team(_) | GrantSubject::Robot(_) | GrantSubject::Workload(_) => false,
     }
 }
 

@@ -28,27 +28,40 @@ use time::OffsetDateTime;
 
 use super::barrier::Barrier;
 use super::grant::{Circumstances, Grant};
+use super::grant_subject::spelled;
 use super::namespace::{Namespace, first_component};
 use super::policy::{Held, Rows};
 use super::right::{Right, RightSet};
 use super::robot_name::RobotName;
+use crate::db::principals::WORKLOAD;
 use difference::Difference;
 use places::{Landscape, Place};
 
 /// Rows of so many different networks and times are looked at in their own circumstances.
 const MAX_CIRCUMSTANCES: usize = 8;
 
-/// Somebody who holds rights: a user or a robot by name, or nothing for clients without a login.
+/// Somebody who holds rights: a user or a robot by name, a workload as `workload:NAME`, or nothing for clients without a
+/// login.
 pub type Person = Option<String>;
+
+/// Somebody of this kind and name.
+pub fn person(kind: &str, name: String) -> Person {
+    Some(if kind == WORKLOAD { spelled(kind, &name) } else { name })
+}
 
 /// What `${user}` in a pattern stands for.
 pub fn user_of(person: &Person) -> Option<&str> {
-    person.as_deref().filter(|name| !is_robot(name))
+    person.as_deref().filter(|name| !is_robot(name) && !is_workload(name))
 }
 
 /// Whether it is the name of a robot.
 pub fn is_robot(name: &str) -> bool {
     RobotName::parse(name).is_ok()
+}
+
+/// Whether a workload is meant; no name of anybody else has a colon.
+pub fn is_workload(name: &str) -> bool {
+    name.split_once(':').is_some_and(|(kind, _)| kind == WORKLOAD)
 }
 
 /// What is stored at one moment.

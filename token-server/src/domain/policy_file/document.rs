@@ -45,9 +45,15 @@ pub struct Document {
     /// Roles besides those that are built in, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<String, RolePart>,
-    /// Teams by name, and who is in them: users, `team:NAME`, `robot:OWNER/NAME`.
+    /// Teams by name, and who is in them: users, `team:NAME`, `robot:OWNER/NAME`, `workload:NAME`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub teams: BTreeMap<String, Vec<String>>,
+    /// Who of those in a team say who else is in it, by the name of the team.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub maintainers: BTreeMap<String, Vec<String>>,
+    /// Workloads by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub workloads: BTreeMap<String, WorkloadPart>,
     /// Namespaces by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub namespaces: BTreeMap<String, NamespacePart>,
@@ -66,6 +72,16 @@ pub struct Document {
 pub struct RolePart {
     /// What it allows.
     pub actions: Vec<String>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// A workload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PolicyWorkload)]
+pub struct WorkloadPart {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -91,7 +107,7 @@ pub struct NamespacePart {
 #[serde(deny_unknown_fields)]
 #[schema(as = PolicyGrant)]
 pub struct GrantPart {
-    /// `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `everyone` or `authenticated`.
+    /// `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `workload:NAME`, `everyone` or `authenticated`.
     pub subject: String,
     /// `allow` (without it) or `deny`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

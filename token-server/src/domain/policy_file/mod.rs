@@ -1,4 +1,5 @@
-//! The whole policy in one file: teams, namespaces, roles, grants and barriers, as people keep it beside their code.
+//! The whole policy in one file: teams, workloads, namespaces, roles, grants and barriers, as people keep it beside
+//! their code.
 //!
 //! Reading order: how the file looks ([`document`]), what it says thing by thing ([`thing`], [`reading`]), and what that
 //! would change ([`plan`]).

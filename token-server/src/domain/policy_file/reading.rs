@@ -19,7 +19,7 @@ use super::super::right::RightSet;
 use super::super::role::Role;
 use super::super::team_member::TeamMember;
 use super::super::{moment, remark};
-use super::document::{BarrierPart, Document, GrantPart, NamespacePart, RolePart, VERSION};
+use super::document::{BarrierPart, Document, GrantPart, NamespacePart, RolePart, VERSION, WorkloadPart};
 use super::thing::{Key, Thing};
 
 /// What a file says, in the order of making.
@@ -36,11 +36,19 @@ pub fn read(document: &Document) -> Result<Things, Problems> {
     for (name, part) in &document.roles {
         reader.take(&format!("roles.{name}"), role(name, part));
     }
+    for (name, part) in &document.workloads {
+        reader.take(&format!("workloads.{name}"), workload(name, part));
+    }
     for (name, members) in &document.teams {
         let place = format!("teams.{name}");
         reader.take(&place, team(name));
         for member in members {
             reader.take(&place, self::member(name, member));
+        }
+    }
+    for (name, members) in &document.maintainers {
+        for member in members {
+            reader.make_maintainer(&format!("maintainers.{name}"), self::member(name, member));
         }
     }
     for (name, part) in &document.namespaces {
@@ -72,6 +80,27 @@ impl Reader {
             Err(problem) => self.problems.push(format!("{place}: {problem}")),
         }
     }
+
+    /// Says of somebody who is in a team that they maintain it.
+    fn make_maintainer(&mut self, place: &str, read: Result<Thing, String>) {
+        let made = read.and_then(|thing| {
+            let known = self.things.get_mut(&thing.key());
+            match known {
+                Some(Thing::Member { member, .. }) if !member.can_maintain() => {
+                    Err(format!("{member} cannot maintain a team; its members can, one by one"))
+                }
+                Some(Thing::Member { member, is_maintainer: true, .. }) => {
+                    Err(format!("{member} is there twice"))
+                }
+                Some(Thing::Member { is_maintainer, .. }) => {
+                    *is_maintainer = true;
+                    Ok(())
+                }
+                _ => Err(format!("{thing} is not among `teams`, and only who is in a team can maintain it")),
+            }
+        });
+        self.problems.extend(made.err().map(|problem| format!("{place}: {problem}")));
+    }
 }
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -93,10 +122,16 @@ fn team(name: &str) -> Result<Thing, String> {
     Ok(Thing::Team(PrincipalName::parse_new(name).map_err(text)?))
 }
 
+fn workload(name: &str, part: &WorkloadPart) -> Result<Thing, String> {
+    remark::check(part.description.as_deref()).map_err(text)?;
+    let name = PrincipalName::parse_new(name).map_err(text)?;
+    Ok(Thing::Workload { name, description: part.description.clone() })
+}
+
 fn member(team: &str, member: &str) -> Result<Thing, String> {
     let team = PrincipalName::parse(team).map_err(text)?;
     let member = TeamMember::parse(member).map_err(|error| format!("`{member}`: {error}"))?;
-    Ok(Thing::Member { team, member })
+    Ok(Thing::Member { team, member, is_maintainer: false })
 }
 
 fn namespace(name: &str, part: &NamespacePart) -> Result<Thing, String> {
@@ -162,6 +197,8 @@ pub fn write<'a>(things: impl IntoIterator<Item = &'a Thing>) -> Document {
         version: VERSION,
         roles: BTreeMap::new(),
         teams: BTreeMap::new(),
+        maintainers: BTreeMap::new(),
+        workloads: BTreeMap::new(),
         namespaces: BTreeMap::new(),
         grants: Vec::new(),
         barriers: Vec::new(),
@@ -176,7 +213,14 @@ pub fn write<'a>(things: impl IntoIterator<Item = &'a Thing>) -> Document {
             Thing::Team(name) => {
                 document.teams.entry(name.to_string()).or_default();
             }
-            Thing::Member { team, member } => {
+            Thing::Workload { name, description } => {
+                let part = WorkloadPart { description: description.clone() };
+                document.workloads.insert(name.to_string(), part);
+            }
+            Thing::Member { team, member, is_maintainer } => {
+                if *is_maintainer {
+                    document.maintainers.entry(team.to_string()).or_default().push(member.to_string());
+                }
                 document.teams.entry(team.to_string()).or_default().push(member.to_string());
             }
             Thing::Namespace { name, spec } => {
@@ -225,12 +269,18 @@ roles:
   deployer: {actions: [pull, push], description: Deploys}
 teams:
   core: []
-  platform: [alice, team:core, robot:platform/ci]
+  platform: [alice, team:core, robot:platform/ci, workload:nightly]
+maintainers:
+  platform: [alice, robot:platform/ci]
+workloads:
+  nightly: {description: the nightly build}
+  bare: {}
 namespaces:
   platform: {owner: team:platform, visibility: internal, create: admins}
 grants:
   - {subject: team:platform, role: deployer, pattern: 'apps/**', tags: 'pr-*', reason: CHG-1}
   - {subject: everyone, effect: deny, actions: [push], pattern: 'prod/**'}
+  - {subject: 'workload:nightly', role: publisher, pattern: 'nightly/**'}
   - subject: user:ben
     actions: [pull]
     pattern: a
@@ -244,7 +294,7 @@ barriers:
     #[test]
     fn what_is_written_reads_back_as_the_same() {
         let things = read(&Document::parse(FILE).unwrap()).unwrap();
-        assert_eq!(things.len(), 11);
+        assert_eq!(things.len(), 15);
         let written = write(things.values()).written().unwrap();
         assert_eq!(read(&Document::parse(&written).unwrap()).unwrap(), things, "{written}");
     }
@@ -268,7 +318,9 @@ barriers:
         let file = r"
 version: 1
 roles: {owner: {actions: [pull]}, x: {actions: [fly]}}
-teams: {Everyone: [], a: [b/c]}
+teams: {Everyone: [], a: [b/c, x, team:x]}
+maintainers: {a: [y, x, x, team:x]}
+workloads: {a/b: {}}
 namespaces: {b: {owner: everyone}, c: {owner: user:a, visibility: secret}}
 grants:
   - {subject: everyone, pattern: a}
@@ -282,8 +334,12 @@ barriers: [{pattern: a, actions: [pull]}]
         let expected = [
             "roles.owner: `owner` is built in",
             "roles.x: `fly`",
+            "workloads.a/b: a name has",
             "teams.Everyone: the name `everyone` is reserved",
             "teams.a: `b/c`",
+            "maintainers.a: member of team a: y is not among",
+            "maintainers.a: x is there twice",
+            "maintainers.a: team:x cannot maintain",
             "namespaces.b: a namespace belongs",
             "namespaces.c: `secret`",
             "grants[0]: a grant names either",

@@ -28,12 +28,21 @@ pub enum Thing {
     },
     /// A team.
     Team(PrincipalName),
+    /// A workload.
+    Workload {
+        /// Its name.
+        name: PrincipalName,
+        /// What it is for.
+        description: Option<String>,
+    },
     /// That somebody is in a team.
     Member {
         /// The team.
         team: PrincipalName,
         /// Who is in it.
         member: TeamMember,
+        /// Whether they say who else is.
+        is_maintainer: bool,
     },
     /// A namespace.
     Namespace {
@@ -75,10 +84,11 @@ impl Thing {
         let (order, name) = match self {
             Self::Role { name, .. } => (0, name.clone()),
             Self::Team(name) => (1, name.to_string()),
-            Self::Namespace { name, .. } => (2, name.to_string()),
-            Self::Member { team, member } => (3, format!("{team} {member}")),
-            Self::Grant { spec, .. } => (4, spec.to_string()),
-            Self::Barrier { pattern, .. } => (5, pattern.to_string()),
+            Self::Workload { name, .. } => (2, name.to_string()),
+            Self::Namespace { name, .. } => (3, name.to_string()),
+            Self::Member { team, member, .. } => (4, format!("{team} {member}")),
+            Self::Grant { spec, .. } => (5, spec.to_string()),
+            Self::Barrier { pattern, .. } => (6, pattern.to_string()),
         };
         Key { order, name }
     }
@@ -93,7 +103,14 @@ impl fmt::Display for Thing {
                 remark(f, description.as_deref())
             }
             Self::Team(name) => write!(f, "team {name}"),
-            Self::Member { team, member } => write!(f, "member of team {team}: {member}"),
+            Self::Workload { name, description } => {
+                write!(f, "workload {name}")?;
+                remark(f, description.as_deref())
+            }
+            Self::Member { team, member, is_maintainer } => {
+                write!(f, "member of team {team}: {member}")?;
+                remark(f, is_maintainer.then_some("maintainer"))
+            }
             Self::Namespace { name, spec } => write!(f, "namespace {name}: {spec}"),
             Self::Grant { spec, conditions, reason } => {
                 write!(f, "grant {spec}")?;

@@ -175,13 +175,13 @@ impl Snapshot {
 }
 
 impl Person {
-    /// As somebody who can be asked: robots are not.
+    /// As somebody who can be asked: robots and workloads are not.
     fn as_manager(&self, pid: i64) -> Option<Manager> {
         let name = self.name.to_string();
         match self.kind {
             Kind::User => Some(Manager { pid, user: Some(name.clone()), name }),
             Kind::Team => Some(Manager { pid, user: None, name: format!("team:{name}") }),
-            Kind::Robot | Kind::Other => None,
+            Kind::Robot | Kind::Workload | Kind::Other => None,
         }
     }
 }

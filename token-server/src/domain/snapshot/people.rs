@@ -8,7 +8,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::shards::Shards;
-use crate::db::principals::{AUTHENTICATED, EVERYONE, PrincipalState, ROBOT, TEAM, USER};
+use crate::db::principals::{AUTHENTICATED, EVERYONE, PrincipalState, ROBOT, TEAM, USER, WORKLOAD};
 use crate::db::teams::MAX_DEPTH;
 
 /// What somebody is.
@@ -18,6 +18,8 @@ pub enum Kind {
     User,
     /// A robot.
     Robot,
+    /// A workload.
+    Workload,
     /// A team.
     Team,
     /// Everybody, or somebody of a kind that makes no difference here.
@@ -62,6 +64,7 @@ impl People {
         let kind = match state.kind.as_str() {
             USER => Kind::User,
             ROBOT => Kind::Robot,
+            WORKLOAD => Kind::Workload,
             TEAM => Kind::Team,
             _ => Kind::Other,
         };

@@ -12,11 +12,13 @@ use serde::Serialize;
 
 use super::barriers::Barrier;
 use super::grants::Grant;
+use super::members::Member;
 use super::namespaces::Namespace;
 use super::robots::Robot;
 use super::roles::Role;
 use super::teams::Team;
 use super::users::User;
+use super::workloads::Workload;
 use crate::domain::administration::expectation::{Expectation, Present};
 
 /// The tag of these bytes.
@@ -34,11 +36,13 @@ fn of_present(present: Present<'_>) -> String {
     match present {
         Present::User(row) => of(&User::from(row)),
         Present::Team(row) => of(&Team::from(row)),
+        Present::Member(row) => of(&Member::from(row)),
         Present::Role(row) => of(&Role::from(row)),
         Present::Grant(row) => of(&Grant::from(row)),
         Present::Barrier(row) => of(&Barrier::from(row)),
         Present::Namespace(row) => of(&Namespace::from(row)),
         Present::Robot(row) => of(&Robot::from(row)),
+        Present::Workload(row) => of(&Workload::from(row)),
     }
 }
 

@@ -32,7 +32,7 @@ const ONE: &str = "/api/v1/grants/{grant}";
 pub struct Grant {
     /// Its number.
     pub id: i64,
-    /// `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `everyone` or `authenticated`.
+    /// `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `workload:NAME`, `everyone` or `authenticated`.
     pub subject: String,
     /// `allow` or `deny`.
     pub effect: String,
@@ -106,7 +106,7 @@ enum EffectWord {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"subject": "team:core", "role": "writer", "pattern": "core/**", "reason": "CHG-17"}))]
 pub(super) struct NewGrant {
-    /// `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `everyone` or `authenticated`.
+    /// `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `workload:NAME`, `everyone` or `authenticated`.
     subject: String,
     /// Without it, `allow`. What is denied is listed as actions.
     #[serde(default)]
@@ -155,7 +155,7 @@ const FILTERS: [Parameter; 2] = [
     Parameter::optional(
         "subject",
         Kind::Text,
-        "Only rights of `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `everyone` or `authenticated`.",
+        "Only rights of `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `workload:NAME`, `everyone` or `authenticated`.",
     ),
     Parameter::optional("within", Kind::Text, "Only rights that lie in this place, such as `platform/**`."),
 ];

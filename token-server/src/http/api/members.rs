@@ -4,7 +4,7 @@
 
 use actix_web::http::Method;
 use futures_util::FutureExt as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::call::Call;
@@ -25,8 +25,12 @@ const ONE: &str = "/api/v1/teams/{team}/members/{member}";
 /// One member of a team.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Member {
-    /// The name of a user, or `team:NAME`, or `robot:OWNER/NAME`.
+    /// The name of a user, or `team:NAME`, `robot:OWNER/NAME` or `workload:NAME`.
     pub member: String,
+    /// Whether they put others into the team and take them out.
+    pub maintainer: bool,
+    /// Where that comes from: `manual` or `policy`; who is there by a policy file is not for maintainers to take out.
+    pub source: String,
     /// Since when.
     #[schema(format = DateTime)]
     pub added_at: String,
@@ -34,13 +38,23 @@ pub struct Member {
 
 impl From<&MemberRow> for Member {
     fn from(row: &MemberRow) -> Self {
-        let member = if row.member.kind == USER {
-            row.member.name.clone()
-        } else {
-            spelled(&row.member.kind, &row.member.name)
-        };
-        Self { member, added_at: written(row.added_at) }
+        let member = if row.kind == USER { row.name.clone() } else { spelled(&row.kind, &row.name) };
+        Self {
+            member,
+            maintainer: row.is_maintainer,
+            source: row.source.clone(),
+            added_at: written(row.added_at),
+        }
     }
+}
+
+/// What a member is to become.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"maintainer": true}))]
+struct MemberChange {
+    /// Whether they put others into the team and take them out.
+    maintainer: bool,
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -49,10 +63,18 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .summary("Lists who is in a team directly, in the order in which they came to this server.")
             .page::<Member>(),
         Endpoint::new(Method::PUT, ONE, "putMember", |call| put(call).boxed_local())
-            .summary("Puts a user, a robot, or a team whose members then are members here too, into a team.")
+            .summary("Puts a user, a robot, a workload, or a team whose members then are members here too, into a team.")
             .makes("It is in the team now, and was not before."),
+        Endpoint::new(Method::GET, ONE, "getMember", |call| get(call).boxed_local())
+            .summary("Shows how somebody is in a team.")
+            .one::<Member>(),
+        Endpoint::new(Method::PATCH, ONE, "changeMember", |call| change(call).boxed_local())
+            .summary("Makes a member a maintainer, who puts others into the team and takes them out, or no longer.")
+            .body::<MemberChange>()
+            .one::<Member>()
+            .conditional(),
         Endpoint::new(Method::DELETE, ONE, "removeMember", |call| remove(call).boxed_local())
-            .summary("Takes a user, a robot or a team out of a team."),
+            .summary("Takes a user, a robot, a workload or a team out of a team."),
     ]
 }
 
@@ -71,11 +93,23 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
 
 async fn put(call: Call) -> Result<Reply, ApiError> {
     let (team, member) = (teams::name(&call)?, member(&call)?);
-    match call.administration()?.add_team_member(&team, &member).await {
+    match call.administration()?.add_team_member(&team, &member, false).await {
         Ok(()) => Ok(Reply::There),
         Err(TokenServerError::AlreadyThere { .. }) => Ok(Reply::Done),
         Err(error) => Err(error.into()),
     }
+}
+
+async fn get(call: Call) -> Result<Reply, ApiError> {
+    let row = call.administration()?.show_team_member(&teams::name(&call)?, &member(&call)?).await?;
+    Ok(Reply::one(&Member::from(&row)))
+}
+
+async fn change(call: Call) -> Result<Reply, ApiError> {
+    let (team, member, wanted): (_, _, MemberChange) = (teams::name(&call)?, member(&call)?, call.body()?);
+    let administration = call.administration()?;
+    administration.change_team_member(&team, &member, wanted.maintainer).await?;
+    Ok(Reply::one(&Member::from(&administration.show_team_member(&team, &member).await?)))
 }
 
 async fn remove(call: Call) -> Result<Reply, ApiError> {

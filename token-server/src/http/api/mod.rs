@@ -44,6 +44,8 @@ pub mod robots;
 
 pub mod robot_secrets;
 
+pub mod workloads;
+
 pub mod elevations;
 
 pub mod audit;
@@ -94,6 +96,8 @@ pub enum Resource {
     Robots,
     /// What robots log in with.
     RobotSecrets,
+    /// Workloads.
+    Workloads,
     /// Rights for a while.
     Elevations,
     /// The audit record.
@@ -118,7 +122,7 @@ pub enum Resource {
 
 impl Resource {
     /// Every resource.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Account,
         Self::Users,
         Self::Teams,
@@ -129,6 +133,7 @@ impl Resource {
         Self::Namespaces,
         Self::Robots,
         Self::RobotSecrets,
+        Self::Workloads,
         Self::Elevations,
         Self::Audit,
         Self::Uses,
@@ -154,6 +159,7 @@ impl Resource {
             Self::Namespaces => "Namespaces",
             Self::Robots => "Robots",
             Self::RobotSecrets => "Secrets of robots",
+            Self::Workloads => "Workloads",
             Self::Elevations => "Rights for a while",
             Self::Audit => "Audit",
             Self::Uses => "Uses",
@@ -180,6 +186,7 @@ impl Resource {
             Self::Namespaces => namespaces::endpoints(),
             Self::Robots => robots::endpoints(),
             Self::RobotSecrets => robot_secrets::endpoints(),
+            Self::Workloads => workloads::endpoints(),
             Self::Elevations => elevations::endpoints(),
             Self::Audit => audit::endpoints(),
             Self::Uses => uses::endpoints(),

@@ -17,7 +17,7 @@ use super::cursor;
 use super::endpoint::Endpoint;
 use super::parameters::{Kind, Parameter};
 use super::reply::Reply;
-use crate::db::principals::USER;
+use crate::db::principals::{ROBOT, USER};
 use crate::domain::error::TokenServerError;
 use crate::domain::explanation;
 use crate::domain::grant::{Circumstances, NotNow};
@@ -168,7 +168,7 @@ impl From<&explanation::Capable> for Capable {
 const SUBJECT: Parameter = Parameter::optional(
     "subject",
     Kind::Text,
-    "About whom: `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `everyone` or `authenticated`; without it, about oneself.",
+    "About whom: `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `workload:NAME`, `everyone` or `authenticated`; without it, about oneself.",
 );
 
 const QUESTION: [Parameter; 3] = [
@@ -247,12 +247,13 @@ async fn who_can(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::page(items, next))
 }
 
-/// Whole groups stand before users, and these before robots.
+/// Whole groups stand before users, these before robots, and those before workloads.
 fn order(subject: &str) -> (u8, &str) {
     match subject.split_once(':') {
         None if subject == "everyone" => (0, ""),
         None => (1, ""),
         Some((USER, name)) => (2, name),
-        Some((_, name)) => (3, name),
+        Some((ROBOT, name)) => (3, name),
+        Some((_, name)) => (4, name),
     }
 }

@@ -28,13 +28,21 @@ pub struct Team {
     /// When the team was added.
     #[schema(format = DateTime)]
     pub added_at: String,
-    /// Who is in it directly, in order: names of users, `team:NAME` and `robot:OWNER/NAME`.
+    /// Who is in it directly, in order: names of users, `team:NAME`, `robot:OWNER/NAME` and
+    /// `workload:NAME`.
     pub members: Vec<String>,
+    /// Those of them who say who else is in it, in order.
+    pub maintainers: Vec<String>,
 }
 
 impl From<&TeamSummary> for Team {
     fn from(team: &TeamSummary) -> Self {
-        Self { name: team.name.clone(), added_at: written(team.created_at), members: team.members.clone() }
+        Self {
+            name: team.name.clone(),
+            added_at: written(team.created_at),
+            members: team.members.clone(),
+            maintainers: team.maintainers.clone(),
+        }
     }
 }
 

@@ -70,7 +70,7 @@ impl From<&TokenUseRow> for TokenUse {
 pub struct UnusedGrant {
     /// The number of the right.
     pub id: i64,
-    /// `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `everyone` or `authenticated`.
+    /// `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `workload:NAME`, `everyone` or `authenticated`.
     pub subject: String,
     /// Which role; `null` when actions are listed.
     #[schema(required = true)]

@@ -1,0 +1,168 @@
+//! Workloads: make, list, change, disable, enable, remove.
+//!
+//! *Invariant:* a workload holds what it was given; a removed one leaves no membership and no right behind, so that a
+//! new one of the same name begins with nothing.
+
+use super::super::audit::{Change, Event};
+use super::super::error::TokenServerError;
+use super::super::principal_name::PrincipalName;
+use super::super::random;
+use super::super::remark;
+use super::expectation::Present;
+use super::pages::{Page, one_more, page};
+use super::{Administration, name_taken, not_found};
+use crate::db::principals::{self, WORKLOAD};
+use crate::db::workloads::{self, WorkloadSummary};
+use crate::db::{self, Transaction, grants, teams, users};
+
+/// What becomes of a workload; what is not said stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkloadChange {
+    /// Whether its rights do not count.
+    pub is_disabled: Option<bool>,
+    /// What it is for; an empty text takes the description away.
+    pub description: Option<String>,
+}
+
+impl Administration {
+    /// Makes a workload without any right.
+    pub async fn add_workload(
+        &self,
+        name: &PrincipalName,
+        description: Option<&str>,
+    ) -> Result<(), TokenServerError> {
+        remark::check(description)?;
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, "adding a workload").await?;
+        self.insert_workload(&mut tx, name, description).await?;
+        self.record(&mut tx, Event::WorkloadAdded, name.as_str(), description).await?;
+        Ok(db::commit(tx).await?)
+    }
+
+    /// Stores a workload.
+    pub(super) async fn insert_workload(
+        &self,
+        tx: &mut Transaction,
+        name: &PrincipalName,
+        description: Option<&str>,
+    ) -> Result<(), TokenServerError> {
+        let uid = random::dated_id(&self.random, &*self.clock)?;
+        let pid =
+            principals::insert_principal(&mut **tx, WORKLOAD, name.as_str(), uid, self.clock.now()).await;
+        let pid = pid.map_err(name_taken(name))?;
+        Ok(workloads::insert_workload(&mut **tx, pid, description, self.actor.pid()).await?)
+    }
+
+    /// All workloads, by name.
+    pub async fn list_workloads(&self) -> Result<Vec<WorkloadSummary>, TokenServerError> {
+        self.demand_sight_of_all("listing all workloads").await?;
+        Ok(workloads::list_workloads_behind(&self.pool, "", i64::MAX).await?)
+    }
+
+    /// Workloads by name, behind one; none, for who administers nothing.
+    pub async fn page_of_workloads(
+        &self,
+        behind: &str,
+        limit: usize,
+    ) -> Result<Page<WorkloadSummary, String>, TokenServerError> {
+        let mut tx = db::begin(&self.pool).await?;
+        let found = match self.sight(&mut tx).await?.narrowed() {
+            Some(_) => Vec::new(),
+            None => workloads::list_workloads_behind(&mut *tx, behind, one_more(limit)).await?,
+        };
+        Ok(page(found, limit, |row| row.name.clone()))
+    }
+
+    /// One workload.
+    pub async fn show_workload(&self, name: &PrincipalName) -> Result<WorkloadSummary, TokenServerError> {
+        let mut tx = db::begin(&self.pool).await?;
+        let is_seen = self.sight(&mut tx).await?.narrowed().is_none();
+        let found = workloads::find_workload(&mut *tx, name.as_str()).await?;
+        found.filter(|_| is_seen).ok_or_else(|| not_found(WORKLOAD, name))
+    }
+
+    /// Lets nothing count that a workload holds from now on, or lets it count again; says whether that was a change.
+    pub async fn set_workload_disabled(
+        &self,
+        name: &PrincipalName,
+        is_disabled: bool,
+    ) -> Result<bool, TokenServerError> {
+        self.change_workload(name, &WorkloadChange { is_disabled: Some(is_disabled), description: None })
+            .await
+    }
+
+    /// Changes a workload; says whether it was otherwise before.
+    pub async fn change_workload(
+        &self,
+        name: &PrincipalName,
+        change: &WorkloadChange,
+    ) -> Result<bool, TokenServerError> {
+        remark::check(change.description.as_deref())?;
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, "changing a workload").await?;
+        let found = self.expected_workload(&mut tx, name).await?;
+        let description = change.description.as_deref().filter(|text| !text.is_empty());
+        let is_described = change.description.is_some() && found.description.as_deref() != description;
+        if is_described {
+            workloads::update_description(&mut *tx, found.pid, description).await?;
+        }
+        let is_switched = match change.is_disabled {
+            None => false,
+            Some(is_disabled) => {
+                let at = is_disabled.then(|| self.clock.now());
+                users::update_disabled(&mut *tx, found.pid, at).await?.is_some()
+            }
+        };
+        if is_described {
+            let (before, after) = (found.description.as_deref(), description);
+            let said = Change { before: before.unwrap_or_default(), after: after.unwrap_or_default() };
+            self.record_change(&mut tx, Event::WorkloadChanged, name.as_str(), said).await?;
+        }
+        if is_switched {
+            let (event, before, after) = if found.disabled_at.is_none() {
+                (Event::WorkloadDisabled, "active", "disabled")
+            } else {
+                (Event::WorkloadEnabled, "disabled", "active")
+            };
+            self.record_change(&mut tx, event, name.as_str(), Change { before, after }).await?;
+        }
+        db::commit(tx).await?;
+        Ok(is_described || is_switched)
+    }
+
+    /// Removes a workload with its memberships and rights; says how many rights that were.
+    pub async fn remove_workload(&self, name: &PrincipalName) -> Result<u64, TokenServerError> {
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, "removing a workload").await?;
+        let found = self.expected_workload(&mut tx, name).await?;
+        let grants = self.delete_workload(&mut tx, found.pid).await?;
+        self.record(&mut tx, Event::WorkloadRemoved, name.as_str(), Some(&format!("{grants} grants")))
+            .await?;
+        db::commit(tx).await?;
+        Ok(grants)
+    }
+
+    /// Deletes a workload with whatever belongs to it; says how many rights that were.
+    pub(super) async fn delete_workload(
+        &self,
+        tx: &mut Transaction,
+        pid: i64,
+    ) -> Result<u64, TokenServerError> {
+        principals::update_deleted_by_pid(&mut **tx, pid, self.clock.now()).await?;
+        workloads::delete_workload(&mut **tx, pid).await?;
+        teams::delete_members(&mut **tx, pid).await?;
+        Ok(grants::delete_grants_of(&mut **tx, pid).await?)
+    }
+
+    /// The workload of that name, if it is as expected.
+    async fn expected_workload(
+        &self,
+        tx: &mut Transaction,
+        name: &PrincipalName,
+    ) -> Result<WorkloadSummary, TokenServerError> {
+        let found = workloads::find_workload(&mut **tx, name.as_str()).await?;
+        let found = found.ok_or_else(|| not_found(WORKLOAD, name))?;
+        self.compare(Present::Workload(&found))?;
+        Ok(found)
+    }
+}
