@@ -119,7 +119,7 @@ pub enum Event {
 
 impl Event {
     /// Every one.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 45] = [
         Self::Login,
         Self::ScopesRefused,
         Self::RefreshTokenIssued,
@@ -132,6 +132,7 @@ impl Event {
         Self::TeamRemoved,
         Self::TeamMemberAdded,
         Self::TeamMemberRemoved,
+        Self::TeamMemberChanged,
         Self::RoleAdded,
         Self::RoleChanged,
         Self::RoleRemoved,
@@ -147,6 +148,11 @@ impl Event {
         Self::RobotChanged,
         Self::RobotDisabled,
         Self::RobotEnabled,
+        Self::WorkloadAdded,
+        Self::WorkloadRemoved,
+        Self::WorkloadChanged,
+        Self::WorkloadDisabled,
+        Self::WorkloadEnabled,
         Self::RobotSecretAdded,
         Self::RobotSecretRevoked,
         Self::ElevationRequested,
@@ -162,8 +168,8 @@ impl Event {
     ];
 
     /// The words of them all.
-    pub const WORDS: [&'static str; 39] = {
-        let mut words = [""; 39];
+    pub const WORDS: [&'static str; Self::ALL.len()] = {
+        let mut words = [""; Self::ALL.len()];
         let mut index = 0;
         while index < words.len() {
             words[index] = Self::ALL[index].as_str();
