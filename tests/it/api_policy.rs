@@ -143,7 +143,7 @@ async fn a_policy_with_a_mistake_is_refused_with_its_place_and_changes_nothing()
         ("application/json", r#"{"version": 1, "team": {}}"#, "unknown member `team`", 400),
         ("application/json", "version: 1", "not JSON", 400),
         (YAML, "version: 1\nteams: {a: [nobody]}\n", "does not exist: user:nobody", 422),
-        (YAML, "version: 1\nteams: {a: [team:b], b: [team:a]}\n", "nothing was applied", 409),
+        (YAML, "version: 1\nteams: {a: [team:b], b: [team:a]}\n", "nothing was changed", 409),
         (YAML, "version: 1\nteams: {alice: []}\n", "already", 409),
     ];
     for (media_type, text, part, status) in refused {

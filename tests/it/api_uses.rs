@@ -59,7 +59,8 @@ async fn what_was_used_and_what_was_not_is_listed_as_by_the_command_line() -> an
         assert!(row.as_object_mut().and_then(|row| row.remove("commands")).is_some(), "{row}");
     }
     let unused = api.all("admin", "/unused-grants?days=30", 1).await?;
-    assert_eq!(unused.len(), 4, "{unused:?}");
+    // Not those of who holds everything, and of alice to read the record: tokens do not show whether they are needed.
+    assert_eq!(unused.len(), 2, "{unused:?}");
     assert_eq!(json!(unused), commanded);
     refused(&api.get("alice", "/unused-grants").await?, 403, "not_delegated", "`*` on `**`")?;
     Ok(())

@@ -152,9 +152,9 @@ async fn fewer_rights_than_asked_is_no_error_and_the_token_and_the_record_say_wh
     assert_eq!(
         refused,
         json!([
-            {"type": "repository", "name": "other/app", "actions": ["pull", "push"], "reason": "no_grant"},
-            {"type": "repository", "name": "platform/app", "actions": ["delete"], "reason": "no_grant"},
-            {"type": "repository", "name": "public/tool", "actions": ["push"], "reason": "no_grant"},
+            {"type": "repository", "name": "other/app", "actions": ["pull", "push"], "reason": "no_grant", "ask": ["admin"]},
+            {"type": "repository", "name": "platform/app", "actions": ["delete"], "reason": "no_grant", "ask": ["admin"]},
+            {"type": "repository", "name": "public/tool", "actions": ["push"], "reason": "no_grant", "ask": ["admin"]},
         ])
     );
     let recorded = town.stack.database.db_audit_of("scopes_refused").await?;

@@ -269,7 +269,7 @@ pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &E
 
 /// What is held of what was asked about, and what is not.
 fn in_part(found: &Explanation) -> String {
-    let mut text = format!("in part: {}", found.held);
+    let mut text = format!("yes, in part: {}", found.held);
     // Most often the same tags limit several rights.
     let mut sets: Vec<(&TagSet, RightSet)> = Vec::new();
     for Limited { right, tags } in &found.limited {
