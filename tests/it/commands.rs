@@ -242,7 +242,7 @@ async fn where_commands_may_not_migrate_they_say_so_and_migrate_does() -> anyhow
         async |words: &[&str]| run(Which::TokenServer, &[&["--config", &settings], words].concat()).await;
     for words in [&["user", "list"][..], &["serve"], &["key", "export", "--format", "pem"]] {
         let said = command(words).await?;
-        assert_eq!(said.code, Some(1), "{words:?}: {}", said.text);
+        assert_eq!(said.code, Some(4), "{words:?}: {}", said.text);
         assert!(said.text.contains("token-server migrate"), "{}", said.text);
     }
     let said = command(&["migrate"]).await?.success()?;
@@ -254,7 +254,7 @@ async fn where_commands_may_not_migrate_they_say_so_and_migrate_does() -> anyhow
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_1_with_the_reason_and_without_the_password() -> anyhow::Result<()> {
+async fn a_database_that_is_not_there_is_4_with_the_reason_and_without_the_password() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let settings = folder.path().join("settings.yml");
     let yaml = format!(
@@ -266,7 +266,7 @@ async fn a_database_that_is_not_there_is_1_with_the_reason_and_without_the_passw
     let settings = settings.display().to_string();
     for words in [&["user", "list"][..], &["serve"], &["migrate"]] {
         let said = run(Which::TokenServer, &[&["--config", &settings], words].concat()).await?;
-        assert_eq!(said.code, Some(1), "{words:?}: {}", said.text);
+        assert_eq!(said.code, Some(4), "{words:?}: {}", said.text);
         assert!(said.text.contains("database is not reachable"), "{}", said.text);
         assert!(!said.text.contains("hush-hush"), "{}", said.text);
     }
@@ -454,7 +454,7 @@ async fn what_postgres_says_is_told_without_where_in_its_source_it_stands() -> a
     )?;
     let said =
         run(Which::TokenServer, &["--config", &settings.display().to_string(), "user", "list"]).await?;
-    assert_eq!(said.code, Some(1), "{}", said.text);
+    assert_eq!(said.code, Some(4), "{}", said.text);
     assert!(said.text.trim_end().ends_with("does not exist"), "{}", said.text);
     Ok(())
 }

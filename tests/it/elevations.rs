@@ -36,7 +36,7 @@ async fn what_is_asked_for_is_given_for_a_while_and_tokens_end_with_it() -> anyh
     stack.clock.advance(Duration::from_mins(1));
     assert_eq!(actions(stack, "bob", "prod/app").await?.0, "");
     let said = run(stack, &format!("elevation approve {id}")).await?;
-    assert_eq!(said.code, Some(1), "once is enough: {}", said.text);
+    assert_eq!(said.code, Some(4), "once is enough: {}", said.text);
     assert!(run(stack, "elevation list --all").await?.success()?.output.contains(&id));
     Ok(())
 }
@@ -48,10 +48,10 @@ async fn a_request_is_refused_taken_back_or_ended_early() -> anyhow::Result<()> 
     let line = "elevation request user:bob writer prod/app --tags pr-* --for 1d --reason test";
     let refused = asked(stack, line).await?;
     done(stack, &[&format!("elevation deny {refused} --reason no")]).await?;
-    assert_eq!(run(stack, &format!("elevation approve {refused}")).await?.code, Some(1));
+    assert_eq!(run(stack, &format!("elevation approve {refused}")).await?.code, Some(4));
     let withdrawn = asked(stack, line).await?;
     done(stack, &[&format!("elevation end {withdrawn} --yes")]).await?;
-    assert_eq!(run(stack, &format!("elevation approve {withdrawn}")).await?.code, Some(1));
+    assert_eq!(run(stack, &format!("elevation approve {withdrawn}")).await?.code, Some(4));
     let given = asked(stack, line).await?;
     done(stack, &[&format!("elevation approve {given}")]).await?;
     assert_eq!(actions(stack, "bob", "prod/app").await?.0, RIGHTS);

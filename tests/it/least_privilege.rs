@@ -179,7 +179,7 @@ async fn nothing_is_said_of_a_time_that_is_not_known() -> anyhow::Result<()> {
     let town = Town::start().await?;
     let stack = &town.stack;
     let said = stack.operator(&["grant", "unused"], "").await?;
-    assert_eq!(said.code, Some(1), "{}", said.text);
+    assert_eq!(said.code, Some(4), "{}", said.text);
     assert!(said.text.contains("nothing can be said of 90 days; wait for a day"), "{}", said.text);
     db_run(stack, &["update token_use_start set since = since - interval '40 days'"]).await?;
     let text = stack.operator(&["grant", "unused"], "").await?.failure()?;

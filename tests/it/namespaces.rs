@@ -46,8 +46,8 @@ async fn a_name_means_one_party() -> anyhow::Result<()> {
     done(stack, &["namespace add shop --owner user:bob", "namespace add platform --owner team:platform"])
         .await?;
     for (line, code, part) in [
-        ("team add shop", 1, "belongs to user:bob"),
-        ("namespace add alice --owner user:bob", 1, "belongs to user:alice"),
+        ("team add shop", 4, "belongs to user:bob"),
+        ("namespace add alice --owner user:bob", 4, "belongs to user:alice"),
         ("namespace add shop --owner user:bob", 3, "already"),
         ("namespace add other --owner everyone", 2, "a user or a team"),
         ("namespace add other --owner nobody", 2, "write its owner as user:NAME or team:NAME"),
@@ -58,7 +58,7 @@ async fn a_name_means_one_party() -> anyhow::Result<()> {
         ("namespace change shop", 2, "--owner"),
         ("namespace change nowhere --visibility public", 3, "no namespace"),
         ("namespace remove shop", 2, "--yes"),
-        ("team remove platform --yes", 1, "owns the namespace platform;"),
+        ("team remove platform --yes", 4, "owns the namespace platform;"),
     ] {
         let said = run(stack, line).await?;
         assert_eq!(said.code, Some(code), "{line}: {}", said.text);

@@ -176,9 +176,9 @@ async fn a_file_with_a_mistake_changes_nothing() -> anyhow::Result<()> {
     for (file, code, part) in [
         ("version: 1\nteams: {a: [nobody], b: [team:none]}\n", 2, "does not exist: team:none, user:nobody"),
         ("version: 1\ngrants: [{subject: everyone, role: king, pattern: a}]\n", 2, "role king"),
-        ("version: 1\nteams: {a: [team:b], b: [team:a]}\n", 1, "nothing was changed"),
-        ("version: 1\nteams: {alice: []}\n", 1, "already"),
-        ("version: 1\nnamespaces: {alice: {owner: user:bob}}\n", 1, "belongs to user:alice"),
+        ("version: 1\nteams: {a: [team:b], b: [team:a]}\n", 4, "nothing was changed"),
+        ("version: 1\nteams: {alice: []}\n", 4, "already"),
+        ("version: 1\nnamespaces: {alice: {owner: user:bob}}\n", 4, "belongs to user:alice"),
         ("version: 1\nteams: {a: [], x\n", 2, "cannot be read"),
         ("version: 1\nroles: {x: {actions: [fly]}}\n", 2, "roles.x"),
         ("", 2, "cannot be read"),

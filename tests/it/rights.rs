@@ -92,7 +92,7 @@ async fn rights_end_begin_and_depend_on_the_network() -> anyhow::Result<()> {
     let same = run(stack, "grant add user:bob viewer later --from 2100-01-01T00:00:00Z").await?;
     assert_eq!(same.code, Some(3), "{}", same.text);
     let said = run(stack, "grant add user:bob viewer later --expires 5d").await?;
-    assert_eq!(said.code, Some(1), "{}", said.text);
+    assert_eq!(said.code, Some(4), "{}", said.text);
     assert!(said.text.contains("remove it first"), "{}", said.text);
     // One that has ended is out of the way.
     let mut connection = stack.database.db_connect().await?;
@@ -132,7 +132,7 @@ async fn members_of_teams_in_teams_are_members_and_no_team_is_in_itself() -> any
         ("team member add t1 team:t6", "5 deep"),
     ] {
         let said = run(stack, line).await?;
-        assert_eq!(said.code, Some(1), "{line}: {}", said.text);
+        assert_eq!(said.code, Some(4), "{line}: {}", said.text);
         assert!(said.text.contains(part), "{line}: {}", said.text);
     }
     let listed = run(stack, "team list").await?.success()?.output;

@@ -76,7 +76,7 @@ async fn two_secrets_make_a_rotation_and_each_ends_by_itself() -> anyhow::Result
     let (old, number) = made(stack, "robot secret add platform/ci --expires 30d").await?;
     let (new, _) = made(stack, "robot secret add platform/ci --expires 90d").await?;
     let said = run(stack, "robot secret add platform/ci").await?;
-    assert_eq!(said.code, Some(1), "{}", said.text);
+    assert_eq!(said.code, Some(4), "{}", said.text);
     assert!(said.text.contains("two secrets"), "{}", said.text);
     for secret in [&old, &new] {
         robot(stack, secret)?.login().await?.expect(200)?;

@@ -65,8 +65,7 @@ pub(super) async fn audit(
             }
         }
         AuditCommand::Verify { from_hash, head } => {
-            let verdict = verify(from_hash.as_deref(), head.as_deref(), settings, output).await;
-            return verdict.map_err(|error| CliError::Unanswered(Box::new(error)));
+            return verify(from_hash.as_deref(), head.as_deref(), settings, output).await;
         }
         AuditCommand::Prune { before, confirmation } => {
             let administration = administration(settings).await?;

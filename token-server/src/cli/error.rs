@@ -1,7 +1,7 @@
 //! How a command that did not do its work ends.
 //!
-//! *Invariant:* the exit code says who can help: 1 or 4 whoever runs the server, 2 whoever typed the command, 3 nobody
-//! needs to.
+//! *Invariant:* 0 and 1 are answers, never failures; the codes of failures say who can help: 2 whoever typed the command,
+//! 3 nobody needs to, 4 whoever runs the server.
 
 use std::io::ErrorKind;
 
@@ -14,8 +14,11 @@ use crate::domain::error::TokenServerError;
 /// The exit code for wrong usage, as is customary.
 pub const USAGE: u8 = 2;
 
-/// The exit code for a question that failed, where 1 is an answer.
-const UNANSWERED: u8 = 4;
+/// The exit code for a no: to a question that was asked, or by who was asked.
+const NO: u8 = 1;
+
+/// The exit code for what failed.
+const FAILED: u8 = 4;
 
 /// The exit code of programs that stop because nobody reads what they print: 128 and the number of SIGPIPE.
 const UNREAD: u8 = 141;
@@ -47,9 +50,6 @@ pub enum CliError {
     /// Reading or writing failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// A question whose answers are the codes 0 and 1 could not be answered.
-    #[error("{0}")]
-    Unanswered(Box<CliError>),
 }
 
 impl CliError {
@@ -57,7 +57,6 @@ impl CliError {
     pub fn is_unread(&self) -> bool {
         match self {
             Self::Io(error) => error.kind() == ErrorKind::BrokenPipe,
-            Self::Unanswered(error) => error.is_unread(),
             _ => false,
         }
     }
@@ -68,11 +67,8 @@ impl CliError {
             _ if self.is_unread() => UNREAD,
             Self::CannotAsk(_) | Self::Usage(_) => USAGE,
             Self::Domain(error) | Self::Start(StartError::Domain(error)) => domain_code(error),
-            Self::Unanswered(error) => match error.exit_code() {
-                1 => UNANSWERED,
-                code => code,
-            },
-            Self::Declined | Self::Settings(_) | Self::Start(_) | Self::File(_) | Self::Io(_) => 1,
+            Self::Declined => NO,
+            Self::Settings(_) | Self::Start(_) | Self::File(_) | Self::Io(_) => FAILED,
         }
     }
 }
@@ -100,7 +96,7 @@ fn domain_code(error: &TokenServerError) -> u8 {
         | E::NotAComponent(_)
         | E::NotASubtree(_)
         | E::InvalidKeyPair(_) => USAGE,
-        _ => 1,
+        _ => FAILED,
     }
 }
 
@@ -121,7 +117,8 @@ mod tests {
         assert_eq!(CliError::Domain(not_found()).exit_code(), 3);
         assert_eq!(CliError::Start(StartError::Domain(not_found())).exit_code(), 3);
         assert_eq!(CliError::Domain(InvalidPassword::TooShort.into()).exit_code(), 2);
-        assert_eq!(CliError::Start(StartError::NotMigrated(1)).exit_code(), 1);
+        assert_eq!(CliError::Start(StartError::NotMigrated(1)).exit_code(), 4);
+        assert_eq!(CliError::Declined.exit_code(), 1);
         assert_eq!(CliError::CannotAsk("x").exit_code(), 2);
         assert_eq!(CliError::Domain(not_found()).to_string(), "there is no user x");
     }

@@ -38,8 +38,7 @@ pub(super) async fn import(
     output: Output,
 ) -> Result<ExitCode, CliError> {
     let ImportCommand::DockerAuth { file, repositories, apply } = command;
-    let report = docker_auth(&file, repositories.as_deref(), apply, settings, output).await;
-    report.map_err(|error| CliError::Unanswered(Box::new(error)))
+    docker_auth(&file, repositories.as_deref(), apply, settings, output).await
 }
 
 async fn docker_auth(

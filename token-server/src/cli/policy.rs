@@ -62,22 +62,17 @@ pub(super) async fn policy(
             show(output, || text, || json::policy(&document))?;
         }
         PolicyCommand::Drift { file } => {
-            let answer = async {
-                let mut plan = administration(settings).await?.compare_policy(&read(&file)?).await?;
-                let adopted = plan.take_adopted();
-                let is_same = plan.is_empty() && plan.by_hand.is_empty();
-                let said =
-                    || if is_same { "everything is as the policy says".to_owned() } else { told(&plan) };
-                show(output, said, || json::policy_changes(&plan))?;
-                if adopted > 0 {
-                    let rows = counted(adopted, "row is", "rows are");
-                    remark(&format!(
-                        "{rows} as the policy says, but made by hand; `policy apply` lets the file keep them"
-                    ));
-                }
-                Ok(is_same)
-            };
-            let is_same = answer.await.map_err(|error| CliError::Unanswered(Box::new(error)))?;
+            let mut plan = administration(settings).await?.compare_policy(&read(&file)?).await?;
+            let adopted = plan.take_adopted();
+            let is_same = plan.is_empty() && plan.by_hand.is_empty();
+            let said = || if is_same { "everything is as the policy says".to_owned() } else { told(&plan) };
+            show(output, said, || json::policy_changes(&plan))?;
+            if adopted > 0 {
+                let rows = counted(adopted, "row is", "rows are");
+                remark(&format!(
+                    "{rows} as the policy says, but made by hand; `policy apply` lets the file keep them"
+                ));
+            }
             return Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     }

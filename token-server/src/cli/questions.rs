@@ -24,21 +24,18 @@ pub(super) async fn explain(
     settings: &TokenServerSettings,
     output: Output,
 ) -> Result<ExitCode, CliError> {
-    let answer = async {
-        let subject = GrantSubject::parse(subject).map_err(TokenServerError::from)?;
-        let question = parse(arguments)?;
-        let administration = administration(settings).await?;
-        let found = administration.explain(&subject, &question, circumstances(arguments, &administration));
-        let found = found.await?;
-        show(
-            output,
-            || listings::explanation(&subject, &question, &found),
-            || json::explanation(&subject, &question, &found),
-        )?;
-        // Clients are let in with a part as well; the answer says which.
-        Ok(verdict(!found.held.is_empty()))
-    };
-    answer.await.map_err(|error| CliError::Unanswered(Box::new(error)))
+    let subject = GrantSubject::parse(subject).map_err(TokenServerError::from)?;
+    let question = parse(arguments)?;
+    let administration = administration(settings).await?;
+    let found = administration.explain(&subject, &question, circumstances(arguments, &administration));
+    let found = found.await?;
+    show(
+        output,
+        || listings::explanation(&subject, &question, &found),
+        || json::explanation(&subject, &question, &found),
+    )?;
+    // Clients are let in with a part as well; the answer says which.
+    Ok(verdict(!found.held.is_empty()))
 }
 
 /// Lists everybody who may.
@@ -47,14 +44,11 @@ pub(super) async fn who_can(
     settings: &TokenServerSettings,
     output: Output,
 ) -> Result<ExitCode, CliError> {
-    let answer = async {
-        let question = parse(arguments)?;
-        let administration = administration(settings).await?;
-        let found = administration.who_can(&question, circumstances(arguments, &administration)).await?;
-        show(output, || listings::capable(&found), || json::capable(&found))?;
-        Ok(verdict(!found.is_empty()))
-    };
-    answer.await.map_err(|error| CliError::Unanswered(Box::new(error)))
+    let question = parse(arguments)?;
+    let administration = administration(settings).await?;
+    let found = administration.who_can(&question, circumstances(arguments, &administration)).await?;
+    show(output, || listings::capable(&found), || json::capable(&found))?;
+    Ok(verdict(!found.is_empty()))
 }
 
 fn parse(arguments: &QuestionArguments) -> Result<Question, CliError> {

@@ -50,19 +50,29 @@ pub(super) async fn migrate(settings: &TokenServerSettings) -> Result<(), CliErr
 
 /// Shows the settings and says what is wrong with them.
 pub(super) fn check_config(loaded: Result<Loaded, SettingsError>) -> Result<ExitCode, CliError> {
-    let loaded = loaded?;
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => return Ok(problem(&error)),
+    };
     terminal::print(&loaded.report())?;
     for warning in loaded.warnings() {
         terminal::remark(&format!("warning: {warning}"));
     }
-    let settings = TokenServerSettings::validate(&loaded)?;
+    let settings = match TokenServerSettings::validate(&loaded) {
+        Ok(settings) => settings,
+        Err(error) => return Ok(problem(&error)),
+    };
     if let Err(error) = Listener::check(&settings.listener) {
-        terminal::complain(&causes::sentence(&error));
-        return Ok(ExitCode::FAILURE);
+        return Ok(problem(&error));
     }
     if let Some(Err(error)) = settings.shadow.as_deref().map(ShadowRules::load) {
-        terminal::complain(&error.to_string());
-        return Ok(ExitCode::FAILURE);
+        return Ok(problem(&error));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what is wrong, which is an answer here.
+fn problem(error: &dyn std::error::Error) -> ExitCode {
+    terminal::complain(&causes::sentence(error));
+    ExitCode::FAILURE
 }

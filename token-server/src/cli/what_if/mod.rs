@@ -30,14 +30,11 @@ pub(super) async fn what_if(
     output: Output,
 ) -> Result<ExitCode, CliError> {
     let WhatIfArguments { days, change } = arguments;
-    let answer = async {
-        let administration = administration(settings).await?;
-        let found = administration.what_if(&parse(change, administration.now())?, days).await?;
-        show(output, || words::sentences(&found, days), || json::what_if(&found, days))?;
-        let is_loss = found.effects.iter().any(|effect| effect.direction == Direction::Lose);
-        Ok(if is_loss { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-    };
-    answer.await.map_err(|error| CliError::Unanswered(Box::new(error)))
+    let administration = administration(settings).await?;
+    let found = administration.what_if(&parse(change, administration.now())?, days).await?;
+    show(output, || words::sentences(&found, days), || json::what_if(&found, days))?;
+    let is_loss = found.effects.iter().any(|effect| effect.direction == Direction::Lose);
+    Ok(if is_loss { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn parse(change: ProposedChange, now: OffsetDateTime) -> Result<Change, CliError> {
