@@ -42,7 +42,8 @@ use crate::domain::snapshot::follower::Follower;
 use crate::domain::token_issuer::{IssuerRecords, Sources, TokenIssuer};
 use crate::domain::token_uses::TokenUses;
 use crate::http::api::document::Documents;
-use crate::http::{CHANGES, Services, TRIALS, WHOLE_READS, routes};
+use crate::http::turns::Turns;
+use crate::http::{Services, TRIALS, WHOLE_READS, routes};
 use crate::settings::{DatabaseSettings, DecisionSource, Migrate, TokenServerSettings};
 
 /// Why the server does not start.
@@ -183,7 +184,7 @@ impl TokenServer {
             keys,
             documents: Documents::build(),
             whole_reads: Arc::new(Semaphore::new(WHOLE_READS)),
-            changes: Arc::new(Semaphore::new(CHANGES)),
+            changes: Arc::new(Turns::default()),
             own_settings,
             trials: Arc::new(Semaphore::new(TRIALS)),
             body_timeout: settings.listener.stall_timeout,

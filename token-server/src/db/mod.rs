@@ -92,8 +92,14 @@ const CHANGE_LOCK: i64 = 0x7061_636c;
 /// How long a transaction may wait for its own server.
 const IDLE_TIMEOUT: &str = "10s";
 
-/// How long a change that is only tried out may: what it means is worked out in between, and others wait.
-const TRIAL_IDLE_TIMEOUT: &str = "2min";
+/// How long one statement may take of a change that is only tried out, while others wait for its end.
+const TRIAL_TIMEOUT: &str = "1min";
+
+/// So often a migration is tried that does not get its tables within the time that every statement has for that.
+const MIGRATION_TRIES: u32 = 60;
+
+/// In between, others get at them.
+const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
@@ -128,14 +134,19 @@ pub async fn ping(pool: &Pool) -> Result<(), DbError> {
 
 /// Brings the schema up to date. Several servers may do so at once; they take turns.
 pub async fn migrate(pool: &Pool) -> Result<(), DbError> {
+    // It has other limits than its siblings, so it does not go back to them.
+    let mut connection = pool.acquire().await?.detach();
     // Building an index on a big table may take longer than any request should.
-    let mut connection = pool.acquire().await?;
-    sqlx::query("set statement_timeout = 0").execute(&mut *connection).await?;
-    sqlx::query("set lock_timeout = 0").execute(&mut *connection).await?;
-    MIGRATIONS.run(&mut *connection).await?;
-    // The connection goes back with other limits than its siblings have.
-    connection.detach();
-    Ok(())
+    sqlx::query("set statement_timeout = 0").execute(&mut connection).await?;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match MIGRATIONS.run(&mut connection).await.map_err(DbError::from) {
+            // Whoever waits for a table that a backup reads keeps everybody else from it.
+            Err(DbError::Locked(_)) if tries < MIGRATION_TRIES => tokio::time::sleep(MIGRATION_PAUSE).await,
+            outcome => return outcome,
+        }
+    }
 }
 
 /// How many migrations of this release the database has not seen.
@@ -179,9 +190,12 @@ pub async fn begin_snapshot(pool: &Pool) -> Result<Transaction, DbError> {
 /// Begins a change that is undone in the end; others wait for it as for any change, so nothing is otherwise meanwhile.
 pub async fn begin_trial(pool: &Pool) -> Result<Transaction, DbError> {
     let mut transaction = begin_change(pool).await?;
-    sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
+    sqlx::query("select set_config('statement_timeout', $1, true)")
+        .bind(TRIAL_TIMEOUT)
+        .execute(&mut *transaction)
+        .await?;
     sqlx::query("select set_config('idle_in_transaction_session_timeout', $1, true)")
-        .bind(TRIAL_IDLE_TIMEOUT)
+        .bind(TRIAL_TIMEOUT)
         .execute(&mut *transaction)
         .await?;
     Ok(transaction)

@@ -327,3 +327,12 @@ pub async fn list_users_named_in(db: impl PgExecutor<'_>, text: &str) -> Result<
     );
     Ok(query.fetch_all(db).await?)
 }
+
+/// Whether somebody maintains a team.
+pub async fn maintains_any(db: impl PgExecutor<'_>, pid: i64) -> Result<bool, DbError> {
+    let query = sqlx::query_scalar!(
+        r#"select exists(select from team_member where member_pid = $1 and is_maintainer) as "any!""#,
+        pid
+    );
+    Ok(query.fetch_one(db).await?)
+}

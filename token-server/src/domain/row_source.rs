@@ -54,11 +54,11 @@ impl RowSource {
         }
     }
 
-    /// Who manages rights about a repository, if that is in memory; it may be a little old.
-    pub fn managers(&self, name: &RepositoryName) -> Result<Managers, TokenServerError> {
-        let Self::Snapshot(follower, _) = self else { return Ok(Managers::default()) };
-        let anchors = repository_pattern::anchors([&Resource::Repository(name.clone())]);
-        Ok(follower.latest().managers(&anchors)?)
+    /// Who manages rights about a repository, or without one everywhere, if that is in memory; it may be a little old.
+    pub fn managers(&self, name: Option<&RepositoryName>) -> Option<Managers> {
+        let Self::Snapshot(follower, _) = self else { return None };
+        let resource = name.map(|name| Resource::Repository(name.clone()));
+        follower.latest().managers(&repository_pattern::anchors(&resource))
     }
 
     /// All that a subject has anywhere, unless there is more than anything could be said of.

@@ -104,6 +104,9 @@ pub struct Sources {
     pub rows: RowSource,
 }
 
+/// Of so many refused repositories it is said who can give them; clients ask for two at most.
+const MAX_ASKED_ABOUT: usize = 4;
+
 /// Issues tokens.
 pub struct TokenIssuer {
     settings: IssuerSettings,
@@ -229,7 +232,7 @@ impl TokenIssuer {
         let asker = Asker { user: subject.user_name(), circumstances, verifier };
         let mut decision = issue::decide(requested, &relevant, asker);
         if subject.pid().is_some() && verifier == Verifier::Portcullis {
-            decision.ask = self.whom_to_ask(&decision.refused, &relevant.near, asker)?;
+            decision.ask = self.whom_to_ask(&decision.refused, &relevant.near, asker);
         }
         Ok(decision)
     }
@@ -240,13 +243,14 @@ impl TokenIssuer {
         refused: &[Scope],
         near: &Rows,
         asker: Asker<'_>,
-    ) -> Result<BTreeMap<RepositoryName, Vec<String>>, TokenServerError> {
+    ) -> BTreeMap<RepositoryName, Vec<String>> {
         let mut ask = BTreeMap::new();
-        for scope in refused {
+        for scope in refused.iter().take(MAX_ASKED_ABOUT) {
             let Resource::Repository(name) = &scope.resource else { continue };
-            let managers = self.sources.rows.managers(name)?;
             let held = Held::of(near, name, asker.user, asker.circumstances);
             let is_seen = !held.rights().is_empty();
+            // Where nothing is seen, nothing that stands there makes a difference, not even in time.
+            let Some(managers) = self.sources.rows.managers(is_seen.then_some(name)) else { continue };
             // Where whoever is asked comes from is not known.
             let circumstances = Circumstances { address: None, ..asker.circumstances };
             let names = grantors(&managers, name, scope.actions, is_seen, circumstances);
@@ -254,7 +258,7 @@ impl TokenIssuer {
                 ask.insert(name.clone(), names);
             }
         }
-        Ok(ask)
+        ask
     }
 
     async fn record_refusals(

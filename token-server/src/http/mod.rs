@@ -2,7 +2,7 @@
 //!
 //! Reading order: which addresses there are ([`routes`]), how a request is read ([`parameters`], [`body`],
 //! [`credentials`]), what each address does ([`token`], [`key_set`], [`account`], [`api`]), how refusals look ([`error`],
-//! [`problem`]).
+//! [`problem`]), and who waits for whom ([`turns`]).
 //!
 //! *Invariant:* every answer that is not a success is JSON, and queries and credentials are never logged.
 
@@ -26,12 +26,15 @@ pub mod error;
 
 pub mod problem;
 
+pub mod turns;
+
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::USER_AGENT;
 use shared::server::client_address::Client;
 use tokio::sync::Semaphore;
+use turns::Turns;
 
 use crate::domain::account::Accounts;
 use crate::domain::administration::Administration;
@@ -43,10 +46,6 @@ use crate::domain::token_issuer::TokenIssuer;
 
 /// How many requests at a time read the whole audit record, each with a connection to the database.
 pub const WHOLE_READS: usize = 2;
-
-/// How many requests at a time change something. Only one of them does, in the end: the others wait for the lock, each
-/// with a connection to the database, of which token requests need the rest.
-pub const CHANGES: usize = 3;
 
 /// How many requests at a time try changes out, or look at all rights as files have them: one, and one that waits its
 /// turn at changing, each with a connection to the database.
@@ -70,7 +69,7 @@ pub struct Services {
     /// Turns at reading the whole audit record.
     pub whole_reads: Arc<Semaphore>,
     /// Turns at changing something.
-    pub changes: Arc<Semaphore>,
+    pub changes: Arc<Turns>,
     /// What an import is compared with.
     pub own_settings: Arc<OwnSettings>,
     /// Turns at trying changes out.

@@ -15,7 +15,7 @@ use super::expectation::Present;
 use super::pages::{Page, READ_AT_ONCE, page};
 use super::{Administration, hold_team, hold_user};
 use crate::db::namespaces::{self, NamespaceRow, NewNamespace};
-use crate::db::principals::{AUTHENTICATED, EVERYONE, TEAM, USER};
+use crate::db::principals::{AUTHENTICATED, EVERYONE, TEAM, USER, WORKLOAD};
 use crate::db::{self, Transaction, grants, principals, robots};
 
 const NAMESPACE: &str = "namespace";
@@ -75,7 +75,7 @@ impl Administration {
         owner: i64,
         spec: &NamespaceSpec,
     ) -> Result<(), TokenServerError> {
-        for kind in [USER, TEAM] {
+        for kind in [USER, TEAM, WORKLOAD] {
             let named = principals::find_principal(&mut **tx, kind, name.as_str()).await?;
             if named.is_some_and(|pid| pid != owner) {
                 let owner = format!("{kind}:{name}");

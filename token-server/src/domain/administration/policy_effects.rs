@@ -38,7 +38,7 @@ impl Administration {
         }
         let trial = Trial::begin(&mut tx, reach, now - Duration::days(days.into())).await?;
         self.carry_out_all(&mut tx, &plan).await?;
-        Ok((plan, Some(trial.end(tx, now).await?)))
+        Ok((plan, Some(trial.end(&self.pool, tx, now).await?)))
     }
 }
 

@@ -17,9 +17,9 @@ use super::super::robot_name::RobotName;
 use super::super::robot_secret::MAX_SECRETS;
 use super::super::stored_rows;
 use super::{Administration, find_robot, hold_robot};
-use crate::db;
 use crate::db::principals::{AUTHENTICATED, EVERYONE, ROBOT};
 use crate::db::robots::{self, NewSecret, SecretSummary};
+use crate::db::{self, teams};
 
 /// A secret that was just made.
 #[derive(Clone, Debug)]
@@ -62,6 +62,9 @@ impl Administration {
                 error => error,
             },
         )?;
+        if teams::maintains_any(&mut *tx, pid).await? {
+            self.demand_everything(&mut tx, "making a secret for a robot that maintains a team").await?;
+        }
         robots::delete_ended_secrets(&mut *tx, pid, now).await?;
         if robots::list_secrets(&mut *tx, pid).await?.len() >= MAX_SECRETS {
             return Err(TokenServerError::TooManySecrets(name.to_string()));

@@ -29,7 +29,7 @@ use super::{Administration, hold_subject, hold_team};
 use crate::db::principals::{AUTHENTICATED, EVERYONE};
 use crate::db::token_uses::SummedUse;
 use crate::db::{
-    self, Transaction, barriers as barrier_rows, grants as grant_rows, teams as team_rows, token_uses,
+    self, Pool, Transaction, barriers as barrier_rows, grants as grant_rows, teams as team_rows, token_uses,
 };
 
 /// So many repositories that clients asked for are looked at, the most used first.
@@ -88,8 +88,7 @@ pub(super) struct Trial {
     about: About,
     names: Names,
     looked_at: BTreeSet<RepositoryName>,
-    given: Vec<SummedUse>,
-    known_since: Option<OffsetDateTime>,
+    since: OffsetDateTime,
     before: Situation,
 }
 
@@ -103,7 +102,7 @@ struct About {
 }
 
 impl Trial {
-    /// Reads what is so before the change, also what clients did since a moment.
+    /// Reads what is so before the change, for what clients did since a moment.
     pub(super) async fn begin(
         tx: &mut Transaction,
         reach: Reach,
@@ -113,38 +112,49 @@ impl Trial {
         let people = holders(tx, &about).await?;
         let names = names(tx, &about, &people, since).await?;
         let looked_at = looked_at(&about, &names, &people);
-        let subjects: Vec<String> = people.keys().map(|person| person.clone().unwrap_or_default()).collect();
-        let given = token_uses::list_summed_uses_of(&mut **tx, &subjects, since, MAX_REQUESTS).await?;
-        let start = token_uses::find_start(&mut **tx).await?;
         let before = situation(tx, people, &looked_at).await?;
-        let known_since = start.filter(|start| *start > since);
-        Ok(Self { about, names, looked_at, given, known_since, before })
+        Ok(Self { about, names, looked_at, since, before })
     }
 
     /// Reads what is so behind the change, undoes it, and compares.
     pub(super) async fn end(
         self,
+        pool: &Pool,
         mut tx: Transaction,
         now: OffsetDateTime,
     ) -> Result<WhatIf, TokenServerError> {
         let people = holders(&mut tx, &self.about).await?;
+        let subjects: Vec<String> = people.keys().map(|person| person.clone().unwrap_or_default()).collect();
         let after = situation(&mut tx, people, &self.looked_at).await?;
         // Where this fails the connection is gone, and with it the change.
         db::undo(tx).await.ok();
+        // A year of uses takes a while to sum up; nobody waits for it.
+        let mut tx = db::begin_snapshot(pool).await?;
+        let given = token_uses::list_summed_uses_of(&mut *tx, &subjects, self.since, MAX_REQUESTS).await?;
+        let start = token_uses::find_start(&mut *tx).await?;
+        db::undo(tx).await?;
+        let known_since = start.filter(|start| *start > self.since);
         // Up to a million decisions: other requests do not wait for them on this thread.
-        let compared = tokio::task::spawn_blocking(move || self.compare(&after, now)).await;
+        let compared =
+            tokio::task::spawn_blocking(move || self.compare(&after, &given, known_since, now)).await;
         Ok(compared.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic())))
     }
 
-    fn compare(&self, after: &Situation, now: OffsetDateTime) -> WhatIf {
+    fn compare(
+        &self,
+        after: &Situation,
+        given: &[SummedUse],
+        known_since: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> WhatIf {
         let comparison = Comparison::new(&self.before, after);
         let is_unknown =
             |pattern: &&RepositoryPattern| !self.looked_at.iter().any(|name| is_about(pattern, name));
         let patterns = self.about.patterns.iter().filter(|pattern| !pattern.is_per_user());
         WhatIf {
             effects: comparison.effects(&self.names, now),
-            replay: comparison.replay(&self.given, &self.looked_at, now),
-            known_since: self.known_since,
+            replay: comparison.replay(given, &self.looked_at, now),
+            known_since,
             unknown: patterns.filter(is_unknown).cloned().collect(),
         }
     }
@@ -159,7 +169,7 @@ impl Administration {
         let reach = reach(&mut tx, change).await?;
         let trial = Trial::begin(&mut tx, reach, now - Duration::days(days.into())).await?;
         self.try_out(&mut tx, change).await?;
-        trial.end(tx, now).await
+        trial.end(&self.pool, tx, now).await
     }
 
     /// Makes the change in a transaction, without a record.

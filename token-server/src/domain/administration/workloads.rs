@@ -46,6 +46,7 @@ impl Administration {
         name: &PrincipalName,
         description: Option<&str>,
     ) -> Result<(), TokenServerError> {
+        self.leave_namespace(tx, name).await?;
         let uid = random::dated_id(&self.random, &*self.clock)?;
         let pid =
             principals::insert_principal(&mut **tx, WORKLOAD, name.as_str(), uid, self.clock.now()).await;

@@ -16,7 +16,7 @@ use shared::limits::TagPattern;
 use shared::repository_pattern::RepositoryPattern;
 
 use super::barrier::Barrier;
-use super::grant::{Circumstances, Conditions, Effect, Grant};
+use super::grant::{Circumstances, Conditions, Effect, Grant, NotNow};
 use super::policy::Rows;
 use super::right::{Right, RightSet};
 
@@ -82,10 +82,12 @@ struct Stop {
     barrier: Option<Barrier>,
     /// Whether they could not take it away themselves.
     binds: bool,
+    /// Whether it counts at this moment and for this request.
+    is_now: bool,
 }
 
 impl Stop {
-    fn denial(row: Grant) -> Self {
+    fn denial(row: Grant, is_now: bool) -> Self {
         let rights = row.rights().union(row.rights().takes_along());
         Self {
             rights,
@@ -94,12 +96,13 @@ impl Stop {
             denial: Some(row.id),
             barrier: None,
             binds: false,
+            is_now,
         }
     }
 
     fn barrier(barrier: Barrier) -> Self {
         let (pattern, rights) = (barrier.pattern.clone(), barrier.rights);
-        Self { pattern, rights, tags: None, denial: None, barrier: Some(barrier), binds: false }
+        Self { pattern, rights, tags: None, denial: None, barrier: Some(barrier), binds: false, is_now: true }
     }
 
     /// Whether all of it lies in the place of a row, and not all of that in it.
@@ -110,7 +113,8 @@ impl Stop {
     /// Whether it keeps a row from giving a right somewhere in a pattern.
     fn stops(&self, row: &Grant, right: Right, pattern: &RepositoryPattern) -> bool {
         // Who administers a larger place is not kept from it by whoever administers a smaller one.
-        let binds = if right == Right::GrantManage { !self.is_smaller_than(row) } else { self.binds };
+        let binds =
+            if right == Right::GrantManage { self.is_now && !self.is_smaller_than(row) } else { self.binds };
         binds
             && self.rights.contains(right)
             && self.pattern.overlaps(pattern)
@@ -129,11 +133,19 @@ pub struct Authority {
 impl Authority {
     /// Reads the rows that somebody holds; `user` is the name that `${user}` in a pattern stands for.
     pub fn of(rows: Rows, user: Option<&str>, circumstances: Circumstances) -> Self {
-        let counting = rows.grants.into_iter().filter(|row| row.counts(circumstances).is_ok());
-        let own = counting.filter_map(|row| Some(Grant { pattern: row.pattern.for_user(user)?, ..row }));
-        let (given, denied): (Vec<_>, Vec<_>) = own.partition(|row| row.effect == Effect::Allow);
-        let barriers = rows.barriers.into_iter().map(Stop::barrier);
-        let stops = denied.into_iter().map(Stop::denial).chain(barriers).collect();
+        let own = rows
+            .grants
+            .into_iter()
+            .filter_map(|row| Some(Grant { pattern: row.pattern.for_user(user)?, ..row }));
+        let (mut given, denied): (Vec<_>, Vec<_>) = own.partition(|row| row.effect == Effect::Allow);
+        given.retain(|row| row.counts(circumstances).is_ok());
+        // What begins to be denied later, or is elsewhere, is not handed on today or here.
+        let denied = denied.into_iter().filter_map(|row| match row.counts(circumstances) {
+            Ok(()) => Some(Stop::denial(row, true)),
+            Err(NotNow::TooEarly | NotNow::Elsewhere) => Some(Stop::denial(row, false)),
+            Err(NotNow::Expired) => None,
+        });
+        let stops = denied.chain(rows.barriers.into_iter().map(Stop::barrier)).collect();
         let mut authority = Self { given, stops };
         authority.find_what_binds();
         authority

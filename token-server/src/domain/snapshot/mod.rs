@@ -63,6 +63,12 @@ type Barriers = HashMap<Arc<str>, Vec<Result<Barrier, Unusable>>, RandomState>;
 /// So many rows at one place are looked through for somebody who manages rights there.
 const MAX_LOOKED_THROUGH: usize = 1_000;
 
+/// Where more people than this manage rights, nobody is looked at closer.
+const MAX_MANAGERS: usize = 10;
+
+/// The same for so many rows of theirs and of everybody.
+const MAX_ROWS_OF_MANAGERS: usize = 200;
+
 /// How much there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
@@ -124,8 +130,9 @@ impl Snapshot {
         Ok(rows)
     }
 
-    /// Who manages rights at these anchors, of the first rows that stand there.
-    pub fn managers(&self, anchors: &[String]) -> Result<Managers, DbError> {
+    /// Who manages rights at these anchors, of the first rows that stand there. Nothing where that takes more than a
+    /// few looks, or where something cannot be understood: it is a hint.
+    pub fn managers(&self, anchors: &[String]) -> Option<Managers> {
         let Contents { people, grants, barriers, roles, .. } = &self.contents;
         let mut managers = Managers::default();
         let mut holders = vec![EVERYONE, AUTHENTICATED];
@@ -136,17 +143,23 @@ impl Snapshot {
             let person = people.get(row.holder).filter(|person| !person.is_disabled);
             managers.people.extend(person.and_then(|person| person.as_manager(row.holder)));
             holders.push(row.holder);
+            if managers.people.len() > MAX_MANAGERS {
+                return None;
+            }
         }
         holders.sort_unstable();
         for anchor in anchors {
             for stored in held_by(&holders, grants.at(anchor)) {
-                managers.rows.grants.push(stored.read(anchor, roles)?);
+                managers.rows.grants.push(stored.read(anchor, roles).ok()?);
+                if managers.rows.grants.len() > MAX_ROWS_OF_MANAGERS {
+                    return None;
+                }
             }
             for barrier in barriers.get(anchor.as_str()).into_iter().flatten() {
-                managers.rows.barriers.push(barrier.clone().map_err(|unusable| unusable.error())?);
+                managers.rows.barriers.push(barrier.clone().ok()?);
             }
         }
-        Ok(managers)
+        Some(managers)
     }
 
     /// All that a subject has anywhere, unless it is more than so many rows, or there are more barriers than that.

@@ -8,8 +8,6 @@ use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, Route};
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -29,9 +27,6 @@ pub enum Access {
     /// Users who log in; what they may do is for the domain to say.
     Users,
 }
-
-/// How long a change waits for others.
-const TURN_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(4);
 
 type Run = fn(Call) -> LocalBoxFuture<'static, Result<Reply, ApiError>>;
 
@@ -263,8 +258,9 @@ async fn answer(
     let answer = async {
         let call = call::receive(&endpoint, &request, services, payload).await?;
         let changing = call.changing();
-        let turn = match changing {
-            Some(_) => Some(turn_to_change(&call.services).await?),
+        let caller = if changing.is_some() { call.subject()?.uid() } else { None };
+        let turn = match caller {
+            Some(caller) => Some(call.services.changes.take(caller).await.ok_or(ApiError::ManyChanges)?),
             None => None,
         };
         let outcome = run(call).await;
@@ -275,12 +271,6 @@ async fn answer(
         outcome?.render(&request)
     };
     answer.await.unwrap_or_else(|error| error.render(&request, Shape::Problem))
-}
-
-/// Waits as long as a statement would for its lock, but without a connection.
-async fn turn_to_change(services: &Services) -> Result<OwnedSemaphorePermit, ApiError> {
-    let turn = timeout(TURN_TIMEOUT, services.changes.clone().acquire_owned()).await;
-    turn.ok().and_then(Result::ok).ok_or(ApiError::ManyChanges)
 }
 
 /// A path as the router takes it: what can have slashes in it goes to the end.
