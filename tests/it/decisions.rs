@@ -11,7 +11,8 @@ use harness::forge::claims_of;
 use harness::server::{Server, Threaded, Which};
 use harness::settings::SERVICE;
 use harness::stack::{StackOptions, basic_of};
-use reqwest::header::AUTHORIZATION;
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use shared::clock::ManualClock;
 
 async fn ask(town: &Town, url: &str, user: Option<&str>, repository: &str) -> anyhow::Result<Answer> {
@@ -61,6 +62,44 @@ async fn every_change_is_in_the_next_token_of_every_server() -> anyhow::Result<(
                 }
             }
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_by_a_command_or_over_the_api_of_one_server_is_in_the_next_token_of_the_other()
+-> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let clock = Arc::new(ManualClock::default());
+    let settings = town.stack.token_server_settings();
+    let other = Server::Thread(Threaded::start(Which::TokenServer, settings, clock).await?);
+    let urls = [town.stack.token_server_url(), format!("http://{}", other.address())];
+    let seen = async |expected: bool, change: &str| -> anyhow::Result<()> {
+        for url in &urls {
+            assert_eq!(may(&town, url, Some("bob"), "some/app").await?, expected, "{change}: {url}");
+        }
+        Ok(())
+    };
+    let grant = ["user:bob", "viewer", "some/app"];
+    for round in 0..3 {
+        seen(false, "before").await?;
+        town.stack.operator(&[&["grant", "add"], &grant[..]].concat(), "").await?.success()?;
+        seen(true, "given by a command").await?;
+        town.stack.operator(&[&["grant", "remove"], &grant[..], &["--yes"]].concat(), "").await?.success()?;
+        seen(false, "taken away by a command").await?;
+        // Each server is the one that is told in turn.
+        let told = &urls[round % urls.len()];
+        let send = async |method: Method, path: &str, body: &str| {
+            let request = Request::new(method, format!("{told}/api/v1{path}"));
+            let request = request.header(AUTHORIZATION, basic_of("admin"));
+            let request = request.header(CONTENT_TYPE, "application/json").body(body.to_owned());
+            town.anonymous.raw(&request).await
+        };
+        let body = r#"{"subject":"user:bob","role":"viewer","pattern":"some/app"}"#;
+        let given = send(Method::POST, "/grants", body).await?.expect(201)?.json()?;
+        seen(true, "given over the API").await?;
+        send(Method::DELETE, &format!("/grants/{}", given["id"]), "").await?.expect(204)?;
+        seen(false, "taken away over the API").await?;
     }
     Ok(())
 }

@@ -51,6 +51,8 @@ mod snapshot;
 
 mod decisions;
 
+mod explanations;
+
 mod contention;
 
 mod audit;

@@ -264,14 +264,24 @@ async fn explain_names_the_rows_and_answers_with_its_exit_code() -> anyhow::Resu
             0,
             &["yes, in part: attach,push-digest,tag-create,repository-create; not tag-update"],
         ),
-        ("explain user:alice push shop/app", 0, &["yes, in part: push; tag-create not for the tags v*\n"]),
+        (
+            "explain user:alice push shop/app",
+            0,
+            &[
+                "yes, in part: push; tag-create not for the tags v*\n",
+                "another kind leaves push out: it is limited",
+            ],
+        ),
         ("explain user:alice push shop/other/app", 0, &["not tag-update"]),
         ("explain user:bob push tagged", 0, &["tag-create,tag-update only for the tags pr-*; not attach"]),
         ("explain user:bob push tagged:pr-1", 0, &["yes: tag-create,tag-update\n"]),
         (
             "explain user:bob push deployed:v1",
             0,
-            &["yes: tag-create,tag-update; only in a repository that is there already\n"],
+            &[
+                "yes: tag-create,tag-update; only in a repository that is there already\na token for registries of \
+                 another kind leaves push out",
+            ],
         ),
         (
             "explain user:bob push deployed",

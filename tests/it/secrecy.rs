@@ -4,7 +4,7 @@
 
 use harness::actors::Town;
 use harness::answer::Answer;
-use harness::client::{Request, uploads};
+use harness::client::{OciClient, Request, uploads};
 use harness::images::{Blob, Image, noise, sha256};
 use harness::snapshot::redacted;
 use registry::http::routes::Operation;
@@ -109,6 +109,61 @@ async fn a_private_repository_looks_like_a_missing_one_on_every_route() -> anyho
         }
     }
     assert!(compared > 80, "{compared} pairs");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_private_place_looks_like_no_place_whoever_runs_it() -> anyhow::Result<()> {
+    let (town, image) = town().await?;
+    let stack = &town.stack;
+    stack.operator(&["robot", "add", "bob/ci"], "").await?.success()?;
+    let secret = stack.operator(&["robot", "secret", "add", "bob/ci"], "").await?.success()?.output;
+    stack.grant("robot:bob/ci", "writer", "bobs/**").await?;
+    let robot = OciClient::new(&stack.registry_url(), "bob/ci", secret.trim())?;
+    robot.login().await?.expect(200)?;
+    let (private, nowhere) = ("hidden/app", "absent/app");
+    town.admin.push_image(private, "latest", &image).await?;
+    let requests = |repository: &str| {
+        let manifest = |reference: &str| format!("/v2/{repository}/manifests/{reference}");
+        [
+            Request::new(Method::POST, uploads(repository)),
+            Request::new(Method::PUT, manifest("latest")).body(image.manifest.bytes.clone()),
+            Request::get(manifest("latest")).accepting_manifests(),
+            Request::new(Method::HEAD, manifest("latest")).accepting_manifests(),
+            Request::get(format!("/v2/{repository}/tags/list")),
+            Request::get(format!("/v2/{repository}/blobs/{}", image.layers[0].digest)),
+            Request::new(Method::DELETE, manifest("latest")),
+            Request::new(Method::DELETE, manifest(&image.manifest.digest)),
+            Request::new(Method::DELETE, format!("/v2/_portcullis/repositories/{repository}")),
+        ]
+    };
+    for (state, command) in [
+        ("nobody in particular", &[][..]),
+        ("an administrator of its own", &["grant", "add", "team:platform", "admin", "hidden/**"]),
+        ("a namespace", &["namespace", "add", "hidden", "--owner", "user:alice"]),
+        ("a namespace where nobody makes any", &["namespace", "change", "hidden", "--create", "nobody"]),
+        ("a barrier", &["barrier", "add", "hidden/**", "--actions", "*"]),
+    ] {
+        if !command.is_empty() {
+            stack.operator(command, "").await?.success()?;
+        }
+        for (caller, client) in [("anonymous", &town.anonymous), ("bob", &town.bob), ("a robot", &robot)] {
+            client.forget_tokens();
+            for (there, absent) in requests(private).iter().zip(&requests(nowhere)) {
+                let mut answers = Vec::new();
+                for request in [there, absent] {
+                    let answer = client.send(request).await?;
+                    assert!(matches!(answer.status, 401 | 403), "{state}, {caller}: {answer}");
+                    answers.push(normal(&answer, &[private, nowhere]));
+                }
+                let asked = format!("{state}, {caller}: {} {}", there.method, there.target);
+                assert_eq!(answers[0], answers[1], "{asked}");
+                for name in ["alice", "platform,", "team:"] {
+                    assert!(!answers[0].contains(name), "{asked}: {}", answers[0]);
+                }
+            }
+        }
+    }
     Ok(())
 }
 

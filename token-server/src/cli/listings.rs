@@ -20,12 +20,15 @@ use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
 use crate::db::workloads::WorkloadSummary;
+use crate::domain::audience::Verifier;
 use crate::domain::explanation::{Capable, Explanation, Limited};
 use crate::domain::grant::{Conditions, Effect, NotNow};
 use crate::domain::grant_subject::{GrantSubject, spelled};
+use crate::domain::issue::Withheld;
 use crate::domain::question::Question;
 use crate::domain::right::RightSet;
 use crate::domain::role::Role;
+use crate::domain::withholding::Withholding;
 
 const TIME: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]Z");
 
@@ -234,6 +237,9 @@ pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &E
         (false, false) => in_part(found),
     };
     let mut text = format!("{subject} {question}: {verdict}\n");
+    for withholding in &found.withheld {
+        text.push_str(&left_out(withholding));
+    }
     let mut table = table(&["ID", "HOLDER", "SAYS", "ABOUT", "PATTERN", "TAGS", "ONLY", "COUNTS"]);
     for row in &found.rows {
         let grant = &row.grant;
@@ -295,6 +301,21 @@ fn in_part(found: &Explanation) -> String {
         let _ = write!(text, "; not {}", found.missing);
     }
     text + existing(found)
+}
+
+/// What tokens do not say although it is held.
+fn left_out(Withholding { actions, why, verifiers }: &Withholding) -> String {
+    let whose = if verifiers.contains(&Verifier::Portcullis) {
+        "a token for our registry"
+    } else {
+        "a token for registries of another kind"
+    };
+    let why = match why {
+        Withheld::Unenforceable => "it is limited, and they know no limits",
+        Withheld::TooManyPatterns => "it takes more patterns of tags than a token has room for",
+        Withheld::TokenTooLarge => "its patterns of tags are too long for a token",
+    };
+    format!("{whose} leaves {actions} out: {why}\n")
 }
 
 fn existing(found: &Explanation) -> &'static str {

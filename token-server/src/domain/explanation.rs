@@ -14,6 +14,7 @@ use super::policy::{Held, Rows};
 use super::question::Question;
 use super::right::{Right, RightSet};
 use super::stored_rows;
+use super::withholding::{Withholding, withholdings};
 use crate::db::principals::{self, AUTHENTICATED, EVERYONE, PrincipalRow};
 use crate::db::{Pool, teams};
 
@@ -28,6 +29,8 @@ pub struct Explanation {
     pub limited: Vec<Limited>,
     /// Whether tags can be made, but not in a repository that is not there yet.
     pub needs_repository: bool,
+    /// What of that is in no token for some kind of registry.
+    pub withheld: Vec<Withholding>,
     /// Whether the subject is one who may not log in, so that nothing counts.
     pub is_disabled: bool,
     /// Every row that says something about the question.
@@ -138,6 +141,7 @@ pub async fn explain(
         missing: question.rights().difference(held),
         limited: limited(question, held, &all_held),
         needs_repository: held.contains(Right::TagCreate) && !all_held.allows(Right::RepositoryCreate, None),
+        withheld: withholdings(&rows, question, held, user, circumstances),
         is_disabled,
         rows: considered,
     })

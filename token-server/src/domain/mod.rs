@@ -4,7 +4,7 @@
 //! [`robot_name`], [`grant_subject`], [`subject`]), which rights there are ([`right`], [`role`], [`grant`],
 //! [`barrier`], [`namespace`], as people write them [`grant_spec`] and [`team_member`]), how one is decided ([`policy`] on
 //! [`stored_rows`] or a [`snapshot`], by [`row_source`]), explained ([`question`], [`explanation`]) and becomes claims
-//! ([`issue`], [`audience`]) or a refusal that says whom to ask ([`grantors`]); who may change them ([`delegation`], [`actor`]), also for a while ([`elevation`]) or all at once ([`policy_file`]); how somebody proves who they are
+//! ([`issue`], [`audience`]), not all of them for every registry ([`withholding`]), or a refusal that says whom to ask ([`grantors`]); who may change them ([`delegation`], [`actor`]), also for a while ([`elevation`]) or all at once ([`policy_file`]); how somebody proves who they are
 //! ([`password`], [`password_bcrypt`], [`opaque_token`], [`refresh`], [`robot_secret`], [`authenticate`]); how tokens
 //! are signed ([`master_secret`], [`sealing`], [`key_names`], [`signing`], [`signing_import`], [`key_ring`],
 //! [`key_store`]); what another token server would have said ([`docker_auth`], [`shadow`]);
@@ -69,6 +69,8 @@ pub mod explanation;
 pub mod audience;
 
 pub mod issue;
+
+pub mod withholding;
 
 pub mod password;
 

@@ -1,7 +1,7 @@
 //! What a token comes to say, for every kind of registry.
 
 use proptest::prelude::*;
-use shared::limits::TagPattern;
+use shared::limits::{TagPattern, TagSet};
 use shared::repository_pattern::RepositoryPattern;
 use time::OffsetDateTime;
 
@@ -179,6 +179,45 @@ fn what_means_less_than_it_says_is_told_to_ours_and_withheld_from_others() {
         let withheld: Vec<_> = theirs.withheld.iter().map(|(scope, why)| (scope.to_string(), *why)).collect();
         let expected = |text: &str| (text.to_owned(), Withheld::Unenforceable);
         assert_eq!(withheld, [expected("repository:a:push"), expected("repository:b:push")]);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_registry_that_knows_no_limits_gets_what_has_none(
+        rows in proptest::collection::vec((0usize..8, 0usize..4, 0u8..4), 0..5),
+    ) {
+        let tags = [None, None, Some("v*"), Some("*")].map(|tags| tags.map(|tags| TagPattern::parse(tags).unwrap()));
+        let grants: Vec<Grant> = rows
+            .into_iter()
+            .map(|(role, tag, effect)| Grant {
+                effect: if effect == 0 { Effect::Deny } else { Effect::Allow },
+                tags: tags[tag].clone(),
+                ..grant("a/**", Role::BUILT_IN[role].clone())
+            })
+            .collect();
+        let requested = ScopeList::parse(["repository:a:pull,push,delete,repository-delete,* registry:catalog:*"]);
+        let [ours, second, third] = Verifier::ALL.map(|verifier| decide(&requested, &self::rows(&grants), asker(verifier)));
+        prop_assert_eq!(&second, &third);
+        prop_assert!(third.limits.is_empty() && third.catalogue.is_none());
+        // Every registry may take what it gets at its word.
+        let held = Held::of(&self::rows(&grants).near, &"a".parse().unwrap(), Some("alice"), asker(Verifier::Portcullis).circumstances);
+        for scope in third.granted.iter().filter(|scope| scope.resource != Resource::Catalog) {
+            let rights = scope.actions.iter().map(|action| match action {
+                Action::Push => RightSet::PUSH,
+                other => RightSet::behind(other),
+            });
+            let rights = rights.fold(RightSet::EMPTY, RightSet::union);
+            for right in rights.iter() {
+                prop_assert!(held.allows(right, None));
+                prop_assert!(held.tags(right).is_none_or(TagSet::is_everything));
+            }
+        }
+        let granted = |decision: &Decision| printed(&decision.granted);
+        prop_assert_eq!(ours.limits.is_empty() && ours.catalogue.is_none(), granted(&ours) == granted(&third));
+        let (claims, _) = super::claims(&third, &alice(), &frame(Verifier::Distribution3));
+        prop_assert_eq!(claims.portcullis, None);
+        prop_assert_eq!(claims.access.iter().cloned().collect::<ScopeList>().to_string(), granted(&third));
     }
 }
 

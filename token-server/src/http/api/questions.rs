@@ -27,6 +27,7 @@ use crate::domain::question::Question;
 use crate::domain::right::{Right, RightSet};
 use crate::domain::robot_name::RobotName;
 use crate::domain::subject::Subject;
+use crate::domain::withholding::Withholding;
 use crate::http::error::ApiError;
 
 /// The words of rights, one by one.
@@ -51,6 +52,8 @@ pub struct Explanation {
     pub limited: Vec<LimitedAction>,
     /// Whether tags can be made, but not in a repository that is not there yet.
     pub needs_repository: bool,
+    /// What is allowed and left out of tokens for some kinds of registries.
+    pub withheld: Vec<WithheldActions>,
     /// Whether the subject is a user who may not log in.
     pub disabled: bool,
     /// Every right that says something about the question.
@@ -75,6 +78,27 @@ impl From<&explanation::Limited> for LimitedAction {
             action: limited.right.to_string(),
             tags: written(&limited.tags.within),
             except: written(&limited.tags.except),
+        }
+    }
+}
+
+/// Actions that somebody holds and that are left out of tokens.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WithheldActions {
+    /// Which.
+    pub actions: Vec<String>,
+    /// Why: `unenforceable` (limited, and the registry knows no limits), `too_many_patterns` or `token_too_large`.
+    pub reason: String,
+    /// In tokens for which kinds of registries, as in the setting `audiences.NAME.verifier`.
+    pub verifiers: Vec<String>,
+}
+
+impl From<&Withholding> for WithheldActions {
+    fn from(withholding: &Withholding) -> Self {
+        Self {
+            actions: withholding.actions.iter().map(|action| action.to_string()).collect(),
+            reason: withholding.why.as_str().to_owned(),
+            verifiers: withholding.verifiers.iter().map(|verifier| verifier.as_str().to_owned()).collect(),
         }
     }
 }
@@ -119,6 +143,7 @@ impl Explanation {
             missing: words(found.missing),
             limited: found.limited.iter().map(LimitedAction::from).collect(),
             needs_repository: found.needs_repository,
+            withheld: found.withheld.iter().map(WithheldActions::from).collect(),
             disabled: found.is_disabled,
             rows: found.rows.iter().map(ExplainedRow::from).collect(),
         }

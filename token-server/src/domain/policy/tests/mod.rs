@@ -1,4 +1,4 @@
-//! The decision against what it promises, and against a second one that is written another way.
+//! The decision against what it promises, and against a second one that is written [another way](another_way).
 
 use proptest::prelude::*;
 use shared::repository_pattern::{RepositoryPattern, anchors};
@@ -6,8 +6,11 @@ use shared::scope::Resource;
 use time::OffsetDateTime;
 
 use super::super::grant::{Conditions, What};
+use super::super::namespace::CreatePolicy;
 use super::super::role::Role;
 use super::*;
+
+mod another_way;
 
 fn row(effect: Effect, what: What, pattern: &str, tags: Option<&str>) -> Grant {
     Grant {
@@ -175,142 +178,6 @@ fn a_row_that_does_not_count_now_changes_nothing() {
     assert_eq!(held(&[grant], "a"), Held::default());
 }
 
-/// The question asked of each row by itself, in the words of the manual.
-fn naive(grants: &[Grant], barriers: &[Barrier], name: &str, right: Right, tag: &str) -> bool {
-    let about = |grant: &&Grant| {
-        let pattern = grant.pattern.to_string().replace("${user}", "b");
-        covers(&pattern.split('/').collect::<Vec<_>>(), &name.split('/').collect::<Vec<_>>())
-    };
-    let says = |grant: &Grant| match (&grant.tags, right) {
-        (None, _) => grant.what.rights().contains(right),
-        (Some(pattern), Right::TagCreate | Right::TagUpdate | Right::TagDelete) => {
-            grant.what.rights().contains(right)
-                && pattern.as_str().trim_end_matches('*').len() <= tag.len()
-                && tag.starts_with(pattern.as_str().trim_end_matches('*'))
-        }
-        (Some(_), Right::List | Right::Pull | Right::PushDigest | Right::RepositoryCreate) => {
-            grant.effect == Effect::Allow && grant.what.rights().contains(right)
-        }
-        (Some(_), _) => false,
-    };
-    let parts = |text: &str| text.split('/').map(str::to_owned).collect::<Vec<_>>();
-    let around = |barrier: &&Barrier| {
-        let folder = barrier.pattern.to_string().trim_end_matches("/**").to_owned();
-        barrier.rights.contains(right) && parts(name).starts_with(&parts(&folder))
-    };
-    let comes_in = |row: &&&Grant| {
-        let written = row.pattern.to_string();
-        let literal: Vec<_> =
-            parts(&written).into_iter().take_while(|part| !part.contains(['*', '$'])).collect();
-        barriers
-            .iter()
-            .filter(around)
-            .all(|barrier| literal.starts_with(&parts(barrier.pattern.to_string().trim_end_matches("/**"))))
-    };
-    let rows: Vec<&Grant> = grants.iter().filter(about).collect();
-    let along = |row: &&Grant| {
-        row.effect == Effect::Deny
-            && match right {
-                Right::List => row.tags.is_none() && row.what.rights().contains(Right::Pull),
-                Right::ManifestDelete => row.what.rights().contains(Right::TagDelete),
-                Right::RepositoryDelete => {
-                    row.what.rights().contains(Right::TagDelete)
-                        || (row.tags.is_none() && row.what.rights().contains(Right::ManifestDelete))
-                }
-                _ => false,
-            }
-    };
-    if rows.iter().copied().any(|row| along(&row)) {
-        return false;
-    }
-    rows.iter().filter(comes_in).any(|row| row.effect == Effect::Allow && says(row))
-        && !rows.iter().any(|row| row.effect == Effect::Deny && says(row))
-}
-
-/// Components against components, as the manual explains them.
-fn covers(pattern: &[&str], name: &[&str]) -> bool {
-    match (pattern, name) {
-        ([], []) | (["**"], _) => true,
-        ([one, rest @ ..], [first, others @ ..]) => (*one == "*" || one == first) && covers(rest, others),
-        _ => false,
-    }
-}
-
-/// A generator that needs no state but a number.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap() % sides
-    }
-
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[self.roll(from.len())].clone()
-    }
-}
-
-#[test]
-fn another_way_of_deciding_agrees_on_a_million_cases() {
-    let patterns = ["a", "b", "a/b", "a/**", "**", "a/*", "*/b", "a/b/**", "${user}/**", "a/${user}"];
-    let patterns = patterns.map(|text| RepositoryPattern::parse(text).unwrap());
-    let tags = [None, None, Some("v*"), Some("pr-*"), Some("v1"), Some("*")];
-    let tags = tags.map(|text| text.map(|text| TagPattern::parse(text).unwrap()));
-    let names = ["a", "b", "a/b", "a/c", "a/b/c", "c/b"];
-    let resources = names.map(repository);
-    // All is more than the sum of rows, see the test of the catalogue.
-    let rights: Vec<Right> = Right::ALL.into_iter().filter(|right| *right != Right::All).collect();
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
-    let (mut cases, mut allowed) = (0_u32, 0_u32);
-    while cases < 1_000_000 {
-        let rows: Vec<Grant> = (0..dice.roll(5))
-            .map(|_| {
-                let what = if dice.roll(2) == 0 {
-                    What::Role(dice.pick(&Role::BUILT_IN))
-                } else {
-                    let rights = rights.iter().copied().filter(|_| dice.roll(3) == 0);
-                    What::Rights(rights.fold(RightSet::EMPTY, |set, right| set.union(RightSet::of(&[right]))))
-                };
-                Grant {
-                    id: 0,
-                    holder: 0,
-                    effect: if dice.roll(3) == 0 { Effect::Deny } else { Effect::Allow },
-                    what,
-                    pattern: patterns[dice.roll(patterns.len())].clone(),
-                    tags: tags[dice.roll(tags.len())].clone(),
-                    conditions: Conditions::default(),
-                }
-            })
-            .collect();
-        let place = dice.roll(names.len());
-        let fences = ["a/**", "a/b/**", "b/**"];
-        let barriers = (0..dice.roll(3)).map(|_| {
-            let rights = rights.iter().copied().filter(|_| dice.roll(3) == 0);
-            let rights = rights.fold(RightSet::EMPTY, |set, right| set.union(RightSet::of(&[right])));
-            Barrier::new(RepositoryPattern::parse(dice.pick(&fences)).unwrap(), rights).unwrap()
-        });
-        let barriers: Vec<Barrier> = barriers.collect();
-        let decided = Rows { grants: rows.clone(), barriers: barriers.clone(), ..Rows::default() };
-        let held = Held::of(&decided, &resources[place], Some("b"), now());
-        for right in &rights {
-            for tag in ["v1", "v2", "pr-1", "x"] {
-                let expected = naive(&rows, &barriers, names[place], *right, tag);
-                assert_eq!(
-                    held.allows(*right, Some(tag)),
-                    expected,
-                    "{right} {tag} {} {rows:?}",
-                    names[place]
-                );
-                cases += 1;
-                allowed += u32::from(expected);
-            }
-        }
-    }
-    assert!((50_000..950_000).contains(&allowed), "both answers are common: {allowed}");
-}
-
 fn grants() -> impl Strategy<Value = Vec<Grant>> {
     let pattern = "(a|b|\\*|\\*\\*)(/(a|b|\\*|a\\*))?(/\\*\\*)?";
     let pattern = pattern.prop_filter_map("not a pattern", |text| RepositoryPattern::parse(&text).ok());
@@ -328,9 +195,36 @@ fn name() -> impl Strategy<Value = RepositoryName> {
     "[ab]{1,2}(/[ab]{1,2}){0,2}".prop_map(|name| name.parse().unwrap())
 }
 
+fn barriers() -> impl Strategy<Value = Vec<Barrier>> {
+    let rights = proptest::sample::subsequence(Right::ALL.to_vec(), 0..4);
+    let barrier = ("[ab](/[ab])?", rights).prop_map(|(folder, rights)| {
+        Barrier::new(RepositoryPattern::parse(&format!("{folder}/**")).unwrap(), RightSet::of(&rights))
+            .unwrap()
+    });
+    proptest::collection::vec(barrier, 0..4)
+}
+
+fn namespaces() -> impl Strategy<Value = Vec<Namespace>> {
+    let namespace = |name: &'static str| {
+        let create = prop::option::of(prop::sample::select(&CreatePolicy::ALL[..]));
+        create.prop_map(move |create| create.map(|create| Namespace { name: name.to_owned(), create }))
+    };
+    (namespace("a"), namespace("b")).prop_map(|both| <[_; 2]>::from(both).into_iter().flatten().collect())
+}
+
+/// Grants, barriers and namespaces together.
+fn situation() -> impl Strategy<Value = Rows> {
+    (grants(), barriers(), namespaces()).prop_map(|(grants, barriers, namespaces)| Rows {
+        grants,
+        barriers,
+        namespaces,
+    })
+}
+
 /// Everything that can be asked about a resource.
 fn answers(held: &Held) -> Vec<bool> {
-    let tags = [Some("v1"), Some("p1"), Some("x"), None];
+    let attachment = format!("sha256-{}.sig", "0".repeat(64));
+    let tags = [Some("v1"), Some("p1"), Some("x"), Some(&*attachment), None];
     Right::ALL.iter().flat_map(|right| tags.map(|tag| held.allows(*right, tag))).collect()
 }
 
@@ -359,6 +253,54 @@ proptest! {
         let turn = turn.min(turned.len());
         turned.rotate_left(turn);
         prop_assert_eq!(Held::of(&rows(&turned), &name, None, now()), expected);
+    }
+
+    #[test]
+    fn another_barrier_never_adds_a_right(before in situation(), more in barriers(), name in name()) {
+        let after = Rows { barriers: [before.barriers.clone(), more].concat(), ..before.clone() };
+        let decide = |rows: &Rows| Held::of(rows, &name, Some("b"), now());
+        for (before, after) in answers(&decide(&before)).into_iter().zip(answers(&decide(&after))) {
+            prop_assert!(after <= before);
+        }
+        prop_assert!(decide(&after).actions().difference(decide(&before).actions()).is_empty());
+    }
+
+    #[test]
+    fn a_namespace_where_fewer_make_repositories_never_adds_a_right(rows in situation(), name in name()) {
+        let others: Vec<Namespace> = rows.namespaces.iter().filter(|one| one.name != "a").cloned().collect();
+        let with = |create: Option<CreatePolicy>| {
+            let namespace = create.map(|create| Namespace { name: "a".into(), create });
+            let namespaces = others.iter().cloned().chain(namespace).collect();
+            answers(&Held::of(&Rows { namespaces, ..rows.clone() }, &name, Some("b"), now()))
+        };
+        let from_most_to_least = [None].into_iter().chain(CreatePolicy::ALL.map(Some)).map(with);
+        let all: Vec<Vec<bool>> = from_most_to_least.collect();
+        for pair in all.windows(2) {
+            prop_assert!(pair[0].iter().zip(&pair[1]).all(|(before, after)| after <= before));
+        }
+        prop_assert_eq!(&all[0], &all[1], "where all who push may, a namespace says nothing");
+    }
+
+    #[test]
+    fn the_order_of_barriers_and_namespaces_does_not_matter(
+        rows in situation(),
+        name in name(),
+        turn in 0usize..4,
+    ) {
+        let mut turned = rows.clone();
+        turned.barriers.extend(rows.barriers.clone());
+        turned.barriers.reverse();
+        turned.barriers.rotate_left(turn.min(rows.barriers.len()));
+        turned.namespaces.reverse();
+        let decide = |rows: &Rows| Held::of(rows, &name, Some("b"), now());
+        prop_assert_eq!(decide(&turned), decide(&rows));
+    }
+
+    #[test]
+    fn what_is_listed_is_what_one_may_see(rows in situation(), name in name()) {
+        let seen = visible(&rows, Some("b"), now()).expect("there are few patterns");
+        let is_listed = seen.iter().any(|set| set.contains(&name));
+        prop_assert_eq!(is_listed, Held::of(&rows, &name, Some("b"), now()).allows(Right::List, None));
     }
 
     #[test]
