@@ -92,9 +92,6 @@ const CHANGE_LOCK: i64 = 0x7061_636c;
 /// How long a transaction may wait for its own server.
 const IDLE_TIMEOUT: &str = "10s";
 
-/// How long a change that is only tried out may: what it means is worked out in between, and others wait.
-const TRIAL_IDLE_TIMEOUT: &str = "2min";
-
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// How every connection is made.
@@ -180,10 +177,6 @@ pub async fn begin_snapshot(pool: &Pool) -> Result<Transaction, DbError> {
 pub async fn begin_trial(pool: &Pool) -> Result<Transaction, DbError> {
     let mut transaction = begin_change(pool).await?;
     sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
-    sqlx::query("select set_config('idle_in_transaction_session_timeout', $1, true)")
-        .bind(TRIAL_IDLE_TIMEOUT)
-        .execute(&mut *transaction)
-        .await?;
     Ok(transaction)
 }
 
