@@ -49,10 +49,10 @@ async fn what_docker_auth_had_is_reported_and_taken_over_as_by_the_command() -> 
     let added = rows.iter().filter(|row| row["reason"] == "from docker_auth").count();
     assert_eq!(added, 8, "{rows:?}");
     // Who had a password there logs in with it here, with what they had.
-    assert_eq!(kind_of_hash(&stack, "alice").await?, "2a");
+    assert_eq!(kind_of_hash(&stack.database, "alice").await?, "2a");
     let alice = OciClient::new(&stack.registry_url(), "alice", &password_of("alice"))?;
     alice.login().await?.expect(200)?;
-    assert_eq!(kind_of_hash(&stack, "alice").await?, "argon2id");
+    assert_eq!(kind_of_hash(&stack.database, "alice").await?, "argon2id");
     assert_eq!(actions(&stack, "alice", "alice/app").await?.0, "pull,push,delete");
     assert_eq!(actions(&stack, "alice", "bob/app").await?.0, "pull");
     let again = api.post("owner", IMPORT, &office).await?.expect(200)?.json()?;

@@ -17,10 +17,8 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, IF_NONE_MATCH};
 use serde_json::{Value, json};
 
 use crate::api::{code, command};
+use crate::contention::hold;
 use crate::rights::{actions, done};
-
-/// Whoever changes rights excludes others by this number.
-const CHANGE_LOCK: i64 = 0x7061_636c;
 
 const YAML: &str = "application/yaml";
 
@@ -279,8 +277,7 @@ async fn only_so_many_wait_for_a_plan_and_the_others_are_asked_to_come_back() ->
     let api = Api::of(&town.stack).await?;
     api.get("admin", "/account").await?.expect(200)?;
     // Somebody changes something, and takes their time.
-    let mut connection = town.stack.database.db_connect().await?;
-    sqlx::query("select pg_advisory_lock($1)").bind(CHANGE_LOCK).execute(&mut connection).await?;
+    let holder = hold(&town.stack).await?;
     let plan = || send(&api, "admin", "/policy/plan", YAML, POLICY);
     let mut plans: FuturesUnordered<_> = (0..5).map(|_| plan()).collect();
     for _ in 0..3 {
@@ -288,7 +285,7 @@ async fn only_so_many_wait_for_a_plan_and_the_others_are_asked_to_come_back() ->
         assert_eq!(code(&answer)?, "busy");
         answer.needs_header("retry-after")?;
     }
-    sqlx::query("select pg_advisory_unlock($1)").bind(CHANGE_LOCK).execute(&mut connection).await?;
+    drop(holder);
     while let Some(answer) = plans.next().await {
         answer?.expect(200)?;
     }

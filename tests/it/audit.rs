@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use harness::actors::Town;
 use harness::answer::Answer;
+use harness::api::Api;
 use harness::audit::AuditRow;
 use harness::client::{Request, basic};
 use harness::settings::SERVICE;
 use harness::stack::{Stack, basic_of, password_of};
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use serde_json::{Value, json};
 
 use crate::refresh_tokens::{redeem, refresh_token};
+use crate::rights::{done, run};
 use crate::token_endpoint::{encoded, get};
 
 const AGENT: &str = "docker/27.0 (test)";
@@ -136,7 +139,7 @@ async fn each_command_that_changes_something_is_a_row_and_no_other() -> anyhow::
         (&["user", "add", "Carol", "--password-stdin"], password, 0, Some(["user_added", "carol", ""])),
         (&["user", "add", "carol", "--password-stdin"], password, 3, None),
         (
-            &["user", "password", "carol", "--password-stdin"],
+            &["user", "password", "carol", "--password-stdin", "--yes"],
             password,
             0,
             Some(["user_password_set", "carol", ""]),
@@ -184,6 +187,78 @@ async fn each_command_that_changes_something_is_a_row_and_no_other() -> anyhow::
         .collect();
     assert_eq!(summaries, expected);
     assert!(rows.iter().all(|row| row.address.is_none() && row.agent.is_none()), "{rows:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_is_told_as_it_was_before_and_as_it_is_after() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let (stack, api) = (&town.stack, Api::of(&town.stack).await?);
+    let lines = [
+        "role add tester --actions list,pull",
+        "role change tester --actions list,pull,push --yes",
+        "role remove tester --yes",
+        "barrier add prod/** --actions push",
+        "barrier remove prod/** --yes",
+        "namespace add shop --owner user:bob",
+        "namespace change shop --visibility internal",
+        "namespace change shop --owner team:platform --create nobody --yes",
+        "robot add shop/ci --description builds",
+        "workload add nightly --description builds",
+    ];
+    done(stack, &lines).await?;
+    for one in ["/robots/shop/ci", "/workloads/nightly"] {
+        let change = json!({"description": "pipelines", "disabled": true});
+        api.call("admin", Method::PATCH, one, Some(&change)).await?.expect(200)?;
+    }
+    let lines = [
+        "robot enable shop/ci",
+        "workload enable nightly",
+        "robot remove shop/ci --yes",
+        "workload remove nightly --yes",
+        "namespace remove shop --yes",
+    ];
+    done(stack, &lines).await?;
+    let exported = run(stack, "audit export").await?.success()?.output;
+    let rows: Vec<Value> = exported.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let is_about = |row: &&Value| {
+        let kinds = ["role_", "barrier_", "namespace_", "robot_", "workload_"];
+        row["event"].as_str().is_some_and(|event| kinds.iter().any(|kind| event.starts_with(kind)))
+    };
+    let told: Vec<_> = rows
+        .iter()
+        .filter(is_about)
+        .map(|row| ["event", "target", "before", "after"].map(|part| row[part].as_str().unwrap_or("-")))
+        .collect();
+    let shop = [
+        "user:bob, private, new repositories by pushers",
+        "user:bob, internal, new repositories by pushers",
+        "team:platform, internal, new repositories by nobody",
+    ];
+    assert_eq!(
+        told,
+        [
+            ["role_added", "tester list,pull", "-", "-"],
+            ["role_changed", "tester", "list,pull", "push,list,pull"],
+            ["role_removed", "tester push,list,pull", "-", "-"],
+            ["barrier_added", "prod/** push", "-", "-"],
+            ["barrier_removed", "prod/** push", "-", "-"],
+            ["namespace_added", "shop", "-", "-"],
+            ["namespace_changed", "shop", shop[0], shop[1]],
+            ["namespace_changed", "shop", shop[1], shop[2]],
+            ["robot_added", "shop/ci", "-", "-"],
+            ["workload_added", "nightly", "-", "-"],
+            ["robot_changed", "shop/ci", "builds", "pipelines"],
+            ["robot_disabled", "shop/ci", "active", "disabled"],
+            ["workload_changed", "nightly", "builds", "pipelines"],
+            ["workload_disabled", "nightly", "active", "disabled"],
+            ["robot_enabled", "shop/ci", "disabled", "active"],
+            ["workload_enabled", "nightly", "disabled", "active"],
+            ["robot_removed", "shop/ci", "-", "-"],
+            ["workload_removed", "nightly", "-", "-"],
+            ["namespace_removed", "shop", "-", "-"],
+        ]
+    );
     Ok(())
 }
 

@@ -406,7 +406,7 @@ async fn changes_say_how_it_was_before() -> anyhow::Result<()> {
     for (words, input) in [
         (&["user", "disable", "bob", "--yes"][..], ""),
         (&["user", "enable", "bob"], ""),
-        (&["user", "password", "bob", "--password-stdin"], password),
+        (&["user", "password", "bob", "--password-stdin", "--yes"], password),
     ] {
         town.stack.operator(words, input).await?.success()?;
     }

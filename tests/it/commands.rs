@@ -1,7 +1,7 @@
 //! The command lines of both servers: what each command of the manuals does, prints and exits with.
 //!
-//! *Invariant:* 0 done, 1 failed, 2 wrong usage or nobody to ask, 3 nothing to do; and a command that did not end
-//! with 0 has changed nothing.
+//! *Invariant:* 0 done or yes, 1 the answer is no, 2 wrong usage or nobody to ask, 3 not there or there already,
+//! 4 refused or failed; and a command that did not end with 0 has changed nothing.
 
 use std::path::Path;
 
@@ -14,6 +14,7 @@ use harness::settings::KEYS_PATH;
 use harness::stack::{Stack, password_of};
 use tokio::process::Command;
 
+use crate::rights::done;
 use crate::tidy::root;
 
 async fn run(which: Which, words: &[&str]) -> anyhow::Result<Said> {
@@ -113,14 +114,27 @@ async fn a_right_that_is_taken_away_is_gone_with_the_next_token() -> anyhow::Res
 #[tokio::test]
 async fn what_takes_away_asks_first_and_without_a_terminal_needs_to_be_told() -> anyhow::Result<()> {
     let town = Town::start().await?;
+    done(
+        &town.stack,
+        &[
+            "namespace add shop --owner team:platform --visibility public",
+            "team member change platform alice --maintainer",
+        ],
+    )
+    .await?;
     let before = listings(&town.stack).await?;
-    let commands: [&[&str]; 4] = [
-        &["user", "disable", "alice"],
-        &["team", "member", "remove", "platform", "alice"],
-        &["grant", "remove", "team:platform", "writer", "platform/**"],
-        &["team", "remove", "platform"],
+    // Another password is typed twice, behind the answer.
+    let commands: [(&[&str], &str); 8] = [
+        (&["user", "disable", "alice"], ""),
+        (&["user", "password", "bob"], "another password\nanother password\n"),
+        (&["team", "member", "change", "platform", "alice", "--no-maintainer"], ""),
+        (&["team", "member", "remove", "platform", "alice"], ""),
+        (&["grant", "remove", "team:platform", "writer", "platform/**"], ""),
+        (&["namespace", "change", "shop", "--visibility", "internal"], ""),
+        (&["namespace", "change", "shop", "--owner", "user:bob", "--visibility", "public"], ""),
+        (&["team", "remove", "platform"], ""),
     ];
-    for words in commands {
+    for (words, _) in commands {
         let text = expect_code(&town.stack, words, 2).await?;
         assert!(text.contains("--yes"), "{text}");
         // A script that pipes something in is not a person.
@@ -131,11 +145,18 @@ async fn what_takes_away_asks_first_and_without_a_terminal_needs_to_be_told() ->
         assert!(said.text.contains("[y/N]") && said.text.contains("nothing was done"), "{}", said.text);
     }
     assert_eq!(listings(&town.stack).await?, before);
-    for words in commands {
-        at_a_terminal(&town.stack, words, "y\n").await?.success()?;
+    let bob = town.stack.client("bob")?;
+    bob.login().await?.expect(200)?;
+    for (words, more) in commands {
+        at_a_terminal(&town.stack, words, &format!("y\n{more}")).await?.success()?;
     }
     let after = listings(&town.stack).await?;
     assert!(!after.contains("platform") && after.contains("disabled"), "{after}");
+    bob.forget_tokens();
+    assert_eq!(bob.login().await?.status, 401);
+    // What gives more asks nobody.
+    done(&town.stack, &["namespace change shop --visibility private --yes"]).await?;
+    done(&town.stack, &["namespace change shop --visibility internal --owner user:bob"]).await?;
     Ok(())
 }
 
@@ -149,7 +170,7 @@ async fn wrong_usage_is_2_and_changes_nothing() -> anyhow::Result<()> {
         (&["user", "add"], "NAME"),
         (&["user", "add", "carol", "--password", "secret-on-the-line"], "--password"),
         (&["user", "add", "carol"], "--password-stdin"),
-        (&["user", "password", "alice"], "--password-stdin"),
+        (&["user", "password", "alice", "--yes"], "--password-stdin"),
         (&["user", "add", "-carol-", "--password-stdin"], "-"),
         (&["user", "add", "carol smith", "--password-stdin"], "letter"),
         (&["user", "add", "everyone", "--password-stdin"], "reserved"),
@@ -192,8 +213,10 @@ async fn what_is_not_there_or_there_already_is_3() -> anyhow::Result<()> {
     for words in cases {
         expect_code(&town.stack, words, 3).await?;
     }
-    for words in [["user", "add", "ALICE"], ["user", "add", "platform"], ["user", "password", "carol"]] {
-        let words: Vec<_> = words.into_iter().chain(["--password-stdin"]).collect();
+    for words in
+        [&["user", "add", "ALICE"][..], &["user", "add", "platform"], &["user", "password", "carol", "--yes"]]
+    {
+        let words: Vec<_> = words.iter().copied().chain(["--password-stdin"]).collect();
         let said = town.stack.operator(&words, "a good password\n").await?;
         assert_eq!(said.code, Some(3), "{words:?}: {}", said.text);
     }
@@ -345,6 +368,9 @@ async fn help_and_version_are_answers_and_not_errors() -> anyhow::Result<()> {
         }
         let said = run(which, &["--help"]).await?.success()?;
         assert!(said.output.to_lowercase().contains("exit codes"), "{}", said.output);
+        if which == Which::TokenServer {
+            assert!(said.output.contains("  4  it was refused or failed"), "{}", said.output);
+        }
         let said = run(which, &["--no-such-option"]).await?;
         assert_eq!((said.code, said.output.as_str()), (Some(2), ""), "{}", said.text);
     }

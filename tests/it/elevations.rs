@@ -5,7 +5,11 @@
 use std::time::Duration;
 
 use harness::actors::Town;
-use harness::stack::Stack;
+use harness::api::Api;
+use harness::program;
+use harness::server::Server;
+use harness::stack::{Stack, StackOptions};
+use serde_json::json;
 
 use crate::rights::{actions, claims, done, run};
 
@@ -96,5 +100,24 @@ async fn a_broken_glass_gives_everything_for_an_hour_and_is_told() -> anyhow::Re
     assert!(listed.contains("glass broken"), "{listed}");
     stack.clock.advance(Duration::from_hours(1));
     assert_eq!(actions(stack, "admin", "prod/app").await?.0, "pull");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_server_that_breaks_the_glass_logs_an_error() -> anyhow::Result<()> {
+    let town = Town::with(StackOptions { processes: true, ..StackOptions::default() }).await?;
+    let api = Api::of(&town.stack).await?;
+    let fire = json!({"pattern": "prod/**", "reason": "a fire"});
+    api.post("admin", "/elevations/break-glass", &fire).await?.expect(201)?;
+    let Server::Process(server) = &town.stack.token_server else { anyhow::bail!("a process was asked for") };
+    program::until("the error is logged", Duration::from_secs(30), || async {
+        server.log().is_ok_and(|log| log.contains("the glass was broken"))
+    })
+    .await?;
+    let log = server.log()?;
+    let line = log.lines().find(|line| line.contains("the glass was broken")).unwrap_or_default();
+    for part in ["ERROR", "admin", "prod/**", "a fire"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
     Ok(())
 }

@@ -158,7 +158,7 @@ async fn a_user_who_is_disabled_while_the_password_waits_gets_no_token() -> anyh
 
 #[tokio::test]
 async fn a_user_whose_password_changes_while_the_old_one_waits_gets_no_token() -> anyhow::Result<()> {
-    login_during(&["user", "password", "alice", "--password-stdin"], "another long password\n").await
+    login_during(&["user", "password", "alice", "--password-stdin", "--yes"], "another long password\n").await
 }
 
 #[tokio::test]

@@ -22,7 +22,8 @@ pub(crate) const UNTIL_IT_SIGNS: Duration = Duration::from_secs(31);
 
 /// A key pair as operators of other token servers have made it.
 pub(crate) struct Pair {
-    certificate: PathBuf,
+    /// As registries have it.
+    pub(crate) certificate: PathBuf,
     key: PathBuf,
     _folder: tempfile::TempDir,
 }
@@ -99,7 +100,8 @@ impl Pair {
         Ok(json!({"certificate": certificate, "key": key}))
     }
 
-    fn words(&self) -> anyhow::Result<[&str; 6]> {
+    /// The words that import it.
+    pub(crate) fn words(&self) -> anyhow::Result<[&str; 6]> {
         Ok(["key", "import", "--certificate", text(&self.certificate)?, "--key", text(&self.key)?])
     }
 

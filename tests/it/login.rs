@@ -81,7 +81,7 @@ async fn a_changed_password_counts_at_once_and_the_old_one_no_longer() -> anyhow
     let town = Town::start().await?;
     town.alice.login().await?.expect(200)?;
     town.stack
-        .operator(&["user", "password", "alice", "--password-stdin"], "another long password\n")
+        .operator(&["user", "password", "alice", "--password-stdin", "--yes"], "another long password\n")
         .await?
         .success()?;
     town.alice.forget_tokens();

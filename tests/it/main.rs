@@ -35,6 +35,8 @@ mod api_uses;
 
 mod rights;
 
+mod roles;
+
 mod namespaces;
 
 mod team_maintainers;

@@ -4,8 +4,10 @@
 
 use harness::actors::Town;
 use harness::images::Image;
-use harness::stack::StackOptions;
+use harness::stack::{Stack, StackOptions};
+use serde_json::Value;
 
+use crate::docker_auth::{corpus, report};
 use crate::rights::{actions, done, run};
 
 #[tokio::test]
@@ -20,7 +22,7 @@ async fn a_namespace_is_its_owners_and_as_visible_as_they_like() -> anyhow::Resu
     assert!(listed.contains("owner") && listed.contains("shop/**"), "{listed}");
     done(stack, &["namespace change shop --visibility internal"]).await?;
     assert_eq!(actions(stack, "alice", "shop/app").await?.0, "pull");
-    done(stack, &["namespace change shop --visibility public --owner team:platform"]).await?;
+    done(stack, &["namespace change shop --visibility public --owner team:platform --yes"]).await?;
     assert_eq!(actions(stack, "bob", "shop/app").await?.0, "pull");
     assert_eq!(actions(stack, "alice", "shop/app").await?.0, everything);
     let listed = run(stack, "namespace list").await?.success()?.output;
@@ -28,7 +30,8 @@ async fn a_namespace_is_its_owners_and_as_visible_as_they_like() -> anyhow::Resu
     let said = run(stack, "namespace change shop --visibility public").await?.success()?;
     assert!(said.text.contains("was already"), "{}", said.text);
     // What was given by hand stays when the namespace goes.
-    done(stack, &["grant add everyone viewer shop/**", "namespace change shop --visibility private"]).await?;
+    done(stack, &["grant add everyone viewer shop/**", "namespace change shop --visibility private --yes"])
+        .await?;
     assert_eq!(actions(stack, "bob", "shop/app").await?.0, "pull");
     done(stack, &["grant remove everyone viewer shop/** --yes"]).await?;
     let said = run(stack, "grant remove team:platform owner shop/** --yes").await?;
@@ -111,5 +114,29 @@ async fn every_new_user_gets_a_namespace_where_that_is_wanted() -> anyhow::Resul
     assert_eq!(actions(stack, "alice", "bob/app").await?.0, "");
     let listed = run(stack, "namespace list").await?.success()?.output;
     assert!(listed.contains("user:alice") && listed.contains("user:bob"), "{listed}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn so_does_every_user_who_is_taken_over_and_the_report_tells_what_that_gives() -> anyhow::Result<()> {
+    let more = "namespaces: {personal: true}\n".to_owned();
+    let stack = Stack::with(StackOptions { token_server_more: more, ..StackOptions::default() }).await?;
+    let (planned, code) = report(&stack, &corpus("two-people"), &[]).await?;
+    let differs = |found: &&Value| found["who"] == "bob" && found["repository"] == "bob/app";
+    let differences = planned["differences"].as_array().cloned().unwrap_or_default();
+    assert!(code == Some(1) && differences.iter().any(|found| differs(&found)), "{planned:#}");
+    report(&stack, &corpus("two-people"), &["--apply"]).await?;
+    let everything = "pull,push,delete".to_owned();
+    assert_eq!(actions(&stack, "bob", "bob/app").await?, (everything, String::new()));
+    assert_eq!(actions(&stack, "bob", "other/app").await?.0, "pull");
+    let listed = run(&stack, "namespace list").await?.success()?.output;
+    assert!(listed.contains("user:admin") && listed.contains("user:bob"), "{listed}");
+    let audit = run(&stack, "audit list --event namespace_added").await?.success()?.output;
+    assert!(audit.contains("bob") && audit.contains("private"), "{audit}");
+    // What was taken over is found to be the same.
+    assert_eq!(
+        report(&stack, &corpus("two-people"), &["--apply"]).await?.0["users"][1]["state"],
+        "already there"
+    );
     Ok(())
 }

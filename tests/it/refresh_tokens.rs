@@ -87,7 +87,7 @@ async fn refresh_tokens_end_with_a_new_password_and_with_disabling() -> anyhow::
     town.stack.operator(&["user", "enable", "alice"], "").await?.success()?;
     let refresh = refresh_token(&town).await?;
     town.stack
-        .operator(&["user", "password", "alice", "--password-stdin"], "another long password\n")
+        .operator(&["user", "password", "alice", "--password-stdin", "--yes"], "another long password\n")
         .await?
         .success()?;
     redeem(&town, &refresh, SERVICE).await?.expect_error(401, "UNAUTHORIZED")?;

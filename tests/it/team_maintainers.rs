@@ -184,7 +184,7 @@ async fn who_maintains_a_team_is_listed_compared_and_exported() -> anyhow::Resul
         ("team member change platform bob", 2, "--maintainer"),
         ("team member change platform admin --maintainer", 3, "no member admin in team platform"),
         ("team member change platform bob --maintainer", 0, "was already a maintainer"),
-        ("team member change platform bob --no-maintainer", 0, "is now a member like others"),
+        ("team member change platform bob --no-maintainer --yes", 0, "is now a member like others"),
     ] {
         let said = run(stack, line).await?;
         assert!(said.code == Some(code) && said.text.contains(part), "{line}: {:?} {}", said.code, said.text);

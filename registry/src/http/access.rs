@@ -1,8 +1,9 @@
 //! Who may do what: from a request to a proof that it was allowed.
 //!
 //! A right that was asked for and refused by our own token server is answered with the reason, see
-//! [`refusal`](super::refusal): another token would not help. Everything else that is missing is answered 401 with the scope to ask for, because that is how
-//! clients learn to widen a token. The answer never depends on whether the repository exists.
+//! [`refusal`](super::refusal): another token would not help. Everything else that is missing is answered 401 with the
+//! scope to ask for, because that is how clients learn to widen a token. The answer never depends on whether the
+//! repository exists.
 //!
 //! *Invariant:* an [`Authorized`] has no constructor outside this folder's access modules, so a handler that has one
 //! was allowed its action on exactly that repository, within [`limits`](Authorized::limits) that every operation of the

@@ -1,7 +1,7 @@
 //! How a command that did not do its work ends.
 //!
-//! *Invariant:* 0 and 1 are answers, never failures; the codes of failures say who can help: 2 whoever typed the command,
-//! 3 nobody needs to, 4 whoever runs the server.
+//! *Invariant:* 0 and 1 are answers, never failures; the codes of failures say who can help: 2 whoever typed the
+//! command, 3 nobody needs to; 4 it was refused or failed, and the sentence says why.
 
 use std::io::ErrorKind;
 
@@ -17,7 +17,7 @@ pub const USAGE: u8 = 2;
 /// The exit code for a no: to a question that was asked, or by who was asked.
 const NO: u8 = 1;
 
-/// The exit code for what failed.
+/// The exit code for what was refused or failed.
 const FAILED: u8 = 4;
 
 /// The exit code of programs that stop because nobody reads what they print: 128 and the number of SIGPIPE.
@@ -44,7 +44,7 @@ pub enum CliError {
     /// The server did not start.
     #[error("{}", causes::sentence(.0))]
     Start(#[from] StartError),
-    /// A file does not hold what it should.
+    /// A file that was named does not hold what it should.
     #[error("{0}")]
     File(String),
     /// Reading or writing failed.
@@ -65,10 +65,10 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             _ if self.is_unread() => UNREAD,
-            Self::CannotAsk(_) | Self::Usage(_) => USAGE,
+            Self::CannotAsk(_) | Self::Usage(_) | Self::File(_) => USAGE,
             Self::Domain(error) | Self::Start(StartError::Domain(error)) => domain_code(error),
             Self::Declined => NO,
-            Self::Settings(_) | Self::Start(_) | Self::File(_) | Self::Io(_) => FAILED,
+            Self::Settings(_) | Self::Start(_) | Self::Io(_) => FAILED,
         }
     }
 }
@@ -120,6 +120,7 @@ mod tests {
         assert_eq!(CliError::Start(StartError::NotMigrated(1)).exit_code(), 4);
         assert_eq!(CliError::Declined.exit_code(), 1);
         assert_eq!(CliError::CannotAsk("x").exit_code(), 2);
+        assert_eq!(CliError::File("x".into()).exit_code(), 2);
         assert_eq!(CliError::Domain(not_found()).to_string(), "there is no user x");
     }
 }

@@ -36,7 +36,7 @@ pub(super) async fn namespace(
             let found = administration.list_namespaces().await?;
             show(output, || listings::namespaces(&found), || json::namespaces(&found))?;
         }
-        NamespaceCommand::Change { name, owner, visibility, create } => {
+        NamespaceCommand::Change { name, owner, visibility, create, confirmation } => {
             let name = parse(&name)?;
             let change = NamespaceChange {
                 owner: owner.as_deref().map(self::owner).transpose()?,
@@ -46,6 +46,10 @@ pub(super) async fn namespace(
             if change == NamespaceChange::default() {
                 let sentence = "say what to change: --owner, --visibility or --create";
                 return Err(CliError::Usage(sentence.to_owned()));
+            }
+            let before = read(&administration.show_namespace(&name).await?)?;
+            if let Some(loss) = loss(&before, &change) {
+                confirm(&format!("Change namespace {name}? {loss}."), confirmation)?;
             }
             let (row, is_change) = administration.change_namespace(&name, &change).await?;
             let now = read(&row)?;
@@ -65,6 +69,18 @@ pub(super) async fn namespace(
 
 fn parse(name: &str) -> Result<PrincipalName, CliError> {
     Ok(PrincipalName::parse(name).map_err(TokenServerError::from)?)
+}
+
+/// What a change takes away, and from whom.
+fn loss(before: &NamespaceSpec, change: &NamespaceChange) -> Option<String> {
+    let mut lost = Vec::new();
+    if change.owner.as_ref().is_some_and(|owner| *owner != before.owner) {
+        lost.push(format!("It is no longer in the hands of {}", before.owner));
+    }
+    if let Some(after) = change.visibility.filter(|after| *after < before.visibility) {
+        lost.push(format!("It becomes {after} and is no longer {}", before.visibility));
+    }
+    (!lost.is_empty()).then(|| lost.join(". "))
 }
 
 fn owner(text: &str) -> Result<GrantSubject, CliError> {

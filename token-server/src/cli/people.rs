@@ -37,8 +37,9 @@ pub(super) async fn user(
             let found = administration.list_users().await?;
             show(output, || listings::users(&found), || json::users(&found))?;
         }
-        UserCommand::Password { name: user, password } => {
+        UserCommand::Password { name: user, password, confirmation } => {
             let user = name(&user)?;
+            confirm(&format!("Set another password for user {user} and end all logins?"), confirmation)?;
             administration.set_password(&user, &new_password(password)?).await?;
             remark(&format!("password of user {user} set; earlier logins have ended"));
         }
@@ -87,8 +88,17 @@ pub(super) async fn team(
             let role = if maintainer { ", as a maintainer" } else { "" };
             remark(&format!("{member} is now in team {team}{role}"));
         }
-        TeamCommand::Member(MemberCommand::Change { team, member, maintainer, no_maintainer: _ }) => {
+        TeamCommand::Member(MemberCommand::Change {
+            team,
+            member,
+            maintainer,
+            no_maintainer: _,
+            confirmation,
+        }) => {
             let (team, member) = (name(&team)?, team_member(&member)?);
+            if !maintainer {
+                confirm(&format!("Let {member} no longer maintain team {team}?"), confirmation)?;
+            }
             let changed = administration.change_team_member(&team, &member, maintainer).await?;
             let since = if changed { "is now" } else { "was already" };
             let what = if maintainer { "a maintainer" } else { "a member like others" };

@@ -1,7 +1,7 @@
 //! `explain` and `who-can`.
 //!
-//! *Invariant:* the exit codes 0 and 1 are answers, and 0 means all that was asked about; whatever keeps from answering
-//! has another one.
+//! *Invariant:* the exit codes 0 and 1 are answers, and 0 means at least a part of what was asked about; whatever keeps
+//! from answering has another one.
 
 use std::process::ExitCode;
 

@@ -9,6 +9,7 @@ use super::people::name;
 use super::terminal::{confirm, remark, show};
 use super::{json, listings};
 use crate::domain::administration::Administration;
+use crate::domain::counted::counted;
 use crate::domain::error::TokenServerError;
 use crate::domain::principal_name::PrincipalName;
 
@@ -51,7 +52,8 @@ pub(super) async fn workload(
             let workload = name(&workload)?;
             confirm(&format!("Remove workload {workload} with its memberships and rights?"), confirmation)?;
             let grants = administration.remove_workload(&workload).await?;
-            remark(&format!("workload {workload} removed with {grants} grants"));
+            let grants = counted(grants, "grant", "grants");
+            remark(&format!("workload {workload} removed with {grants}"));
         }
     }
     Ok(())

@@ -344,6 +344,16 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_lists_every_event() {
+        let manual = include_str!("../../README.md");
+        let rows = manual.lines().skip_while(|line| *line != "| event | when |").skip(2);
+        let rows = rows.take_while(|line| line.starts_with('|'));
+        let words = rows.filter_map(|row| row.split('|').nth(1)).flat_map(|cell| cell.split(", "));
+        let words: Vec<_> = words.map(|word| word.trim().trim_matches('`')).collect();
+        assert_eq!(words, Event::WORDS);
+    }
+
+    #[test]
     fn texts_from_outside_are_cut_and_printable() {
         assert_eq!(printable("a\0b\nc\u{202e}"), "abc");
         assert_eq!(printable(&"ä".repeat(300)).chars().count(), MAX_TEXT_CHARACTERS);

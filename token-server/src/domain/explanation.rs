@@ -18,6 +18,9 @@ use super::withholding::{Withholding, withholdings};
 use crate::db::principals::{self, AUTHENTICATED, EVERYONE, PrincipalRow};
 use crate::db::{Pool, teams};
 
+/// Kinds of those who can hold a right by themselves, in the order in which they are listed.
+const KINDS: [&str; 3] = [principals::USER, principals::ROBOT, principals::WORKLOAD];
+
 /// The answer for one subject.
 #[derive(Clone, Debug)]
 pub struct Explanation {
@@ -52,8 +55,6 @@ pub struct Limited {
     /// For which.
     pub tags: TagSet,
 }
-/// Kinds of those who can hold a right by themselves, in the order in which they are listed.
-const KINDS: [&str; 3] = [principals::USER, principals::ROBOT, principals::WORKLOAD];
 
 /// One row, and what it says about the question.
 #[derive(Clone, Debug)]

@@ -16,8 +16,8 @@ use super::role::Role;
 use crate::db::error::DbError;
 use crate::db::namespaces::CreatePolicyRow;
 
-/// Who sees and pulls all of a namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who sees and pulls all of a namespace; the more people, the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Visibility {
     /// Those who were given a right.
     Private,

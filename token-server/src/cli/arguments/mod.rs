@@ -26,11 +26,14 @@ The first administrator:
   token-server --config FILE grant add user:admin owner '**'
 
 Exit codes:
-  0  done
-  1  it failed, or check-config found a problem; the sentence says what
-  2  wrong usage, or it would have to ask and there is no terminal to ask on
-  3  nothing was done, because what was named does not exist or exists already
-  4  `explain`, `who-can`, `what-if`, `policy drift`, `audit verify` or `import docker-auth`, where 0 and 1 are answers, could not answer";
+    0  it is done, or the answer is yes
+    1  the answer is no: to what was asked, by whoever was asked to confirm, or because
+       check-config found a problem
+    2  wrong usage, a file that cannot be used among it; or it would have to ask and there is
+       no terminal to ask on
+    3  nothing was done, because what was named does not exist or exists already
+    4  it was refused or failed; the sentence says why
+  141  nobody read the answer to its end";
 
 /// Holds users, teams and rights, and issues tokens for container registries.
 #[derive(Debug, Parser)]

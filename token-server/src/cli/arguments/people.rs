@@ -34,6 +34,9 @@ pub enum UserCommand {
         #[command(flatten)]
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         password: PasswordSource,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
     },
     /// Refuse logins of a user and end those that last
     Disable {
@@ -98,6 +101,9 @@ pub enum MemberCommand {
         /// Let them be a member like others
         #[arg(long, conflicts_with = "maintainer")]
         no_maintainer: bool,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
     },
     /// Remove a user or a team from a team
     Remove {
@@ -165,6 +171,9 @@ pub enum NamespaceCommand {
         /// Who makes repositories in it by pushing to them
         #[arg(long, value_enum)]
         create: Option<CreateWord>,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
     },
     /// Remove a namespace with its robots and its owner's rights; repositories and other rights stay
     Remove {

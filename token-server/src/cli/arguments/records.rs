@@ -39,7 +39,7 @@ pub enum AuditCommand {
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         period: PeriodArguments,
         /// Only one kind of event
-        #[arg(long, value_name = "WORD", value_parser = PossibleValuesParser::new(Event::WORDS), hide_possible_values = true)]
+        #[arg(long, value_name = "WORD", value_parser = PossibleValuesParser::new(Event::WORDS))]
         event: Option<String>,
         /// Only what this user did, or cli, or system
         #[arg(long, value_name = "NAME")]

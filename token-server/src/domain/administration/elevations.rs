@@ -1,8 +1,9 @@
 //! Rights for a while: asked for, decided about by somebody else, ended by time or before.
 //!
-//! *Invariant:* nobody decides about their own request, also not by a robot that they made or made a secret for; and nobody approves more than they hold themselves; what comes
-//! of a request is a grant that ends by itself, and tokens end with it. The one exception, breaking the glass in an
-//! emergency, takes a right of its own, lasts [`BREAK_GLASS`], and is told in the record and the log.
+//! *Invariant:* nobody decides about their own request, also not by a robot that they made or made a secret for; and
+//! nobody approves more than they hold themselves; what comes of a request is a grant that ends by itself, and tokens
+//! end with it. The one exception, breaking the glass in an emergency, takes a right of its own, lasts [`BREAK_GLASS`],
+//! and is told in the record and the log.
 
 use std::time::Duration;
 

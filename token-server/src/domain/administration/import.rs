@@ -19,6 +19,7 @@ use super::super::grant::{Conditions, Effect};
 use super::super::principal_name::PrincipalName;
 use super::super::{random, stored_rows};
 use super::grants::{Texts, meant};
+use super::namespaces::owners_row;
 use super::{Administration, hold_subject, name_taken};
 use crate::db::grants::{self, GrantSummary, Inserted, NewGrant};
 use crate::db::{self, Transaction, principals, teams, users};
@@ -99,6 +100,15 @@ impl Administration {
                 stored.rights.users.insert(row.name, rights);
             }
         }
+        for user in &config.users {
+            let Ok(name) = PrincipalName::parse_new(&user.name) else { continue };
+            if self.gives_namespace(&name) && !stored.users.contains(name.as_str()) {
+                // Not stored yet, but it will be together with the user.
+                let mut rights = stored.rights.authenticated.clone();
+                rights.grants.push(owners_row(&name)?);
+                stored.rights.users.insert(name.to_string(), rights);
+            }
+        }
         Ok(stored)
     }
 
@@ -108,12 +118,15 @@ impl Administration {
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, TAKING_OVER).await?;
         // Records come last: whoever writes one keeps others from it until the transaction ends.
-        let mut done: Vec<(Event, String)> = Vec::new();
+        let mut done: Vec<(Event, String, String)> = Vec::new();
         for user in &plan.users {
             applied.users.push(match &user.outcome {
                 UserOutcome::New(name, hash) => {
-                    self.insert_user(&mut tx, name, hash.expose()).await?;
-                    done.push((Event::UserAdded, name.to_string()));
+                    let pid = self.insert_user(&mut tx, name, hash.expose()).await?;
+                    if let Some(spec) = self.make_personal_namespace(&mut tx, name, pid).await? {
+                        done.push((Event::NamespaceAdded, name.to_string(), spec.to_string()));
+                    }
+                    done.push((Event::UserAdded, name.to_string(), FROM.to_owned()));
                     Some(Taken::New)
                 }
                 UserOutcome::AlreadyThere(_) => Some(Taken::AlreadyThere),
@@ -123,12 +136,12 @@ impl Administration {
         for row in &plan.rows {
             let taken = self.insert_row(&mut tx, row).await?;
             if taken == Taken::New {
-                done.push((Event::GrantAdded, row.spec.to_string()));
+                done.push((Event::GrantAdded, row.spec.to_string(), FROM.to_owned()));
             }
             applied.rows.push(taken);
         }
-        for (event, target) in &done {
-            self.record(&mut tx, *event, target, Some(FROM)).await?;
+        for (event, target, remark) in &done {
+            self.record(&mut tx, *event, target, Some(remark)).await?;
         }
         db::commit(tx).await?;
         Ok(applied)
@@ -139,13 +152,14 @@ impl Administration {
         tx: &mut Transaction,
         name: &PrincipalName,
         hash: &str,
-    ) -> Result<(), TokenServerError> {
+    ) -> Result<i64, TokenServerError> {
         self.leave_namespace(tx, name).await?;
         let (uid, now) = (random::dated_id(&self.random, &*self.clock)?, self.clock.now());
         let pid = principals::insert_principal(&mut **tx, principals::USER, name.as_str(), uid, now)
             .await
             .map_err(name_taken(name))?;
-        Ok(users::insert_account(&mut **tx, pid, hash, now).await?)
+        users::insert_account(&mut **tx, pid, hash, now).await?;
+        Ok(pid)
     }
 
     async fn insert_row(&self, tx: &mut Transaction, row: &PlannedRow) -> Result<Taken, TokenServerError> {

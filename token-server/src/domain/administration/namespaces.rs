@@ -51,20 +51,44 @@ impl Administration {
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, "making a namespace").await?;
         let owner = hold_owner(&mut tx, &spec.owner).await?;
-        self.insert_namespace(&mut tx, name, owner, spec).await?;
+        self.make_namespace(&mut tx, name, owner, spec).await?;
+        self.record_namespace(&mut tx, name, spec).await?;
         Ok(db::commit(tx).await?)
     }
 
-    /// Adds the rows of a namespace and its record.
-    pub(super) async fn insert_namespace(
+    /// Records that there is a new namespace.
+    pub(super) async fn record_namespace(
         &self,
         tx: &mut Transaction,
         name: &PrincipalName,
-        owner: i64,
         spec: &NamespaceSpec,
     ) -> Result<(), TokenServerError> {
-        self.make_namespace(tx, name, owner, spec).await?;
         self.record(tx, Event::NamespaceAdded, name.as_str(), Some(&spec.to_string())).await
+    }
+
+    /// Whether a new user of that name gets a namespace of the same name.
+    pub(super) fn gives_namespace(&self, name: &PrincipalName) -> bool {
+        // Not every name of a user can begin the name of a repository.
+        self.personal_namespaces && namespace::all_of(name).is_ok()
+    }
+
+    /// Gives a new user a namespace of the same name, where that is wanted; says how it is.
+    pub(super) async fn make_personal_namespace(
+        &self,
+        tx: &mut Transaction,
+        name: &PrincipalName,
+        pid: i64,
+    ) -> Result<Option<NamespaceSpec>, TokenServerError> {
+        if !self.gives_namespace(name) {
+            return Ok(None);
+        }
+        let spec = NamespaceSpec {
+            owner: GrantSubject::User(name.clone()),
+            visibility: Visibility::Private,
+            create: CreatePolicy::Pushers,
+        };
+        self.make_namespace(tx, name, pid, &spec).await?;
+        Ok(Some(spec))
     }
 
     /// Adds the rows of a namespace.
@@ -290,7 +314,7 @@ pub fn read(row: &NamespaceRow) -> Result<NamespaceSpec, TokenServerError> {
 }
 
 /// What whoever owns a namespace holds.
-fn owners_row(name: &PrincipalName) -> Result<Grant, TokenServerError> {
+pub(super) fn owners_row(name: &PrincipalName) -> Result<Grant, TokenServerError> {
     Ok(Grant {
         id: 0,
         holder: 0,

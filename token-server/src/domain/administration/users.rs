@@ -4,9 +4,6 @@
 
 use super::super::audit::{self, Change, Event};
 use super::super::error::TokenServerError;
-use super::super::grant_subject::GrantSubject;
-use super::super::namespace::NamespaceSpec;
-use super::super::namespace::{self, CreatePolicy, Visibility};
 use super::super::password::NewPassword;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
@@ -48,14 +45,8 @@ impl Administration {
             .await
             .map_err(name_taken(name))?;
         users::insert_account(&mut *tx, pid, &hash, now).await?;
-        // Not every name of a user can begin the name of a repository.
-        if self.personal_namespaces && namespace::all_of(name).is_ok() {
-            let spec = NamespaceSpec {
-                owner: GrantSubject::User(name.clone()),
-                visibility: Visibility::Private,
-                create: CreatePolicy::Pushers,
-            };
-            self.insert_namespace(&mut tx, name, pid, &spec).await?;
+        if let Some(spec) = self.make_personal_namespace(&mut tx, name, pid).await? {
+            self.record_namespace(&mut tx, name, &spec).await?;
         }
         self.record(&mut tx, Event::UserAdded, name.as_str(), None).await?;
         Ok(db::commit(tx).await?)

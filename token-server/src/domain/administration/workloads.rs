@@ -4,6 +4,7 @@
 //! new one of the same name begins with nothing.
 
 use super::super::audit::{Change, Event};
+use super::super::counted::counted;
 use super::super::error::TokenServerError;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
@@ -137,8 +138,8 @@ impl Administration {
         self.demand_everything(&mut tx, "removing a workload").await?;
         let found = self.expected_workload(&mut tx, name).await?;
         let grants = self.delete_workload(&mut tx, found.pid).await?;
-        self.record(&mut tx, Event::WorkloadRemoved, name.as_str(), Some(&format!("{grants} grants")))
-            .await?;
+        let remark = counted(grants, "grant", "grants");
+        self.record(&mut tx, Event::WorkloadRemoved, name.as_str(), Some(&remark)).await?;
         db::commit(tx).await?;
         Ok(grants)
     }

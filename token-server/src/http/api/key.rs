@@ -1,4 +1,4 @@
-//! The public key for registries that take it from a file: `/api/v1/key`.
+//! The public keys for registries that take them from a file: `/api/v1/key`.
 //!
 //! *Invariant:* only public halves are given.
 
@@ -16,9 +16,9 @@ const JWKS: &str = "application/jwk-set+json";
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new(Method::GET, "/api/v1/key/certificate", "getCertificate", |call| {
-            ready(Ok(certificate(&call))).boxed_local()
+            ready(Ok(certificates(&call))).boxed_local()
         })
-        .summary("Gives the certificate of the signing key, for `rootcertbundle`.")
+        .summary("Gives the certificates of all keys, the newest first, for `rootcertbundle`.")
         .text(PEM),
         Endpoint::new(Method::GET, "/api/v1/key/jwks", "getKeySet", |call| {
             ready(Ok(key_set(&call))).boxed_local()
@@ -28,7 +28,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-fn certificate(call: &Call) -> Reply {
+fn certificates(call: &Call) -> Reply {
     Reply::Text(PEM, call.services.keys.current().certificates_pem(), Vec::new())
 }
 

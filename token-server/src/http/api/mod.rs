@@ -1,8 +1,9 @@
 //! The API below `/api/v1`: what the command line does, for people with rights of their own.
 //!
 //! Reading order: what an address of the API is ([`endpoint`]), what reaches a handler ([`call`], [`parameters`],
-//! [`media_type`], [`json_body`], [`cursor`]), what it answers ([`reply`], [`etag`]); then one file for each resource with its
-//! representation, its addresses and its handlers; and what is said about all of them ([`document`], [`manual`]).
+//! [`media_type`], [`json_body`], [`cursor`]), what it answers ([`reply`], [`etag`]); then one file for each resource
+//! with its representation, its addresses and its handlers; and what is said about all of them ([`document`],
+//! [`manual`]).
 //! The command line prints the same representations, so that the two cannot drift apart.
 //!
 //! *Invariant:* a handler runs only for somebody who logged in, and with tools that act on their behalf, so the domain
