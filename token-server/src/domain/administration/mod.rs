@@ -47,6 +47,8 @@ mod sight;
 
 pub mod pages;
 
+mod page_ends;
+
 pub mod what_if;
 
 use std::sync::Arc;

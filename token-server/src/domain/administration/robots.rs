@@ -18,7 +18,7 @@ use super::super::right::Right;
 use super::super::robot_name::RobotName;
 use super::Administration;
 use super::expectation::Present;
-use super::pages::{Page, READ_AT_ONCE, page};
+use super::pages::{Page, page_of_shown};
 use crate::db::namespaces::NamespaceRow;
 use crate::db::principals::{self, ROBOT, USER};
 use crate::db::robots::{self, RobotOwner, RobotSummary};
@@ -78,21 +78,11 @@ impl Administration {
         let mut tx = db::begin(&self.pool).await?;
         let sight = self.sight(&mut tx).await?;
         let (owner, now) = (owner.map(PrincipalName::as_str), self.clock.now());
-        let (mut shown, mut behind) = (Vec::new(), behind.to_owned());
-        loop {
-            let read = robots::list_robots_behind(&mut *tx, &behind, owner, now, READ_AT_ONCE).await?;
-            let Some(last) = read.last() else { break };
-            behind.clone_from(&last.name);
-            for row in read {
-                if sight.shows_robot(&row)? {
-                    shown.push(row);
-                }
-            }
-            if shown.len() > limit {
-                break;
-            }
-        }
-        Ok(page(shown, limit, |row| row.name.clone()))
+        let read = async |behind: &String, at_most| {
+            robots::list_robots_behind(&mut *tx, behind, owner, now, at_most).await
+        };
+        let is_shown = |row: &RobotSummary| sight.shows_robot(row);
+        page_of_shown(behind.to_owned(), limit, read, |row| row.name.clone(), is_shown).await
     }
 
     /// One robot.

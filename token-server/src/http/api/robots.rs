@@ -109,11 +109,11 @@ pub(super) fn name(call: &Call) -> Result<RobotName, ApiError> {
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
-    let behind: Option<String> = cursor::read("robots", &call.query)?;
+    let behind: Option<String> = cursor::read_sealed(&call, "robots")?;
     let owner = call.query.read("owner", PrincipalName::parse)?;
     let behind = behind.unwrap_or_default();
     let page = call.administration()?.page_of_robots(owner.as_ref(), &behind, call.query.limit()?).await?;
-    let next = page.next.map(|name| cursor::write("robots", &name));
+    let next = page.next.map(|name| cursor::write_sealed(&call, "robots", &name)).transpose()?;
     Ok(Reply::page(page.items.iter().map(Robot::from).collect(), next))
 }
 
