@@ -81,7 +81,11 @@ mod tests {
         assert_eq!(open(&secret("b"), SigningKeys, b"kid", &sealed), Err(CannotOpen));
         assert_eq!(open(&secret("a"), SigningKeys, b"other", &sealed), Err(CannotOpen));
         assert_eq!(open(&secret("a"), Purpose::Cursors, b"kid", &sealed), Err(CannotOpen));
-        assert_ne!(seal(&secret("a"), SigningKeys, b"kid", b"private", &random).unwrap(), sealed, "nonces are random");
+        assert_ne!(
+            seal(&secret("a"), SigningKeys, b"kid", b"private", &random).unwrap(),
+            sealed,
+            "nonces are random"
+        );
     }
 
     #[test]
@@ -93,7 +97,11 @@ mod tests {
             assert_eq!(open(&secret("a"), SigningKeys, b"kid", &damaged), Err(CannotOpen), "{position}");
         }
         for length in 0..sealed.len() {
-            assert_eq!(open(&secret("a"), SigningKeys, b"kid", &sealed[..length]), Err(CannotOpen), "{length}");
+            assert_eq!(
+                open(&secret("a"), SigningKeys, b"kid", &sealed[..length]),
+                Err(CannotOpen),
+                "{length}"
+            );
         }
     }
 }

@@ -13,7 +13,7 @@ use super::endpoint::Endpoint;
 use super::parameters::{Kind, Parameter};
 use super::reply::Reply;
 use crate::db::robots::RobotSummary;
-use crate::domain::administration::robots::RobotChange;
+use crate::domain::administration::machines::MachineChange;
 use crate::domain::error::TokenServerError;
 use crate::domain::moment::written;
 use crate::domain::principal_name::PrincipalName;
@@ -132,7 +132,7 @@ async fn get(call: Call) -> Result<Reply, ApiError> {
 
 async fn change(call: Call) -> Result<Reply, ApiError> {
     let (name, wanted): (_, RobotBody) = (name(&call)?, call.body()?);
-    let change = RobotChange { is_disabled: wanted.disabled, description: wanted.description };
+    let change = MachineChange { is_disabled: wanted.disabled, description: wanted.description };
     let administration = call.administration()?;
     administration.change_robot(&name, &change).await?;
     Ok(Reply::one(&Robot::from(&administration.show_robot(&name).await?)))
