@@ -11,7 +11,7 @@ use crate::domain::administration::Administration;
 use crate::domain::counted::counted;
 use crate::domain::error::TokenServerError;
 use crate::domain::principal_name::PrincipalName;
-use crate::domain::team_member::TeamMember;
+use crate::domain::team_member::{Standing, TeamMember};
 
 pub(super) fn name(text: &str) -> Result<PrincipalName, TokenServerError> {
     Ok(PrincipalName::parse(text)?)
@@ -84,7 +84,7 @@ pub(super) async fn team(
         }
         TeamCommand::Member(MemberCommand::Add { team, member, maintainer }) => {
             let (team, member) = (name(&team)?, team_member(&member)?);
-            administration.add_team_member(&team, &member, maintainer).await?;
+            administration.add_team_member(&team, &member, Standing::of(maintainer)).await?;
             let role = if maintainer { ", as a maintainer" } else { "" };
             remark(&format!("{member} is now in team {team}{role}"));
         }
@@ -99,7 +99,8 @@ pub(super) async fn team(
             if !maintainer {
                 confirm(&format!("Let {member} no longer maintain team {team}?"), confirmation)?;
             }
-            let changed = administration.change_team_member(&team, &member, maintainer).await?;
+            let standing = Standing::of(maintainer);
+            let changed = administration.change_team_member(&team, &member, standing).await?;
             let since = if changed { "is now" } else { "was already" };
             let what = if maintainer { "a maintainer" } else { "a member like others" };
             remark(&format!("{member} {since} {what} in team {team}"));

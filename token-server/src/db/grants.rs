@@ -190,6 +190,20 @@ pub async fn list_all_applicable(
     Ok(query.fetch_all(db).await?)
 }
 
+/// Every row that one of these principals holds, with its holder.
+pub async fn list_held(db: impl PgExecutor<'_>, holders: &[i64]) -> Result<Vec<GrantRow>, DbError> {
+    let query = sqlx::query_as!(
+        GrantRow,
+        r#"select g.id as "id!", g.subject_pid as "subject_pid!", g.effect as "effect!", g.role,
+                  (select r.rights from role r where r.name = g.role) as role_rights, g.rights,
+                  g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks
+             from acl_grant g
+            where g.subject_pid = any($1)"#,
+        holders
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
 /// Every row at these anchors, whoever holds it, with its holder.
 pub async fn list_at(db: impl PgExecutor<'_>, anchors: &[String]) -> Result<Vec<GrantRow>, DbError> {
     let query = sqlx::query_as!(

@@ -73,6 +73,21 @@ pub async fn list_names(db: impl PgExecutor<'_>, pids: &[i64]) -> Result<Vec<Pri
     Ok(query.fetch_all(db).await?)
 }
 
+/// Those of these names of a kind that are alive.
+pub async fn list_named(
+    db: impl PgExecutor<'_>,
+    kind: &str,
+    names: &[String],
+) -> Result<Vec<PrincipalRow>, DbError> {
+    let query = sqlx::query_as!(
+        PrincipalRow,
+        "select pid, kind, name from principal where kind = $1 and name = any($2) and deleted_at is null",
+        kind,
+        names
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
 /// A living principal as servers keep it in memory.
 #[derive(Clone, Debug)]
 pub struct PrincipalState {

@@ -133,6 +133,28 @@ pub async fn list_robots(
     Ok(query.fetch_all(db).await?)
 }
 
+/// The living robots of these namespaces, in the order of the namespaces.
+pub async fn list_robots_of_namespaces(
+    db: impl PgExecutor<'_>,
+    namespaces: &[String],
+    now: OffsetDateTime,
+) -> Result<Vec<RobotSummary>, DbError> {
+    let query = sqlx::query_as!(
+        RobotSummary,
+        r#"select p.pid, r.user_pid, p.name, r.description, p.disabled_at, p.created_at,
+                  (select count(*) from robot_secret s
+                    where s.pid = p.pid and (s.expires_at is null or s.expires_at > $2)) as "secrets!"
+             from unnest($1::text[]) with ordinality w(name, place)
+             join namespace n on n.name = w.name
+             join robot r on r.namespace_id = n.id
+             join principal p on p.pid = r.pid and p.deleted_at is null
+            order by w.place, p.name"#,
+        namespaces,
+        now
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
 /// Living robots behind a name, in the order of names, up to a number; of an owner, or of all owners.
 pub async fn list_robots_behind(
     db: impl PgExecutor<'_>,

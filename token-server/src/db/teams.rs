@@ -9,7 +9,7 @@ use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 
 use super::error::DbError;
-use super::principals::PrincipalRow;
+use super::principals::{PrincipalRow, ROBOT, TEAM, USER, WORKLOAD};
 
 /// Most teams in a chain of which each is a member of the next.
 pub const MAX_DEPTH: i32 = 5;
@@ -39,42 +39,61 @@ pub struct TeamSummary {
     pub maintainers: Vec<String>,
 }
 
+/// The same as it is stored.
+struct TeamRow {
+    name: String,
+    created_at: OffsetDateTime,
+    members: Vec<String>,
+    maintainers: Vec<String>,
+}
+
+impl From<TeamRow> for TeamSummary {
+    fn from(row: TeamRow) -> Self {
+        let TeamRow { name, created_at, members, maintainers } = row;
+        Self { name, created_at, members: in_order(members), maintainers: in_order(maintainers) }
+    }
+}
+
+/// Sorts `KIND:NAME`, users first, of whom only the name is said.
+fn in_order(mut members: Vec<String>) -> Vec<String> {
+    const KINDS: [&str; 4] = [USER, TEAM, ROBOT, WORKLOAD];
+    members.sort_by_cached_key(|member| {
+        let (kind, name) = member.split_once(':').unwrap_or_default();
+        (KINDS.iter().position(|known| *known == kind), name.to_owned())
+    });
+    let said = |member: String| member.strip_prefix("user:").map(str::to_owned).unwrap_or(member);
+    members.into_iter().map(said).collect()
+}
+
+/// Reads teams; the condition says which.
+macro_rules! teams {
+    ($condition:literal $(, $($arguments:tt)*)?) => {
+        sqlx::query_as!(
+            TeamRow,
+            r#"select t.name, t.created_at, m.members as "members!", m.maintainers as "maintainers!"
+                 from principal t
+                cross join lateral (
+                    select coalesce(array_agg(p.kind || ':' || p.name), '{}') as members,
+                           coalesce(array_agg(p.kind || ':' || p.name) filter (where m.is_maintainer), '{}')
+                               as maintainers
+                      from team_member m join principal p on p.pid = m.member_pid
+                     where m.team_pid = t.pid) m
+                "# + $condition
+            $(, $($arguments)*)?
+        )
+    };
+}
+
 /// All living teams, by name.
 pub async fn list_teams(db: impl PgExecutor<'_>) -> Result<Vec<TeamSummary>, DbError> {
-    let query = sqlx::query_as!(
-        TeamSummary,
-        r#"select t.name, t.created_at,
-                  array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
-                          from team_member m join principal p on p.pid = m.member_pid
-                         where m.team_pid = t.pid order by p.kind = 'workload', p.kind desc, p.name) as "members!",
-                  array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
-                          from team_member m join principal p on p.pid = m.member_pid
-                         where m.team_pid = t.pid and m.is_maintainer
-                         order by p.kind = 'workload', p.kind desc, p.name) as "maintainers!"
-             from principal t
-            where t.kind = 'team' and t.deleted_at is null
-            order by t.name"#
-    );
-    Ok(query.fetch_all(db).await?)
+    let query = teams!("where t.kind = 'team' and t.deleted_at is null order by t.name");
+    Ok(query.fetch_all(db).await?.into_iter().map(TeamSummary::from).collect())
 }
 
 /// The living team of that name.
 pub async fn find_team_summary(db: impl PgExecutor<'_>, name: &str) -> Result<Option<TeamSummary>, DbError> {
-    let query = sqlx::query_as!(
-        TeamSummary,
-        r#"select t.name, t.created_at,
-                  array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
-                          from team_member m join principal p on p.pid = m.member_pid
-                         where m.team_pid = t.pid order by p.kind = 'workload', p.kind desc, p.name) as "members!",
-                  array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
-                          from team_member m join principal p on p.pid = m.member_pid
-                         where m.team_pid = t.pid and m.is_maintainer
-                         order by p.kind = 'workload', p.kind desc, p.name) as "maintainers!"
-             from principal t
-            where t.kind = 'team' and t.name = $1 and t.deleted_at is null"#,
-        name
-    );
-    Ok(query.fetch_optional(db).await?)
+    let query = teams!("where t.kind = 'team' and t.name = $1 and t.deleted_at is null", name);
+    Ok(query.fetch_optional(db).await?.map(TeamSummary::from))
 }
 
 /// Living teams by name, behind one, up to a number; all, or those among these.
@@ -84,25 +103,15 @@ pub async fn list_teams_behind(
     among: Option<&[i64]>,
     limit: i64,
 ) -> Result<Vec<TeamSummary>, DbError> {
-    let query = sqlx::query_as!(
-        TeamSummary,
-        r#"select t.name, t.created_at,
-                  array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
-                          from team_member m join principal p on p.pid = m.member_pid
-                         where m.team_pid = t.pid order by p.kind = 'workload', p.kind desc, p.name) as "members!",
-                  array(select case p.kind when 'user' then p.name else p.kind || ':' || p.name end
-                          from team_member m join principal p on p.pid = m.member_pid
-                         where m.team_pid = t.pid and m.is_maintainer
-                         order by p.kind = 'workload', p.kind desc, p.name) as "maintainers!"
-             from principal t
-            where t.kind = 'team' and t.name > $1 and t.deleted_at is null
+    let query = teams!(
+        "where t.kind = 'team' and t.name > $1 and t.deleted_at is null
               and ($2::bigint[] is null or t.pid = any($2))
-            order by t.name limit $3"#,
+            order by t.name limit $3",
         name,
         among as Option<&[i64]>,
         limit
     );
-    Ok(query.fetch_all(db).await?)
+    Ok(query.fetch_all(db).await?.into_iter().map(TeamSummary::from).collect())
 }
 
 /// The teams that a user is in, directly or through others, by name.
@@ -118,6 +127,32 @@ pub async fn list_teams_of(db: impl PgExecutor<'_>, member_pid: i64) -> Result<V
            select pid, kind, name from principal
             where pid in (select pid from above where depth > 0) order by name"#,
         member_pid,
+        MAX_DEPTH
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
+/// Somebody, and a team they are in.
+#[derive(Clone, Copy, Debug)]
+pub struct Membership {
+    /// Inner number of who is in it.
+    pub member_pid: i64,
+    /// Inner number of the team.
+    pub team_pid: i64,
+}
+
+/// The teams that each of these is in, directly or through others.
+pub async fn list_teams_of_each(db: impl PgExecutor<'_>, pids: &[i64]) -> Result<Vec<Membership>, DbError> {
+    let query = sqlx::query_as!(
+        Membership,
+        r#"with recursive above(member_pid, pid, depth) as (
+               select pid, pid, 0 from unnest($1::bigint[]) w(pid)
+               union
+               select above.member_pid, m.team_pid, above.depth + 1
+                 from above join team_member m on m.member_pid = above.pid
+                where above.depth < $2)
+           select distinct member_pid as "member_pid!", pid as "team_pid!" from above where depth > 0"#,
+        pids,
         MAX_DEPTH
     );
     Ok(query.fetch_all(db).await?)

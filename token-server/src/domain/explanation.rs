@@ -9,7 +9,7 @@ use shared::limits::TagSet;
 
 use super::error::TokenServerError;
 use super::grant::{Circumstances, Effect, Grant, NotNow};
-use super::grant_subject::{GrantSubject, spelled};
+use super::grant_subject::{GrantSubject, Known, spelled};
 use super::policy::{Held, Rows};
 use super::question::Question;
 use super::right::{Right, RightSet};
@@ -91,28 +91,14 @@ pub async fn explain(
     question: &Question,
     circumstances: Circumstances,
 ) -> Result<Explanation, TokenServerError> {
-    let (pid, user, is_disabled) = match subject {
-        GrantSubject::Everyone => (None, None, false),
+    let (pid, user, is_disabled) = match subject.known() {
+        Known::BuiltIn(EVERYONE, _) => (None, None, false),
         // Whoever logged in and has nothing of their own.
-        GrantSubject::Authenticated => (Some(AUTHENTICATED), None, false),
-        GrantSubject::User(name) => {
-            let found = principals::find_summary(pool, principals::USER, name.as_str()).await?;
-            let found = found.ok_or_else(|| missing(principals::USER, name.as_str()))?;
-            (Some(found.pid), Some(name.as_str()), found.is_disabled)
-        }
-        GrantSubject::Team(name) => {
-            let found = principals::find_summary(pool, principals::TEAM, name.as_str()).await?;
-            (Some(found.ok_or_else(|| missing(principals::TEAM, name.as_str()))?.pid), None, false)
-        }
-        GrantSubject::Robot(name) => {
-            let found = principals::find_summary(pool, principals::ROBOT, name.as_str()).await?;
-            let found = found.ok_or_else(|| missing(principals::ROBOT, name.as_str()))?;
-            (Some(found.pid), None, found.is_disabled)
-        }
-        GrantSubject::Workload(name) => {
-            let found = principals::find_summary(pool, principals::WORKLOAD, name.as_str()).await?;
-            let found = found.ok_or_else(|| missing(principals::WORKLOAD, name.as_str()))?;
-            (Some(found.pid), None, found.is_disabled)
+        Known::BuiltIn(pid, _) => (Some(pid), None, false),
+        Known::Made(kind, name) => {
+            let found = principals::find_summary(pool, kind, name).await?;
+            let found = found.ok_or_else(|| missing(kind, name))?;
+            (Some(found.pid), (kind == principals::USER).then_some(name), found.is_disabled)
         }
     };
     let resource = question.resource();

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::principal_name::{InvalidName, PrincipalName};
 use super::robot_name::{InvalidRobotName, RobotName};
-use crate::db::principals::{ROBOT, TEAM, USER, WORKLOAD};
+use crate::db::principals::{AUTHENTICATED, EVERYONE, ROBOT, TEAM, USER, WORKLOAD};
 
 /// Somebody who can hold a right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,29 @@ impl GrantSubject {
     }
 }
 
+/// How the database knows a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known<'a> {
+    /// It is there from the beginning, with this number and this name.
+    BuiltIn(i64, &'static str),
+    /// It was made, with this kind and this name.
+    Made(&'static str, &'a str),
+}
+
+impl GrantSubject {
+    /// How the database knows it.
+    pub fn known(&self) -> Known<'_> {
+        match self {
+            Self::Everyone => Known::BuiltIn(EVERYONE, "everyone"),
+            Self::Authenticated => Known::BuiltIn(AUTHENTICATED, "authenticated"),
+            Self::User(name) => Known::Made(USER, name.as_str()),
+            Self::Team(name) => Known::Made(TEAM, name.as_str()),
+            Self::Robot(name) => Known::Made(ROBOT, name.as_str()),
+            Self::Workload(name) => Known::Made(WORKLOAD, name.as_str()),
+        }
+    }
+}
+
 /// Writes a subject as people do, from its kind and its name in the database.
 pub fn spelled(kind: &str, name: &str) -> String {
     if matches!(kind, USER | TEAM | ROBOT | WORKLOAD) { format!("{kind}:{name}") } else { name.to_owned() }
@@ -64,13 +87,9 @@ pub fn spelled(kind: &str, name: &str) -> String {
 
 impl fmt::Display for GrantSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Everyone => f.write_str("everyone"),
-            Self::Authenticated => f.write_str("authenticated"),
-            Self::User(name) => write!(f, "{USER}:{name}"),
-            Self::Team(name) => write!(f, "{TEAM}:{name}"),
-            Self::Robot(name) => write!(f, "{ROBOT}:{name}"),
-            Self::Workload(name) => write!(f, "{WORKLOAD}:{name}"),
+        match self.known() {
+            Known::BuiltIn(_, name) => f.write_str(name),
+            Known::Made(kind, name) => write!(f, "{kind}:{name}"),
         }
     }
 }

@@ -3,6 +3,8 @@
 //! *Invariant:* who is named may give the right at this moment, by the function that decides. Whoever has nothing at a
 //! place is told the same of every place, whether there is something or not.
 
+use std::fmt;
+
 use shared::action::ActionSet;
 use shared::repository_name::RepositoryName;
 use shared::repository_pattern::RepositoryPattern;
@@ -10,7 +12,7 @@ use shared::repository_pattern::RepositoryPattern;
 use super::grant::{Circumstances, Grant};
 use super::policy::{Held, Rows};
 use super::right::{Right, RightSet};
-use crate::db::principals::{AUTHENTICATED, EVERYONE};
+use crate::db::principals::{AUTHENTICATED, EVERYONE, TEAM};
 
 /// More people than this are not named.
 const MAX_NAMED: usize = 3;
@@ -20,10 +22,36 @@ const MAX_NAMED: usize = 3;
 pub struct Manager {
     /// The inner number.
     pub pid: i64,
-    /// As people write it.
+    /// What they are.
+    pub kind: ManagerKind,
+    /// Folded name.
     pub name: String,
+}
+
+/// Who can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ManagerKind {
+    /// A team.
+    Team,
+    /// A user.
+    User,
+}
+
+impl Manager {
     /// What `${user}` in a pattern stands for, if it is a user.
-    pub user: Option<String>,
+    fn user(&self) -> Option<&str> {
+        (self.kind == ManagerKind::User).then_some(&self.name)
+    }
+}
+
+/// As people write it.
+impl fmt::Display for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            ManagerKind::Team => write!(f, "{TEAM}:{}", self.name),
+            ManagerKind::User => f.write_str(&self.name),
+        }
+    }
 }
 
 /// Who manages rights about a repository, and the rows that say so.
@@ -51,7 +79,7 @@ pub fn grantors(
         let grants = managers.rows.grants.iter().filter(own).filter(may_be_told).cloned().collect();
         let barriers = if is_seen { managers.rows.barriers.clone() } else { Vec::new() };
         let rows = Rows { grants, barriers, namespaces: Vec::new() };
-        let held = Held::of(&rows, name, manager.user.as_deref(), circumstances).rights();
+        let held = Held::of(&rows, name, manager.user(), circumstances).rights();
         let is_any_held = |rights: RightSet| !held.intersection(rights).is_empty();
         held.contains(Right::GrantManage)
             && refused.iter().all(|action| is_any_held(RightSet::behind(action)))
@@ -62,8 +90,8 @@ pub fn grantors(
         std::cmp::Reverse(managing.map(|row| row.pattern.anchor().len()).max())
     };
     let mut found: Vec<&Manager> = managers.people.iter().filter(can_give).collect();
-    found.sort_by_cached_key(|manager| (distance(manager), manager.user.is_some(), manager.name.clone()));
-    found.into_iter().take(MAX_NAMED).map(|manager| manager.name.clone()).collect()
+    found.sort_by_cached_key(|manager| (distance(manager), manager.kind, manager.name.clone()));
+    found.into_iter().take(MAX_NAMED).map(Manager::to_string).collect()
 }
 
 #[cfg(test)]
@@ -89,9 +117,9 @@ mod tests {
     }
 
     fn managers(grants: Vec<Grant>) -> Managers {
-        let user = |pid, name: &str| Manager { pid, name: name.into(), user: Some(name.into()) };
-        let team = |pid, name: &str| Manager { pid, name: name.into(), user: None };
-        let people = vec![user(11, "ann"), user(12, "ben"), team(13, "team:platform"), user(14, "root")];
+        let user = |pid, name: &str| Manager { pid, kind: ManagerKind::User, name: name.into() };
+        let team = |pid, name: &str| Manager { pid, kind: ManagerKind::Team, name: name.into() };
+        let people = vec![user(11, "ann"), user(12, "ben"), team(13, "platform"), user(14, "root")];
         Managers { people, rows: Rows { grants, ..Rows::default() } }
     }
 

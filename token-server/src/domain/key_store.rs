@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::audit::{self, Event, Origin, Outcome, Record};
 use super::error::TokenServerError;
 use super::key_ring::{DatedKey, KeyRing, PUBLISHED_BEFORE};
-use super::master_secret::MasterSecret;
+use super::master_secret::{MasterSecret, Purpose};
 use super::sealing;
 use super::signing::{KeyAlgorithm, KeyOrigin, PlainKey, SigningKey};
 use crate::db::error::DbError;
@@ -107,7 +107,13 @@ async fn store(
         kid: key.kid().to_owned(),
         algorithm: algorithm.as_str().to_owned(),
         origin: origin.as_str().to_owned(),
-        sealed_private_key: sealing::seal(secret, &context(key.kid(), &certificate), &private_key, random)?,
+        sealed_private_key: sealing::seal(
+            secret,
+            Purpose::SigningKeys,
+            &context(key.kid(), &certificate),
+            &private_key,
+            random,
+        )?,
         certificate,
         signs_since,
     };
@@ -157,7 +163,8 @@ fn unseal(
         |column, value: &str| DbError::Inconsistent { table: "signing_key", column, value: value.into() };
     let algorithm = KeyAlgorithm::parse(&row.algorithm).ok_or_else(|| wrong("algorithm", &row.algorithm))?;
     let origin = KeyOrigin::parse(&row.origin).ok_or_else(|| wrong("origin", &row.origin))?;
-    let private_key = sealing::open(secret, &context(&row.kid, &row.certificate), &row.sealed_private_key)
+    let context = context(&row.kid, &row.certificate);
+    let private_key = sealing::open(secret, Purpose::SigningKeys, &context, &row.sealed_private_key)
         .map_err(|_| TokenServerError::SealedKey { kid: row.kid })?;
     let private_key = Zeroizing::new(private_key);
     let plain = PlainKey { algorithm, origin, private_key, certificate: row.certificate };

@@ -21,6 +21,8 @@ pub enum Purpose {
     RefreshTokens,
     /// The MAC of secrets of robots.
     RobotSecrets,
+    /// Sealing where a page of a list ended.
+    Cursors,
 }
 
 impl Purpose {
@@ -29,6 +31,7 @@ impl Purpose {
             Self::SigningKeys => b"signing keys 1",
             Self::RefreshTokens => b"refresh tokens 1",
             Self::RobotSecrets => b"robot secrets 1",
+            Self::Cursors => b"cursors 1",
         }
     }
 }

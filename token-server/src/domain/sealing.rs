@@ -1,7 +1,7 @@
-//! Private keys at rest: encrypted and bound to what is kept with them.
+//! What only servers with the same `secret` can read: private keys at rest, and where a page of a list ended.
 //!
-//! A sealed key is one byte of version, a random nonce, and the ciphertext with its tag. The context (key id and
-//! certificate) is authenticated with it, so that neither rows nor certificates can be exchanged.
+//! What is sealed is one byte of version, a random nonce, and the ciphertext with its tag. The context (of a key its id
+//! and its certificate) is authenticated with it, so that neither rows nor certificates can be exchanged.
 //!
 //! *Invariant:* what cannot be opened with the configured secret is an error, never a different key.
 //!
@@ -20,35 +20,41 @@ const VERSION: u8 = 1;
 #[error("it was sealed with another `secret`, or is damaged")]
 pub struct CannotOpen;
 
-fn key(secret: &MasterSecret) -> LessSafeKey {
-    let key = secret.derive(Purpose::SigningKeys);
+fn key(secret: &MasterSecret, purpose: Purpose) -> LessSafeKey {
+    let key = secret.derive(purpose);
     LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, &key).expect("the key has the right length"))
 }
 
-/// Encrypts a private key.
+/// Encrypts something small.
 pub fn seal(
     secret: &MasterSecret,
+    purpose: Purpose,
     context: &[u8],
-    private_key: &[u8],
+    plain: &[u8],
     random: &SystemRandom,
 ) -> Result<Vec<u8>, NoRandomness> {
     let nonce: [u8; NONCE_LEN] = random::bytes(random)?;
-    let mut sealed = private_key.to_vec();
-    key(secret)
+    let mut sealed = plain.to_vec();
+    key(secret, purpose)
         .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut sealed)
-        .expect("a private key is far below the limit of the cipher");
+        .expect("what is sealed is far below the limit of the cipher");
     Ok([&[VERSION][..], &nonce, &sealed].concat())
 }
 
-/// Decrypts a private key.
-pub fn open(secret: &MasterSecret, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, CannotOpen> {
+/// Decrypts it.
+pub fn open(
+    secret: &MasterSecret,
+    purpose: Purpose,
+    context: &[u8],
+    sealed: &[u8],
+) -> Result<Vec<u8>, CannotOpen> {
     let (&version, rest) = sealed.split_first().ok_or(CannotOpen)?;
     let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(CannotOpen)?;
     if version != VERSION {
         return Err(CannotOpen);
     }
     let mut opened = ciphertext.to_vec();
-    let length = key(secret)
+    let length = key(secret, purpose)
         .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context), &mut opened)
         .map_err(|_| CannotOpen)?
         .len();
@@ -60,6 +66,7 @@ pub fn open(secret: &MasterSecret, context: &[u8], sealed: &[u8]) -> Result<Vec<
 mod tests {
     use shared::secret::Secret;
 
+    use super::Purpose::SigningKeys;
     use super::*;
 
     fn secret(letter: &str) -> MasterSecret {
@@ -67,25 +74,34 @@ mod tests {
     }
 
     #[test]
-    fn only_the_same_secret_and_context_open_it() {
+    fn only_the_same_secret_purpose_and_context_open_it() {
         let random = SystemRandom::new();
-        let sealed = seal(&secret("a"), b"kid", b"private", &random).unwrap();
-        assert_eq!(open(&secret("a"), b"kid", &sealed).unwrap(), b"private");
-        assert_eq!(open(&secret("b"), b"kid", &sealed), Err(CannotOpen));
-        assert_eq!(open(&secret("a"), b"other", &sealed), Err(CannotOpen));
-        assert_ne!(seal(&secret("a"), b"kid", b"private", &random).unwrap(), sealed, "nonces are random");
+        let sealed = seal(&secret("a"), SigningKeys, b"kid", b"private", &random).unwrap();
+        assert_eq!(open(&secret("a"), SigningKeys, b"kid", &sealed).unwrap(), b"private");
+        assert_eq!(open(&secret("b"), SigningKeys, b"kid", &sealed), Err(CannotOpen));
+        assert_eq!(open(&secret("a"), SigningKeys, b"other", &sealed), Err(CannotOpen));
+        assert_eq!(open(&secret("a"), Purpose::Cursors, b"kid", &sealed), Err(CannotOpen));
+        assert_ne!(
+            seal(&secret("a"), SigningKeys, b"kid", b"private", &random).unwrap(),
+            sealed,
+            "nonces are random"
+        );
     }
 
     #[test]
     fn damage_is_noticed_wherever_it_is() {
-        let sealed = seal(&secret("a"), b"kid", b"private", &SystemRandom::new()).unwrap();
+        let sealed = seal(&secret("a"), SigningKeys, b"kid", b"private", &SystemRandom::new()).unwrap();
         for position in 0..sealed.len() {
             let mut damaged = sealed.clone();
             damaged[position] ^= 1;
-            assert_eq!(open(&secret("a"), b"kid", &damaged), Err(CannotOpen), "{position}");
+            assert_eq!(open(&secret("a"), SigningKeys, b"kid", &damaged), Err(CannotOpen), "{position}");
         }
         for length in 0..sealed.len() {
-            assert_eq!(open(&secret("a"), b"kid", &sealed[..length]), Err(CannotOpen), "{length}");
+            assert_eq!(
+                open(&secret("a"), SigningKeys, b"kid", &sealed[..length]),
+                Err(CannotOpen),
+                "{length}"
+            );
         }
     }
 }

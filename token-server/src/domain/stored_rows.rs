@@ -4,7 +4,7 @@
 //! passed over. What comes from several queries is of one moment: a barrier that replaces a grant is never missed between
 //! the two.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shared::repository_pattern;
 use shared::scope::Resource;
@@ -18,6 +18,8 @@ use crate::db::barriers::{self, BarrierRow};
 use crate::db::error::DbError;
 use crate::db::grants::{self, GrantRow};
 use crate::db::namespaces;
+use crate::db::principals::{AUTHENTICATED, EVERYONE};
+use crate::db::teams::{self, Membership};
 use crate::db::{self, Executor, Pool, Transaction};
 
 /// Of a subject with more rows than this, or with more barriers about, the list of repositories is not made.
@@ -110,6 +112,30 @@ pub async fn whole(pool: &Pool, pid: Option<i64>) -> Result<Rows, TokenServerErr
     let mut view = db::begin_view(pool).await?;
     let found = grants::list_all_applicable(&mut *view, pid, i64::MAX).await?;
     Ok(read(found, &barriers::list_barriers(&mut *view, i64::MAX).await?)?)
+}
+
+/// The same of each of several users, by their numbers; for commands.
+pub async fn whole_of_each(pool: &Pool, pids: &[i64]) -> Result<BTreeMap<i64, Rows>, TokenServerError> {
+    let mut view = db::begin_view(pool).await?;
+    let mut holders: BTreeMap<i64, BTreeSet<i64>> =
+        pids.iter().map(|pid| (*pid, BTreeSet::from([EVERYONE, AUTHENTICATED, *pid]))).collect();
+    for Membership { member_pid, team_pid } in teams::list_teams_of_each(&mut *view, pids).await? {
+        holders.entry(member_pid).or_default().insert(team_pid);
+    }
+    let all: BTreeSet<i64> = holders.values().flatten().copied().collect();
+    let found = grants::list_held(&mut *view, &all.into_iter().collect::<Vec<_>>()).await?;
+    let Rows { grants, barriers, namespaces } =
+        read(found, &barriers::list_barriers(&mut *view, i64::MAX).await?)?;
+    let mut held: BTreeMap<i64, Vec<Grant>> = BTreeMap::new();
+    for row in grants {
+        held.entry(row.holder).or_default().push(row);
+    }
+    let rows_of = |holders: BTreeSet<i64>| Rows {
+        grants: holders.iter().filter_map(|holder| held.get(holder)).flatten().cloned().collect(),
+        barriers: barriers.clone(),
+        namespaces: namespaces.clone(),
+    };
+    Ok(holders.into_iter().map(|(pid, holders)| (pid, rows_of(holders))).collect())
 }
 
 fn read(grants: Vec<GrantRow>, barriers: &[BarrierRow]) -> Result<Rows, DbError> {

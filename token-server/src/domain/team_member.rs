@@ -23,6 +23,35 @@ pub enum TeamMember {
     Workload(PrincipalName),
 }
 
+/// How somebody is in a team.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Like others.
+    Member,
+    /// As one of those who say who else is in it.
+    Maintainer,
+}
+
+impl Standing {
+    /// A maintainer, or a member like others.
+    pub const fn of(is_maintainer: bool) -> Self {
+        if is_maintainer { Self::Maintainer } else { Self::Member }
+    }
+
+    /// Whether they say who else is in the team.
+    pub fn is_maintainer(self) -> bool {
+        self == Self::Maintainer
+    }
+
+    /// In a word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Maintainer => "maintainer",
+        }
+    }
+}
+
 /// Why a text is not a member.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMember {

@@ -22,7 +22,7 @@ use super::super::remark;
 use super::super::right::Right;
 use super::super::role::Role;
 use super::grants::{Texts, meant};
-use super::pages::{Page, READ_AT_ONCE, page};
+use super::pages::{Page, page_of_shown};
 use super::{Administration, hold_user};
 use crate::db::elevations::{self, Decision, ElevationRow, NewElevation};
 use crate::db::grants::{self, NewGrant, Source};
@@ -77,22 +77,12 @@ impl Administration {
         let mut tx = db::begin(&self.pool).await?;
         let sight = self.sight(&mut tx).await?;
         let now = self.clock.now();
-        let (mut shown, mut before) = (Vec::new(), before);
-        loop {
-            let read = elevations::list_elevations_before(&mut *tx, before, with_past, now, READ_AT_ONCE);
-            let read = read.await?;
-            let Some(last) = read.last() else { break };
-            before = Some(last.id);
-            for row in read {
-                if sight.shows_elevation(&row)? {
-                    shown.push(row);
-                }
-            }
-            if shown.len() > limit {
-                break;
-            }
-        }
-        Ok(page(shown, limit, |row| row.id))
+        let read = async |before: &Option<Uuid>, at_most| {
+            elevations::list_elevations_before(&mut *tx, *before, with_past, now, at_most).await
+        };
+        let is_shown = |row: &ElevationRow| sight.shows_elevation(row);
+        let Page { items, next } = page_of_shown(before, limit, read, |row| Some(row.id), is_shown).await?;
+        Ok(Page { items, next: next.flatten() })
     }
 
     /// One request.

@@ -10,6 +10,7 @@ use shared::repository_name::RepositoryName;
 use shared::secret::Secret;
 
 use super::super::audit::Event;
+use super::super::background::computed;
 use super::super::docker_auth::comparison::{Effort, StoredRights};
 use super::super::docker_auth::config::{Config, InvalidConfig};
 use super::super::docker_auth::plan::{OwnSettings, Plan, Stored, UserOutcome, Wish};
@@ -22,6 +23,7 @@ use super::grants::{Texts, meant};
 use super::namespaces::owners_row;
 use super::{Administration, hold_subject, name_taken};
 use crate::db::grants::{self, GrantSummary, Inserted, NewGrant};
+use crate::db::principals::PrincipalRow;
 use crate::db::{self, Transaction, principals, teams, users};
 
 /// What is refused to who does not hold everything.
@@ -36,12 +38,6 @@ const NOBODY_YET: i64 = 0;
 /// Reads the settings of docker_auth.
 pub async fn read_config(text: Secret) -> Result<Config, InvalidConfig> {
     computed(move || Config::parse(text.expose())).await
-}
-
-/// Computes something where that keeps nobody from being answered; a panic there goes on here.
-async fn computed<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// What became of a part of a plan.
@@ -93,12 +89,13 @@ impl Administration {
                 ..StoredRights::default()
             },
         };
-        for user in &config.users {
-            let Ok(name) = PrincipalName::parse(&user.name) else { continue };
-            if let Some(row) = users::find_user(&self.pool, name.as_str()).await? {
-                let rights = stored_rows::whole(&self.pool, Some(row.pid)).await?;
-                stored.rights.users.insert(row.name, rights);
-            }
+        let names = config.users.iter().filter_map(|user| PrincipalName::parse(&user.name).ok());
+        let names: Vec<String> = names.map(|name| name.to_string()).collect();
+        let users = principals::list_named(&self.pool, principals::USER, &names).await?;
+        let pids: Vec<i64> = users.iter().map(|user| user.pid).collect();
+        let mut rights = stored_rows::whole_of_each(&self.pool, &pids).await?;
+        for PrincipalRow { pid, name, .. } in users {
+            stored.rights.users.insert(name, rights.remove(&pid).unwrap_or_default());
         }
         for user in &config.users {
             let Ok(name) = PrincipalName::parse_new(&user.name) else { continue };

@@ -12,6 +12,7 @@ use super::super::key_store::{self, ImportedKey};
 use super::super::signing::{KeyAlgorithm, KeyOrigin};
 use super::super::signing_import::{self, Expiry};
 use super::Administration;
+use super::pages::{Page, page};
 use crate::db;
 
 /// The public half of a key.
@@ -46,6 +47,21 @@ impl Administration {
             certificate: dated.key.certificate_pem(),
         };
         Ok(found.iter().flat_map(|ring| ring.keys().map(|dated| summary(ring, dated))).collect())
+    }
+
+    /// A part of them, behind the one of this id.
+    pub async fn page_of_keys(
+        &self,
+        behind: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<KeySummary, String>, TokenServerError> {
+        let mut keys = self.list_keys().await?;
+        if let Some(behind) = behind {
+            // Keys are never taken away, so the one that ended the page before is still there.
+            let place = keys.iter().position(|key| key.kid == behind);
+            keys.drain(..place.map_or(keys.len(), |place| place + 1));
+        }
+        Ok(page(keys, limit, |key| key.kid.clone()))
     }
 
     /// The stored key of that id.

@@ -6,11 +6,11 @@
 //! *Invariant:* whoever may not change a team is told the same about what there is and what there is not.
 
 use super::super::audit::{Change, Event};
-use super::super::delegation::{Authority, NotDelegated};
+use super::super::delegation::{Authority, Move, NotDelegated};
 use super::super::error::TokenServerError;
 use super::super::principal_name::PrincipalName;
 use super::super::stored_rows;
-use super::super::team_member::TeamMember;
+use super::super::team_member::{Standing, TeamMember};
 use super::expectation::Present;
 use super::stored_policy::hold_member;
 use super::{Administration, find_subject, hold_team, not_found};
@@ -25,11 +25,14 @@ impl Administration {
         &self,
         team: &PrincipalName,
         member: &TeamMember,
-        is_maintainer: bool,
+        standing: Standing,
     ) -> Result<(), TokenServerError> {
         let mut tx = self.begin().await?;
-        self.insert_member(&mut tx, team, member, is_maintainer).await?;
-        let remark = if is_maintainer { format!("{member}, maintainer") } else { member.to_string() };
+        self.insert_member(&mut tx, team, member, standing).await?;
+        let remark = match standing {
+            Standing::Member => member.to_string(),
+            Standing::Maintainer => format!("{member}, maintainer"),
+        };
         self.record(&mut tx, Event::TeamMemberAdded, team.as_str(), Some(&remark)).await?;
         Ok(db::commit(tx).await?)
     }
@@ -51,21 +54,21 @@ impl Administration {
         &self,
         team: &PrincipalName,
         member: &TeamMember,
-        is_maintainer: bool,
+        standing: Standing,
     ) -> Result<bool, TokenServerError> {
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, "saying who maintains a team").await?;
-        demand_capable(member, is_maintainer)?;
+        demand_capable(member, standing)?;
         let (team_pid, member_pid) = (hold_team(&mut *tx, team).await?, hold_member(&mut tx, member).await?);
         let found = find(&mut tx, (team, team_pid), (member, member_pid)).await?;
         self.compare(Present::Member(&found))?;
-        if found.is_maintainer == is_maintainer {
+        let before = Standing::of(found.is_maintainer);
+        if before == standing {
             return Ok(false);
         }
-        teams::update_maintainer(&mut *tx, team_pid, member_pid, is_maintainer).await?;
-        let said =
-            |is_maintainer| format!("{member}, {}", if is_maintainer { "maintainer" } else { "member" });
-        let change = Change { before: &said(found.is_maintainer), after: &said(is_maintainer) };
+        teams::update_maintainer(&mut *tx, team_pid, member_pid, standing.is_maintainer()).await?;
+        let said = |standing: Standing| format!("{member}, {}", standing.as_str());
+        let change = Change { before: &said(before), after: &said(standing) };
         self.record_change(&mut tx, Event::TeamMemberChanged, team.as_str(), change).await?;
         db::commit(tx).await?;
         Ok(true)
@@ -92,19 +95,19 @@ impl Administration {
         tx: &mut Transaction,
         team: &PrincipalName,
         member: &TeamMember,
-        is_maintainer: bool,
+        standing: Standing,
     ) -> Result<(), TokenServerError> {
         let maintainer = self.demand_maintained(tx, team).await?;
-        if is_maintainer && maintainer.is_some() {
+        if standing.is_maintainer() && maintainer.is_some() {
             return Err(NotDelegated::NotEverything("making somebody a maintainer of a team").into());
         }
-        demand_capable(member, is_maintainer)?;
+        demand_capable(member, standing)?;
         let (team_pid, member_pid) = (hold_team(&mut **tx, team).await?, hold_member(tx, member).await?);
         demand_nesting(tx, (team, team_pid), (member, member_pid)).await?;
         if let Some(own) = maintainer {
-            self.demand_membership(tx, &own, team_pid, true).await?;
+            self.demand_membership(tx, &own, team_pid, Move::In).await?;
         }
-        let now = self.clock.now();
+        let (is_maintainer, now) = (standing.is_maintainer(), self.clock.now());
         if !teams::insert_member(&mut **tx, team_pid, member_pid, is_maintainer, now).await? {
             let name = format!("{member} in team {team}");
             return Err(TokenServerError::AlreadyThere { kind: "member", name });
@@ -130,7 +133,7 @@ impl Administration {
                 let what = "taking somebody out of a team who is in it by a policy file";
                 return Err(NotDelegated::NotEverything(what).into());
             }
-            self.demand_membership(tx, &own, team_pid, false).await?;
+            self.demand_membership(tx, &own, team_pid, Move::Out).await?;
         }
         teams::delete_member(&mut **tx, team_pid, member_pid).await?;
         Ok(())
@@ -158,10 +161,10 @@ impl Administration {
         tx: &mut Transaction,
         own: &Authority,
         team_pid: i64,
-        is_added: bool,
+        direction: Move,
     ) -> Result<(), TokenServerError> {
         let joined = stored_rows::all_held(tx, Some(team_pid)).await?;
-        Ok(own.demand_membership(&joined.grants, is_added, self.clock.now())?)
+        Ok(own.demand_membership(&joined.grants, direction, self.clock.now())?)
     }
 }
 
@@ -180,8 +183,8 @@ fn no_member(team: &PrincipalName, member: &TeamMember) -> TokenServerError {
 }
 
 /// Refuses a maintainer who could not act.
-fn demand_capable(member: &TeamMember, is_maintainer: bool) -> Result<(), TokenServerError> {
-    if is_maintainer && !member.can_maintain() {
+fn demand_capable(member: &TeamMember, standing: Standing) -> Result<(), TokenServerError> {
+    if standing.is_maintainer() && !member.can_maintain() {
         let sentence = format!("{member} cannot maintain a team; its members can, one by one");
         return Err(TokenServerError::Contradiction(sentence));
     }

@@ -25,6 +25,8 @@ pub mod robot_secrets;
 
 pub mod workloads;
 
+pub mod machines;
+
 pub mod elevations;
 
 pub mod policy;
@@ -47,6 +49,8 @@ mod sight;
 
 pub mod pages;
 
+mod page_ends;
+
 pub mod what_if;
 
 use std::sync::Arc;
@@ -62,7 +66,7 @@ use super::delegation::{Authority, NotDelegated};
 use super::error::TokenServerError;
 use super::explanation::{self, Capable, Explanation};
 use super::grant::Circumstances;
-use super::grant_subject::GrantSubject;
+use super::grant_subject::{GrantSubject, Known};
 use super::master_secret::MasterSecret;
 use super::password::PasswordHasher;
 use super::principal_name::PrincipalName;
@@ -309,27 +313,20 @@ async fn hold_robot(db: impl Executor<'_>, name: &RobotName) -> Result<i64, Toke
 
 /// The number of a subject, if there is such a subject.
 async fn find_subject(tx: &mut Transaction, subject: &GrantSubject) -> Result<Option<i64>, TokenServerError> {
-    Ok(match subject {
-        GrantSubject::Everyone => Some(principals::EVERYONE),
-        GrantSubject::Authenticated => Some(principals::AUTHENTICATED),
-        GrantSubject::User(name) => principals::find_principal(&mut **tx, USER, name.as_str()).await?,
-        GrantSubject::Robot(name) => principals::find_principal(&mut **tx, ROBOT, name.as_str()).await?,
-        GrantSubject::Team(name) => principals::find_principal(&mut **tx, TEAM, name.as_str()).await?,
-        GrantSubject::Workload(name) => {
-            principals::find_principal(&mut **tx, WORKLOAD, name.as_str()).await?
-        }
-    })
+    match subject.known() {
+        Known::BuiltIn(pid, _) => Ok(Some(pid)),
+        Known::Made(kind, name) => Ok(principals::find_principal(&mut **tx, kind, name).await?),
+    }
 }
 
 /// Whoever is named as a holder or an owner.
 async fn hold_subject(tx: &mut Transaction, subject: &GrantSubject) -> Result<i64, TokenServerError> {
-    match subject {
-        GrantSubject::Everyone => Ok(principals::EVERYONE),
-        GrantSubject::Authenticated => Ok(principals::AUTHENTICATED),
-        GrantSubject::User(name) => hold_user(&mut **tx, name).await,
-        GrantSubject::Team(name) => hold_team(&mut **tx, name).await,
-        GrantSubject::Robot(name) => hold_robot(&mut **tx, name).await,
-        GrantSubject::Workload(name) => hold_workload(&mut **tx, name).await,
+    match subject.known() {
+        Known::BuiltIn(pid, _) => Ok(pid),
+        Known::Made(kind, name) => {
+            let found = principals::find_principal_held(&mut **tx, kind, name).await?;
+            found.ok_or_else(|| TokenServerError::NotFound { kind, name: name.to_owned() })
+        }
     }
 }
 

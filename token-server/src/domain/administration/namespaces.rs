@@ -12,7 +12,7 @@ use super::super::grant_subject::GrantSubject;
 use super::super::namespace::{self, CreatePolicy, NamespaceSpec, OWNER_ROLE, VISITOR_ROLE, Visibility};
 use super::super::principal_name::PrincipalName;
 use super::expectation::Present;
-use super::pages::{Page, READ_AT_ONCE, page};
+use super::pages::{Page, page_of_shown};
 use super::{Administration, hold_team, hold_user};
 use crate::db::namespaces::{self, NamespaceRow, NewNamespace};
 use crate::db::principals::{AUTHENTICATED, EVERYONE, TEAM, USER, WORKLOAD};
@@ -178,21 +178,11 @@ impl Administration {
     ) -> Result<Page<NamespaceRow, String>, TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
         let sight = self.sight(&mut tx).await?;
-        let (mut shown, mut behind) = (Vec::new(), behind.to_owned());
-        loop {
-            let read = namespaces::list_namespaces_behind(&mut *tx, &behind, READ_AT_ONCE).await?;
-            let Some(last) = read.last() else { break };
-            behind.clone_from(&last.name);
-            for row in read {
-                if sight.shows_namespace(&row)? {
-                    shown.push(row);
-                }
-            }
-            if shown.len() > limit {
-                break;
-            }
-        }
-        Ok(page(shown, limit, |row| row.name.clone()))
+        let read = async |behind: &String, at_most| {
+            namespaces::list_namespaces_behind(&mut *tx, behind, at_most).await
+        };
+        let is_shown = |row: &NamespaceRow| sight.shows_namespace(row);
+        page_of_shown(behind.to_owned(), limit, read, |row| row.name.clone(), is_shown).await
     }
 
     /// One namespace.

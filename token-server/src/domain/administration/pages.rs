@@ -13,6 +13,7 @@ use super::super::role::Role;
 use super::sight::{Sight, SubjectSight};
 use super::{Administration, find_subject, not_found};
 use crate::db::barriers::{self, BarrierRow};
+use crate::db::error::DbError;
 use crate::db::grants::GrantSummary;
 use crate::db::places::{AnchorRange, Place};
 use crate::db::principals::{TEAM, USER};
@@ -39,7 +40,40 @@ pub(super) fn page<T, C>(mut items: Vec<T>, limit: usize, key: impl Fn(&T) -> C)
 }
 
 /// Rows that are read at once where only some of them are shown.
-pub(super) const READ_AT_ONCE: i64 = 1_000;
+const READ_AT_ONCE: usize = 1_000;
+
+/// So many times is read for one page: who sees little of a long list keeps the server no longer than others do.
+const MAX_READS: usize = 10;
+
+/// Reads a list, so many rows behind a key at a time, and keeps what is shown until that is a page. After [`MAX_READS`]
+/// the page holds what was found, and the next one begins behind what was read last, which is perhaps not shown: whoever
+/// tells where that is seals it.
+pub(super) async fn page_of_shown<R, K>(
+    mut behind: K,
+    limit: usize,
+    mut read: impl AsyncFnMut(&K, i64) -> Result<Vec<R>, DbError>,
+    key: impl Fn(&R) -> K,
+    is_shown: impl Fn(&R) -> Result<bool, TokenServerError>,
+) -> Result<Page<R, K>, TokenServerError> {
+    let at_once = i64::try_from(READ_AT_ONCE).unwrap_or(i64::MAX);
+    let mut shown = Vec::new();
+    for _ in 0..MAX_READS {
+        let rows = read(&behind, at_once).await?;
+        let is_end = rows.len() < READ_AT_ONCE;
+        if let Some(last) = rows.last() {
+            behind = key(last);
+        }
+        for row in rows {
+            if is_shown(&row)? {
+                shown.push(row);
+            }
+        }
+        if is_end || shown.len() > limit {
+            return Ok(page(shown, limit, key));
+        }
+    }
+    Ok(Page { items: shown, next: Some(behind) })
+}
 
 /// What is read to see whether there is more.
 pub(super) fn one_more(limit: usize) -> i64 {
@@ -255,7 +289,7 @@ impl Administration {
             let barrier = Barrier::read(&row)?;
             Ok((row, barrier.pattern))
         });
-        let found = found.collect::<Result<Vec<_>, db::error::DbError>>()?;
+        let found = found.collect::<Result<Vec<_>, DbError>>()?;
         let Page { items, next } = page(found, limit, |(_, pattern)| pattern.anchor());
         let admitted = items.into_iter().filter(|(_, pattern)| place.covers(pattern));
         Ok(Page { items: admitted.map(|(row, _)| row).collect(), next })
@@ -284,6 +318,8 @@ fn demand_whole_place(sight: &Sight, place: &RepositoryPattern) -> Result<(), To
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -325,5 +361,26 @@ mod tests {
         let two = page(vec![1, 2], 2, |item| *item);
         assert_eq!((two.items, two.next), (vec![1, 2], None));
         assert_eq!(page(Vec::new(), 2, |item: &i32| *item).next, None);
+    }
+
+    #[test]
+    fn a_page_of_a_list_that_is_mostly_hidden_takes_so_many_reads_and_no_more() {
+        let all = 1..=25_000;
+        let read_from = |behind: i64, limit: usize, is_shown: &dyn Fn(i64) -> bool| {
+            let mut reads = 0;
+            let read = async |behind: &i64, at_most: i64| {
+                reads += 1;
+                Ok(all.clone().filter(|row| row > behind).take(usize::try_from(at_most).unwrap()).collect())
+            };
+            let found = page_of_shown(behind, limit, read, |row| *row, |row| Ok(is_shown(*row)));
+            let Page { items, next } = found.now_or_never().unwrap().unwrap();
+            (items, next, reads)
+        };
+        assert_eq!(read_from(0, 2, &|_| true), (vec![1, 2], Some(2), 1));
+        assert_eq!(read_from(24_998, 2, &|_| true), (vec![24_999, 25_000], None, 1));
+        assert_eq!(read_from(0, 2, &|row| row % 2_000 == 0), (vec![2_000, 4_000], Some(4_000), 6));
+        assert_eq!(read_from(0, 2, &|row| row == 7 || row > 24_998), (vec![7], Some(10_000), 10));
+        assert_eq!(read_from(10_000, 2, &|row| row == 7 || row > 24_998), (vec![], Some(20_000), 10));
+        assert_eq!(read_from(20_000, 2, &|row| row == 7 || row > 24_998), (vec![24_999, 25_000], None, 6));
     }
 }

@@ -30,6 +30,9 @@ use crate::db::{self, Transaction, robots, teams, workloads};
 /// What is refused to who does not hold everything.
 pub const APPLYING: &str = "planning and applying a policy";
 
+/// The same of reading all of it.
+pub const EXPORTING: &str = "exporting the policy";
+
 impl Administration {
     /// What is stored otherwise than a file says.
     pub async fn compare_policy(&self, document: &Document) -> Result<Plan, TokenServerError> {
@@ -58,14 +61,13 @@ impl Administration {
         tx: &mut Transaction,
         plan: &Plan,
     ) -> Result<Vec<GoneRobot>, TokenServerError> {
-        let mut gone = Vec::new();
-        for namespace in plan.removed_namespaces() {
-            let found = robots::list_robots(&mut **tx, Some(namespace.as_str()), self.clock.now()).await?;
-            for robot in found.into_iter().filter(|robot| robot.user_pid.is_none()) {
-                gone.push(GoneRobot { name: RobotName::parse(&robot.name)?, secrets: robot.secrets });
-            }
-        }
-        Ok(gone)
+        let namespaces: Vec<String> = plan.removed_namespaces().map(ToString::to_string).collect();
+        let found = robots::list_robots_of_namespaces(&mut **tx, &namespaces, self.clock.now()).await?;
+        let gone = found.into_iter().map(|robot| {
+            let name = RobotName::parse(&robot.name)?;
+            Ok(GoneRobot { name, secrets: robot.secrets })
+        });
+        gone.collect()
     }
 
     /// Carries a plan out, without its records.
@@ -99,7 +101,7 @@ impl Administration {
     /// The file that says what is stored, whoever made it.
     pub async fn export_policy(&self) -> Result<Document, TokenServerError> {
         let mut tx = db::begin_snapshot(&self.pool).await?;
-        self.demand_everything(&mut tx, "exporting the policy").await?;
+        self.demand_everything(&mut tx, EXPORTING).await?;
         let stored = stored_policy::read(&mut tx).await?;
         let things = stored.into_values().filter_map(|Stored { from_file, by_hand }| from_file.or(by_hand));
         Ok(reading::write(&things.collect::<Vec<_>>()))

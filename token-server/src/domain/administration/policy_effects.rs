@@ -57,10 +57,7 @@ async fn reach(tx: &mut Transaction, plan: &Plan) -> Result<Reach, TokenServerEr
         }
     }
     for robot in &plan.gone_robots {
-        if let Some(pid) = find_subject(tx, &GrantSubject::Robot(robot.name.clone())).await? {
-            reach.holders.insert(pid);
-            reach.patterns.extend(patterns_of(tx, pid).await?);
-        }
+        extend_by(tx, &mut reach, &GrantSubject::Robot(robot.name.clone())).await?;
     }
     Ok(reach)
 }
@@ -79,18 +76,13 @@ async fn extend(tx: &mut Transaction, reach: &mut Reach, thing: &Thing) -> Resul
                 }
             }
         }
-        Thing::Team(team) | Thing::Member { team, .. } => {
+        Thing::Team(name) => extend_by(tx, reach, &GrantSubject::Team(name.clone())).await?,
+        Thing::Member { team, .. } => {
             if let Some(pid) = find_subject(tx, &GrantSubject::Team(team.clone())).await? {
-                reach.holders.extend(matches!(thing, Thing::Team(_)).then_some(pid));
                 reach.patterns.extend(patterns_of(tx, pid).await?);
             }
         }
-        Thing::Workload { name, .. } => {
-            if let Some(pid) = find_subject(tx, &GrantSubject::Workload(name.clone())).await? {
-                reach.holders.insert(pid);
-                reach.patterns.extend(patterns_of(tx, pid).await?);
-            }
-        }
+        Thing::Workload { name, .. } => extend_by(tx, reach, &GrantSubject::Workload(name.clone())).await?,
         Thing::Namespace { name, spec } => {
             reach.patterns.insert(namespace::all_of(name)?);
             reach.holders.extend(match spec.visibility {
@@ -106,6 +98,19 @@ async fn extend(tx: &mut Transaction, reach: &mut Reach, thing: &Thing) -> Resul
             reach.holders.extend(holders_above(tx, pattern).await?);
             reach.patterns.insert(pattern.clone());
         }
+    }
+    Ok(())
+}
+
+/// Adds a holder, if it is there already, and all that it holds.
+async fn extend_by(
+    tx: &mut Transaction,
+    reach: &mut Reach,
+    subject: &GrantSubject,
+) -> Result<(), TokenServerError> {
+    if let Some(pid) = find_subject(tx, subject).await? {
+        reach.holders.insert(pid);
+        reach.patterns.extend(patterns_of(tx, pid).await?);
     }
     Ok(())
 }

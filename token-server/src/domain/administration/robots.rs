@@ -5,7 +5,7 @@
 
 use shared::repository_pattern::RepositoryPattern;
 
-use super::super::audit::{Change, Event};
+use super::super::audit::Event;
 use super::super::counted::counted;
 use super::super::delegation::Authority;
 use super::super::error::TokenServerError;
@@ -18,20 +18,12 @@ use super::super::right::Right;
 use super::super::robot_name::RobotName;
 use super::Administration;
 use super::expectation::Present;
-use super::pages::{Page, READ_AT_ONCE, page};
+use super::machines::{Machine, MachineChange};
+use super::pages::{Page, page_of_shown};
 use crate::db::namespaces::NamespaceRow;
 use crate::db::principals::{self, ROBOT, USER};
 use crate::db::robots::{self, RobotOwner, RobotSummary};
-use crate::db::{self, Transaction, namespaces, users};
-
-/// What becomes of a robot; what is not said stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RobotChange {
-    /// Whether logins are refused.
-    pub is_disabled: Option<bool>,
-    /// What it is for; an empty text takes the description away.
-    pub description: Option<String>,
-}
+use crate::db::{self, Transaction, namespaces};
 
 impl Administration {
     /// Makes a robot without any right and without a secret.
@@ -78,21 +70,11 @@ impl Administration {
         let mut tx = db::begin(&self.pool).await?;
         let sight = self.sight(&mut tx).await?;
         let (owner, now) = (owner.map(PrincipalName::as_str), self.clock.now());
-        let (mut shown, mut behind) = (Vec::new(), behind.to_owned());
-        loop {
-            let read = robots::list_robots_behind(&mut *tx, &behind, owner, now, READ_AT_ONCE).await?;
-            let Some(last) = read.last() else { break };
-            behind.clone_from(&last.name);
-            for row in read {
-                if sight.shows_robot(&row)? {
-                    shown.push(row);
-                }
-            }
-            if shown.len() > limit {
-                break;
-            }
-        }
-        Ok(page(shown, limit, |row| row.name.clone()))
+        let read = async |behind: &String, at_most| {
+            robots::list_robots_behind(&mut *tx, behind, owner, now, at_most).await
+        };
+        let is_shown = |row: &RobotSummary| sight.shows_robot(row);
+        page_of_shown(behind.to_owned(), limit, read, |row| row.name.clone(), is_shown).await
     }
 
     /// One robot.
@@ -111,45 +93,21 @@ impl Administration {
         name: &RobotName,
         is_disabled: bool,
     ) -> Result<bool, TokenServerError> {
-        self.change_robot(name, &RobotChange { is_disabled: Some(is_disabled), description: None }).await
+        self.change_robot(name, &MachineChange::disabled(is_disabled)).await
     }
 
     /// Changes a robot; says whether it was otherwise before.
     pub async fn change_robot(
         &self,
         name: &RobotName,
-        change: &RobotChange,
+        change: &MachineChange,
     ) -> Result<bool, TokenServerError> {
         remark::check(change.description.as_deref())?;
         let mut tx = self.begin().await?;
         let found = self.managed_robot(&mut tx, name).await?;
-        let description = change.description.as_deref().filter(|text| !text.is_empty());
-        let is_renamed = change.description.is_some() && found.description.as_deref() != description;
-        if is_renamed {
-            robots::update_description(&mut *tx, found.pid, description).await?;
-        }
-        let is_switched = match change.is_disabled {
-            None => false,
-            Some(is_disabled) => {
-                let at = is_disabled.then(|| self.clock.now());
-                users::update_disabled(&mut *tx, found.pid, at).await?.is_some()
-            }
-        };
-        if is_renamed {
-            let (before, after) = (found.description.as_deref().unwrap_or_default(), description);
-            let said = Change { before, after: after.unwrap_or_default() };
-            self.record_change(&mut tx, Event::RobotChanged, name.as_str(), said).await?;
-        }
-        if is_switched {
-            let (event, before, after) = if found.disabled_at.is_none() {
-                (Event::RobotDisabled, "active", "disabled")
-            } else {
-                (Event::RobotEnabled, "disabled", "active")
-            };
-            self.record_change(&mut tx, event, name.as_str(), Change { before, after }).await?;
-        }
+        let is_changed = self.change_machine(&mut tx, Machine::Robot(&found), change).await?;
         db::commit(tx).await?;
-        Ok(is_renamed || is_switched)
+        Ok(is_changed)
     }
 
     /// Removes a robot with its secrets, memberships and rights; says how many rights that were.

@@ -10,7 +10,7 @@ use shared::repository_pattern::RepositoryPattern;
 use super::super::error::TokenServerError;
 use super::super::grant::{Grant, What};
 use super::super::grant_spec::{GrantSpec, NamedWhat};
-use super::super::grant_subject::{GrantSubject, spelled};
+use super::super::grant_subject::{GrantSubject, Known, spelled};
 use super::super::policy_file::plan::Stored;
 use super::super::policy_file::reading::Things;
 use super::super::policy_file::thing::{Key, Thing};
@@ -18,11 +18,10 @@ use super::super::principal_name::PrincipalName;
 use super::super::right::RightSet;
 use super::super::team_member::TeamMember;
 use super::policy::principals_named;
-use super::{hold_robot, hold_team, hold_user, hold_workload, namespaces as spaces};
+use super::{hold_subject, namespaces as spaces};
 use crate::db::error::DbError;
 use crate::db::grants::{self, Source};
 use crate::db::policy_rows::{self, MemberRow};
-use crate::db::principals::{ROBOT, TEAM, USER, WORKLOAD};
 use crate::db::{Transaction, barriers, namespaces, roles};
 
 /// The most barriers that are read.
@@ -111,12 +110,7 @@ fn rights(table: &'static str, words: &str) -> Result<RightSet, DbError> {
 
 /// A member that stays alive until the transaction ends.
 pub(super) async fn hold_member(tx: &mut Transaction, member: &TeamMember) -> Result<i64, TokenServerError> {
-    match member {
-        TeamMember::User(name) => hold_user(&mut **tx, name).await,
-        TeamMember::Team(name) => hold_team(&mut **tx, name).await,
-        TeamMember::Robot(name) => hold_robot(&mut **tx, name).await,
-        TeamMember::Workload(name) => hold_workload(&mut **tx, name).await,
-    }
+    hold_subject(tx, &member.subject()).await
 }
 
 /// Refuses a file that names users, teams, robots, workloads or roles that neither it has nor anybody else has made.
@@ -125,16 +119,14 @@ pub(super) async fn demand_existing(tx: &mut Transaction, wanted: &Things) -> Re
     let mut roles_named: BTreeSet<&str> = BTreeSet::new();
     for thing in wanted.values() {
         for subject in principals_named(thing) {
-            let (kind, name) = match &subject {
-                GrantSubject::Everyone | GrantSubject::Authenticated => continue,
-                GrantSubject::User(name) => (USER, name.to_string()),
-                GrantSubject::Team(name) if wanted.contains_key(&Thing::Team(name.clone()).key()) => continue,
-                GrantSubject::Team(name) => (TEAM, name.to_string()),
-                GrantSubject::Robot(name) => (ROBOT, name.to_string()),
-                GrantSubject::Workload(name) if wanted.contains_key(&workload(name)) => continue,
-                GrantSubject::Workload(name) => (WORKLOAD, name.to_string()),
+            let is_in_the_file = match &subject {
+                GrantSubject::Team(name) => wanted.contains_key(&Thing::Team(name.clone()).key()),
+                GrantSubject::Workload(name) => wanted.contains_key(&workload(name)),
+                _ => false,
             };
-            wanted_names.insert((kind.to_owned(), name));
+            if let (Known::Made(kind, name), false) = (subject.known(), is_in_the_file) {
+                wanted_names.insert((kind.to_owned(), name.to_owned()));
+            }
         }
         if let Thing::Grant { spec, .. } = thing
             && let NamedWhat::Role(role) = &spec.what

@@ -13,6 +13,7 @@ use shared::repository_pattern::{self, RepositoryPattern};
 use shared::scope::Resource;
 use time::{Duration, OffsetDateTime};
 
+use super::super::background::computed;
 use super::super::barrier::Barrier;
 use super::super::effects::replay::Replay;
 use super::super::effects::samples::samples;
@@ -23,7 +24,7 @@ use super::super::grant_spec::GrantSpec;
 use super::super::principal_name::PrincipalName;
 use super::super::right::RightSet;
 use super::super::stored_rows;
-use super::super::team_member::TeamMember;
+use super::super::team_member::{Standing, TeamMember};
 use super::stored_policy::hold_member;
 use super::{Administration, hold_subject, hold_team};
 use crate::db::principals::{AUTHENTICATED, EVERYONE};
@@ -43,6 +44,9 @@ const MAX_REQUESTS: i64 = 200_000;
 
 /// More rows of a team, or more barriers, than this are not looked at.
 const MAX_ROWS: i64 = 10_000;
+
+/// What is refused to who does not hold everything.
+pub const ASKING: &str = "asking what a change would mean";
 
 /// A change as it would be made.
 #[derive(Clone, Debug)]
@@ -135,9 +139,7 @@ impl Trial {
         db::undo(tx).await?;
         let known_since = start.filter(|start| *start > self.since);
         // Up to a million decisions: other requests do not wait for them on this thread.
-        let compared =
-            tokio::task::spawn_blocking(move || self.compare(&after, &given, known_since, now)).await;
-        Ok(compared.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic())))
+        Ok(computed(move || self.compare(&after, &given, known_since, now)).await)
     }
 
     fn compare(
@@ -163,7 +165,7 @@ impl Trial {
 impl Administration {
     /// What a change would mean, also for what clients did in so many days.
     pub async fn what_if(&self, change: &Change, days: u32) -> Result<WhatIf, TokenServerError> {
-        self.demand_sight_of_all("asking what a change would mean").await?;
+        self.demand_sight_of_all(ASKING).await?;
         let now = self.clock.now();
         let mut tx = db::begin_trial(&self.pool).await?;
         let reach = reach(&mut tx, change).await?;
@@ -183,7 +185,9 @@ impl Administration {
             Change::RemoveBarrier(pattern) => {
                 self.delete_barrier(tx, pattern).await?;
             }
-            Change::AddMember(team, member) => self.insert_member(tx, team, member, false).await?,
+            Change::AddMember(team, member) => {
+                self.insert_member(tx, team, member, Standing::Member).await?;
+            }
             Change::RemoveMember(team, member) => self.delete_member(tx, team, member).await?,
         }
         Ok(())

@@ -3,27 +3,19 @@
 //! *Invariant:* a workload holds what it was given; a removed one leaves no membership and no right behind, so that a
 //! new one of the same name begins with nothing.
 
-use super::super::audit::{Change, Event};
+use super::super::audit::Event;
 use super::super::counted::counted;
 use super::super::error::TokenServerError;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
 use super::super::remark;
 use super::expectation::Present;
+use super::machines::{Machine, MachineChange};
 use super::pages::{Page, one_more, page};
 use super::{Administration, name_taken, not_found};
 use crate::db::principals::{self, WORKLOAD};
 use crate::db::workloads::{self, WorkloadSummary};
-use crate::db::{self, Transaction, grants, teams, users};
-
-/// What becomes of a workload; what is not said stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WorkloadChange {
-    /// Whether its rights do not count.
-    pub is_disabled: Option<bool>,
-    /// What it is for; an empty text takes the description away.
-    pub description: Option<String>,
-}
+use crate::db::{self, Transaction, grants, teams};
 
 impl Administration {
     /// Makes a workload without any right.
@@ -89,47 +81,22 @@ impl Administration {
         name: &PrincipalName,
         is_disabled: bool,
     ) -> Result<bool, TokenServerError> {
-        self.change_workload(name, &WorkloadChange { is_disabled: Some(is_disabled), description: None })
-            .await
+        self.change_workload(name, &MachineChange::disabled(is_disabled)).await
     }
 
     /// Changes a workload; says whether it was otherwise before.
     pub async fn change_workload(
         &self,
         name: &PrincipalName,
-        change: &WorkloadChange,
+        change: &MachineChange,
     ) -> Result<bool, TokenServerError> {
         remark::check(change.description.as_deref())?;
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, "changing a workload").await?;
         let found = self.expected_workload(&mut tx, name).await?;
-        let description = change.description.as_deref().filter(|text| !text.is_empty());
-        let is_described = change.description.is_some() && found.description.as_deref() != description;
-        if is_described {
-            workloads::update_description(&mut *tx, found.pid, description).await?;
-        }
-        let is_switched = match change.is_disabled {
-            None => false,
-            Some(is_disabled) => {
-                let at = is_disabled.then(|| self.clock.now());
-                users::update_disabled(&mut *tx, found.pid, at).await?.is_some()
-            }
-        };
-        if is_described {
-            let (before, after) = (found.description.as_deref(), description);
-            let said = Change { before: before.unwrap_or_default(), after: after.unwrap_or_default() };
-            self.record_change(&mut tx, Event::WorkloadChanged, name.as_str(), said).await?;
-        }
-        if is_switched {
-            let (event, before, after) = if found.disabled_at.is_none() {
-                (Event::WorkloadDisabled, "active", "disabled")
-            } else {
-                (Event::WorkloadEnabled, "disabled", "active")
-            };
-            self.record_change(&mut tx, event, name.as_str(), Change { before, after }).await?;
-        }
+        let is_changed = self.change_machine(&mut tx, Machine::Workload(&found), change).await?;
         db::commit(tx).await?;
-        Ok(is_described || is_switched)
+        Ok(is_changed)
     }
 
     /// Removes a workload with its memberships and rights; says how many rights that were.

@@ -14,13 +14,22 @@ use time::OffsetDateTime;
 use super::{Authority, Effect, Grant, NotDelegated, RightSet, Stop, Touched};
 use crate::db::principals::{AUTHENTICATED, EVERYONE};
 
+/// Whether somebody comes into a team or leaves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// Comes into it.
+    In,
+    /// Leaves it.
+    Out,
+}
+
 impl Authority {
     /// Lets through a member who puts somebody into the same team or takes somebody out. `joined` is all that everybody
     /// in the team holds: its rows, those of the teams it is in, and those of everybody.
     pub fn demand_membership(
         &self,
         joined: &[Grant],
-        is_added: bool,
+        direction: Move,
         now: OffsetDateTime,
     ) -> Result<(), NotDelegated> {
         // What is each member's own is denied elsewhere to each.
@@ -30,17 +39,17 @@ impl Authority {
         let is_everybodys = |row: &Grant| [EVERYONE, AUTHENTICATED].contains(&row.holder);
         for row in joined.iter().filter(|row| !is_over(row) && !is_everybodys(row)) {
             match row.effect {
-                Effect::Deny => self.demand_denial(row, is_added)?,
-                Effect::Allow if is_added => self.demand_shared(row, &common)?,
+                Effect::Deny => self.demand_denial(row, direction)?,
+                Effect::Allow if direction == Move::In => self.demand_shared(row, &common)?,
                 Effect::Allow => {}
             }
         }
         Ok(())
     }
 
-    fn demand_denial(&self, row: &Grant, is_added: bool) -> Result<(), NotDelegated> {
+    fn demand_denial(&self, row: &Grant, direction: Move) -> Result<(), NotDelegated> {
         let denied = |_| NotDelegated::Denied { rights: row.rights(), pattern: row.pattern.to_string() };
-        self.demand_row(Touched { grant: row, is_added }).map_err(denied)
+        self.demand_row(Touched { grant: row, is_added: direction == Move::In }).map_err(denied)
     }
 
     /// Lets through who holds by a row what others would hold by it.
@@ -113,7 +122,7 @@ mod tests {
             .filter(|row| [TEAM, EVERYONE, AUTHENTICATED].contains(&row.holder))
             .cloned()
             .collect();
-        [true, false].map(|is_added| own.demand_membership(&joined, is_added, now()))
+        [Move::In, Move::Out].map(|direction| own.demand_membership(&joined, direction, now()))
     }
 
     fn may(texts: &[(i64, &str)]) -> [bool; 2] {
@@ -194,8 +203,8 @@ mod tests {
             let own = of(&all, &[ANN, TEAM, OTHER_TEAM, EVERYONE]);
             let joined = of(&all, &[TEAM, EVERYONE]);
             let authority = Authority::of(own.clone(), Some("ann"), circumstances);
-            let is_let_in = authority.demand_membership(&joined.grants, true, now()).is_ok();
-            let is_let_out = authority.demand_membership(&joined.grants, false, now()).is_ok();
+            let is_let_in = authority.demand_membership(&joined.grants, Move::In, now()).is_ok();
+            let is_let_out = authority.demand_membership(&joined.grants, Move::Out, now()).is_ok();
             prop_assert!(!is_let_in || is_let_out, "who may put in may take out");
             // Ben is in no team, and holds everything as long as nobody denies it.
             let [ben, rich] = [300, 301];

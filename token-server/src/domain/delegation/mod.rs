@@ -19,6 +19,7 @@ use super::barrier::Barrier;
 use super::grant::{Circumstances, Conditions, Effect, Grant, NotNow};
 use super::policy::Rows;
 use super::right::{Right, RightSet};
+pub use membership::Move;
 
 /// Why somebody may not change a row.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

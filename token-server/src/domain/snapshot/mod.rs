@@ -26,7 +26,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::barrier::Barrier;
-use super::grantors::{Manager, Managers};
+use super::grantors::Managers;
 use super::namespace::Namespace;
 use super::policy::Rows;
 use super::right::Right;
@@ -35,7 +35,7 @@ use crate::db::changes::Position;
 use crate::db::error::DbError;
 use crate::db::principals::{AUTHENTICATED, EVERYONE};
 use grants::Grants;
-use people::{Kind, People, Person};
+use people::{People, Person};
 use stored_grant::{Roles, StoredGrant, Unusable};
 
 /// What the database said at one moment.
@@ -184,18 +184,6 @@ impl Snapshot {
             rows.barriers.push(barrier.clone().map_err(|unusable| unusable.error())?);
         }
         Ok(Some(rows))
-    }
-}
-
-impl Person {
-    /// As somebody who can be asked: robots and workloads are not.
-    fn as_manager(&self, pid: i64) -> Option<Manager> {
-        let name = self.name.to_string();
-        match self.kind {
-            Kind::User => Some(Manager { pid, user: Some(name.clone()), name }),
-            Kind::Team => Some(Manager { pid, user: None, name: format!("team:{name}") }),
-            Kind::Robot | Kind::Workload | Kind::Other => None,
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::super::grantors::{Manager, ManagerKind};
 use super::shards::Shards;
 use crate::db::principals::{AUTHENTICATED, EVERYONE, PrincipalState, ROBOT, TEAM, USER, WORKLOAD};
 use crate::db::teams::MAX_DEPTH;
@@ -36,6 +37,18 @@ pub struct Person {
     /// Whether logins are refused.
     pub is_disabled: bool,
     teams: Box<[i64]>,
+}
+
+impl Person {
+    /// As somebody who can be asked: robots and workloads are not.
+    pub(super) fn as_manager(&self, pid: i64) -> Option<Manager> {
+        let kind = match self.kind {
+            Kind::User => ManagerKind::User,
+            Kind::Team => ManagerKind::Team,
+            Kind::Robot | Kind::Workload | Kind::Other => return None,
+        };
+        Some(Manager { pid, kind, name: self.name.to_string() })
+    }
 }
 
 /// All of them.

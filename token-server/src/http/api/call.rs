@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 use shared::server::request_log::RequestLog;
 
 use super::endpoint::{Access, Endpoint};
-use super::media_type::Form;
+use super::media_type::Format;
 use super::parameters::Query;
-use super::{etag, json_body};
+use super::{etag, request_body};
 use crate::domain::actor::Actor;
 use crate::domain::administration::Administration;
 use crate::domain::authenticate::Credentials;
@@ -54,7 +54,7 @@ pub(super) async fn receive(
         return Err(ApiError::NothingToCompare);
     }
     let body = match endpoint.body {
-        Some(_) => json_body::read(endpoint, request, payload, services.body_timeout).await?,
+        Some(_) => request_body::read(endpoint, request, payload, services.body_timeout).await?,
         None => Bytes::new(),
     };
     let mut call = Call { services, query, login, request: request.clone(), body };
@@ -114,18 +114,18 @@ impl Call {
 
     /// The body, which is JSON.
     pub fn body<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        json_body::parse(&self.body)
+        request_body::parse(&self.body)
     }
 
-    /// The body as a text, and the form it is in.
-    pub fn text(&self) -> Result<(Form, &str), ApiError> {
+    /// The body as a text, and the format it is in.
+    pub fn text(&self) -> Result<(Format, &str), ApiError> {
         let text = std::str::from_utf8(&self.body);
         let text = text.map_err(|_| ApiError::BadBody("the body is not text in UTF-8".to_owned()))?;
-        Ok((Form::of_body(&self.request).unwrap_or(Form::Json), text))
+        Ok((Format::of_body(&self.request).unwrap_or(Format::Json), text))
     }
 
-    /// In which form the answer is wanted, where there is more than one.
-    pub fn wanted_form(&self) -> Form {
-        Form::wanted(&self.request)
+    /// In which format the answer is wanted, where there is more than one.
+    pub fn wanted_format(&self) -> Format {
+        Format::wanted(&self.request)
     }
 }

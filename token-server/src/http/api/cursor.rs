@@ -9,19 +9,43 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::call::Call;
 use super::parameters::Query;
 use crate::http::error::ApiError;
 
 /// Writes a cursor for a list; another list does not take it.
 pub(super) fn write(list: &str, key: &impl Serialize) -> String {
-    let text = serde_json::to_string(&(list, key)).expect("keys are texts and numbers");
-    URL_SAFE_NO_PAD.encode(text)
+    URL_SAFE_NO_PAD.encode(text(list, key))
+}
+
+/// The same for a list whose pages end perhaps at something that is not shown: only servers can read it.
+pub(super) fn write_sealed(call: &Call, list: &str, key: &impl Serialize) -> Result<String, ApiError> {
+    let sealed = call.administration()?.seal_page_end(text(list, key).as_bytes())?;
+    Ok(URL_SAFE_NO_PAD.encode(sealed))
+}
+
+fn text(list: &str, key: &impl Serialize) -> String {
+    serde_json::to_string(&(list, key)).expect("keys are texts and numbers")
 }
 
 /// Reads the cursor of a request, if there is one.
 pub(super) fn read<T: DeserializeOwned>(list: &str, query: &Query) -> Result<Option<T>, ApiError> {
+    read_opened(list, query, Some)
+}
+
+/// Reads a cursor that [`write_sealed`] wrote.
+pub(super) fn read_sealed<T: DeserializeOwned>(call: &Call, list: &str) -> Result<Option<T>, ApiError> {
+    let administration = call.administration()?;
+    read_opened(list, &call.query, |sealed| administration.open_page_end(&sealed).ok())
+}
+
+fn read_opened<T: DeserializeOwned>(
+    list: &str,
+    query: &Query,
+    open: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>,
+) -> Result<Option<T>, ApiError> {
     let Some(text) = query.get("cursor") else { return Ok(None) };
-    let key = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| {
+    let key = URL_SAFE_NO_PAD.decode(text).ok().and_then(open).and_then(|bytes| {
         let text = String::from_utf8(bytes).ok().filter(|text| !text.contains("\\u0000"))?;
         let (of, key): (String, T) = serde_json::from_str(&text).ok()?;
         (of == list).then_some(key)

@@ -27,7 +27,7 @@ use super::Resource;
 use super::call::Call;
 use super::endpoint::{Access, Content, Described, Endpoint};
 use super::manual;
-use super::media_type::Form;
+use super::media_type::Format;
 use super::reply::Reply;
 use crate::http::problem::{PROBLEM, Problem};
 
@@ -178,8 +178,8 @@ fn operation(
         let content = ContentBuilder::new().schema(Some(keep(schemas, body))).build();
         let about = format!("At most {} KiB.", endpoint.max_body_bytes / 1024);
         let mut body = RequestBodyBuilder::new().required(Some(Required::True)).description(Some(about));
-        for form in endpoint.forms {
-            body = body.content(form.media_type(), content.clone());
+        for format in endpoint.formats {
+            body = body.content(format.media_type(), content.clone());
         }
         operation = operation.request_body(Some(body.build()));
     }
@@ -236,7 +236,7 @@ fn success(endpoint: &Endpoint, schemas: &mut BTreeMap<String, RefOr<Schema>>) -
                 response.header("Location", header("Its address."))
             } else if endpoint.answers_yaml {
                 let text = ContentBuilder::new().schema(Some(text())).build();
-                response.content(Form::Yaml.media_type(), text)
+                response.content(Format::Yaml.media_type(), text)
             } else {
                 response
             }

@@ -187,10 +187,10 @@ fn number(call: &Call) -> Result<Uuid, ApiError> {
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
-    let before: Option<Uuid> = cursor::read("elevations", &call.query)?;
+    let before: Option<Uuid> = cursor::read_sealed(&call, "elevations")?;
     let with_past = call.query.get("all") == Some("true");
     let page = call.administration()?.page_of_elevations(with_past, before, call.query.limit()?).await?;
-    let next = page.next.map(|id| cursor::write("elevations", &id));
+    let next = page.next.map(|id| cursor::write_sealed(&call, "elevations", &id)).transpose()?;
     Ok(Reply::page(page.items.iter().map(Elevation::from).collect(), next))
 }
 

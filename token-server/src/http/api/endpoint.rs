@@ -12,10 +12,10 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::call::{self, Call};
-use super::json_body::MAX_BODY_BYTES;
-use super::media_type::{Form, JSON_ONLY, JSON_OR_YAML};
+use super::media_type::{Format, JSON_ONLY, JSON_OR_YAML};
 use super::parameters::{LIMIT, Parameter};
 use super::reply::Reply;
+use super::request_body::MAX_BODY_BYTES;
 use crate::http::Services;
 use crate::http::error::{ApiError, Shape};
 
@@ -89,8 +89,8 @@ pub struct Endpoint {
     pub query: Vec<Parameter>,
     /// What it takes.
     pub body: Option<Described>,
-    /// In which forms it takes that.
-    pub forms: &'static [Form],
+    /// In which formats it takes that.
+    pub formats: &'static [Format],
     /// How long that may be.
     pub max_body_bytes: usize,
     /// The status when all goes well.
@@ -126,7 +126,7 @@ impl Endpoint {
             access: Access::Users,
             query: Vec::new(),
             body: None,
-            forms: JSON_ONLY,
+            formats: JSON_ONLY,
             max_body_bytes: MAX_BODY_BYTES,
             status: 204,
             content: Content::Nothing,
@@ -165,7 +165,7 @@ impl Endpoint {
     /// Takes the body in YAML as well.
     #[must_use]
     pub fn or_yaml(self) -> Self {
-        Self { forms: JSON_OR_YAML, ..self }
+        Self { formats: JSON_OR_YAML, ..self }
     }
 
     /// Takes a body of up to so many bytes.

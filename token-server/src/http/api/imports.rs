@@ -16,8 +16,9 @@ use utoipa::ToSchema;
 use super::call::Call;
 use super::endpoint::Endpoint;
 use super::reply::Reply;
-use super::what_if::turn;
+use super::trials::turn;
 use crate::domain::administration::import::{self, Applied, TAKING_OVER, Taken};
+use crate::domain::background::completed;
 use crate::domain::docker_auth::comparison::{self, Effort};
 use crate::domain::docker_auth::config::{Config, Trap};
 use crate::domain::docker_auth::plan::{Extent, Plan, PlannedUser, Remark, UserOutcome};
@@ -299,13 +300,12 @@ async fn docker_auth(call: Call) -> Result<Reply, ApiError> {
     let turn = turn(&call, TAKING_OVER).await?;
     let (administration, own) = (call.administration()?.clone(), call.services.own_settings.clone());
     // What was begun is done, and its turn kept, also when the client goes away.
-    let work = tokio::spawn(async move {
+    let work = completed(async move {
         let _turn = turn;
         let config = Arc::new(import::read_config(config).await.map_err(TokenServerError::from)?);
         let plan = administration.plan_import(config.clone(), own, repositories, Effort::OfARequest).await?;
         let applied = if apply { Some(administration.apply_import(&plan).await?) } else { None };
         Ok::<_, TokenServerError>(ImportReport::new(&config, &plan, applied.as_ref()))
     });
-    let report = work.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-    Ok(Reply::answer(&report))
+    Ok(Reply::answer(&work.await?))
 }

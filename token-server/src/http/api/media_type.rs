@@ -1,6 +1,6 @@
-//! In which form a body comes, and in which form an answer is wanted.
+//! In which format a body comes, and in which format an answer is wanted.
 //!
-//! *Invariant:* each form has a media type that a web page cannot make a browser send without being allowed to.
+//! *Invariant:* each format has a media type that a web page cannot make a browser send without being allowed to.
 //!
 //! Spec: RFC 9512 (YAML), RFC 9110 §12.5.1.
 
@@ -9,7 +9,7 @@ use actix_web::http::header::{Accept, CONTENT_TYPE, Header as _};
 
 /// How a document is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum Format {
     /// JSON.
     Json,
     /// YAML.
@@ -17,12 +17,12 @@ pub enum Form {
 }
 
 /// What every address takes that takes a body.
-pub const JSON_ONLY: &[Form] = &[Form::Json];
+pub const JSON_ONLY: &[Format] = &[Format::Json];
 
 /// What addresses take that people send files to.
-pub const JSON_OR_YAML: &[Form] = &[Form::Json, Form::Yaml];
+pub const JSON_OR_YAML: &[Format] = &[Format::Json, Format::Yaml];
 
-impl Form {
+impl Format {
     /// Its media type.
     pub const fn media_type(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ impl Form {
         }
     }
 
-    /// The form of a media type without parameters; YAML had other names before it was registered.
+    /// The format of a media type without parameters; YAML had other names before it was registered.
     fn of(essence: &str) -> Option<Self> {
         match essence {
             "application/json" => Some(Self::Json),
@@ -40,14 +40,14 @@ impl Form {
         }
     }
 
-    /// The form of a body, as the request says.
+    /// The format of a body, as the request says.
     pub fn of_body(request: &HttpRequest) -> Option<Self> {
         let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok())?;
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         Self::of(&essence.to_ascii_lowercase())
     }
 
-    /// The form that is liked best; JSON where neither is named.
+    /// The format that is liked best; JSON where neither is named.
     pub fn wanted(request: &HttpRequest) -> Self {
         let ranked = Accept::parse(request).map(|accept| accept.ranked()).unwrap_or_default();
         ranked.iter().find_map(|mime| Self::of(mime.essence_str())).unwrap_or(Self::Json)
@@ -55,6 +55,6 @@ impl Form {
 }
 
 /// What is taken, as a sentence goes on.
-pub const fn listed(forms: &[Form]) -> &'static str {
-    if forms.len() > 1 { "application/json or application/yaml" } else { "application/json" }
+pub const fn listed(formats: &[Format]) -> &'static str {
+    if formats.len() > 1 { "application/json or application/yaml" } else { "application/json" }
 }

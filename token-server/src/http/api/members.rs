@@ -16,7 +16,7 @@ use crate::db::teams::MemberRow;
 use crate::domain::error::TokenServerError;
 use crate::domain::grant_subject::spelled;
 use crate::domain::moment::written;
-use crate::domain::team_member::TeamMember;
+use crate::domain::team_member::{Standing, TeamMember};
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/teams/{team}/members";
@@ -93,7 +93,7 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
 
 async fn put(call: Call) -> Result<Reply, ApiError> {
     let (team, member) = (teams::name(&call)?, member(&call)?);
-    match call.administration()?.add_team_member(&team, &member, false).await {
+    match call.administration()?.add_team_member(&team, &member, Standing::Member).await {
         Ok(()) => Ok(Reply::There),
         Err(TokenServerError::AlreadyThere { .. }) => Ok(Reply::Done),
         Err(error) => Err(error.into()),
@@ -108,7 +108,7 @@ async fn get(call: Call) -> Result<Reply, ApiError> {
 async fn change(call: Call) -> Result<Reply, ApiError> {
     let (team, member, wanted): (_, _, MemberChange) = (teams::name(&call)?, member(&call)?, call.body()?);
     let administration = call.administration()?;
-    administration.change_team_member(&team, &member, wanted.maintainer).await?;
+    administration.change_team_member(&team, &member, Standing::of(wanted.maintainer)).await?;
     Ok(Reply::one(&Member::from(&administration.show_team_member(&team, &member).await?)))
 }
 

@@ -1,10 +1,10 @@
 //! The API below `/api/v1`: what the command line does, for people with rights of their own.
 //!
 //! Reading order: what an address of the API is ([`endpoint`]), what reaches a handler ([`call`], [`parameters`],
-//! [`media_type`], [`json_body`], [`cursor`]), what it answers ([`reply`], [`etag`]); then one file for each resource
-//! with its representation, its addresses and its handlers; and what is said about all of them ([`document`],
-//! [`manual`]).
-//! The command line prints the same representations, so that the two cannot drift apart.
+//! [`media_type`], [`request_body`], [`cursor`]), what it answers ([`reply`], [`etag`]), and what takes turns
+//! ([`trials`]); then one file for each resource with its representation, its addresses and its handlers; and what is
+//! said about all of them ([`document`], [`manual`]). The command line prints the same representations, so that the two
+//! cannot drift apart.
 //!
 //! *Invariant:* a handler runs only for somebody who logged in, and with tools that act on their behalf, so the domain
 //! decides; every address is in [`Resource::endpoints`], and nowhere else.
@@ -17,13 +17,15 @@ pub mod parameters;
 
 pub mod media_type;
 
-pub mod json_body;
+pub mod request_body;
 
 pub mod cursor;
 
 pub mod reply;
 
 pub mod etag;
+
+pub mod trials;
 
 pub mod account;
 

@@ -160,10 +160,10 @@ fn name(call: &Call) -> Result<PrincipalName, ApiError> {
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
-    let behind: Option<String> = cursor::read("namespaces", &call.query)?;
+    let behind: Option<String> = cursor::read_sealed(&call, "namespaces")?;
     let behind = behind.unwrap_or_default();
     let page = call.administration()?.page_of_namespaces(&behind, call.query.limit()?).await?;
-    let next = page.next.map(|name| cursor::write("namespaces", &name));
+    let next = page.next.map(|name| cursor::write_sealed(&call, "namespaces", &name)).transpose()?;
     Ok(Reply::page(page.items.iter().map(Namespace::from).collect(), next))
 }
 

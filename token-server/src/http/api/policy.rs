@@ -9,10 +9,11 @@ use utoipa::ToSchema;
 
 use super::call::Call;
 use super::endpoint::Endpoint;
-use super::media_type::Form;
+use super::media_type::Format;
 use super::reply::Reply;
-use super::what_if::{DAYS, WhatIf, turn};
-use crate::domain::administration::policy::APPLYING;
+use super::trials::{DAYS, turn};
+use super::what_if::WhatIf;
+use crate::domain::administration::policy::{APPLYING, EXPORTING};
 use crate::domain::error::TokenServerError;
 use crate::domain::policy_file::document::Document;
 use crate::domain::policy_file::plan::{Plan, Step};
@@ -36,12 +37,9 @@ pub struct PolicyChanges {
 /// What a document would change, and what that would mean.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PolicyPlan {
-    /// What would be done, in this order.
-    pub steps: Vec<PolicyStep>,
-    /// The robots that would go with their namespaces.
-    pub gone_robots: Vec<GoneRobot>,
-    /// What was made by hand and the document does not speak of; it would stay.
-    pub by_hand: Vec<String>,
+    /// What would be done.
+    #[serde(flatten)]
+    pub changes: PolicyChanges,
     /// What it would mean; `null` where it is about nobody.
     #[schema(required = true)]
     pub effects: Option<WhatIf>,
@@ -97,8 +95,7 @@ impl From<&Plan> for PolicyChanges {
 impl PolicyPlan {
     /// A plan, and what it would mean.
     pub fn new(plan: &Plan, effects: Option<WhatIf>) -> Self {
-        let PolicyChanges { steps, gone_robots, by_hand } = PolicyChanges::from(plan);
-        Self { steps, gone_robots, by_hand, effects }
+        Self { changes: PolicyChanges::from(plan), effects }
     }
 }
 
@@ -136,24 +133,24 @@ impl Endpoint {
 
 fn document(call: &Call) -> Result<Document, ApiError> {
     match call.text()? {
-        (Form::Json, _) => {
+        (Format::Json, _) => {
             let document: Document = call.body()?;
             document.check_version().map_err(TokenServerError::from)?;
             Ok(document)
         }
-        (Form::Yaml, text) => Ok(Document::parse(text).map_err(TokenServerError::from)?),
+        (Format::Yaml, text) => Ok(Document::parse(text).map_err(TokenServerError::from)?),
     }
 }
 
 async fn export(call: Call) -> Result<Reply, ApiError> {
-    let _turn = turn(&call, "exporting the policy").await?;
+    let _turn = turn(&call, EXPORTING).await?;
     let document = call.administration()?.export_policy().await?;
-    let form = call.wanted_form();
-    let body = match form {
-        Form::Json => serde_json::to_vec(&document).expect("a document is plain data"),
-        Form::Yaml => document.written().map_err(TokenServerError::from)?.into_bytes(),
+    let format = call.wanted_format();
+    let body = match format {
+        Format::Json => serde_json::to_vec(&document).expect("a document is plain data"),
+        Format::Yaml => document.written().map_err(TokenServerError::from)?.into_bytes(),
     };
-    Ok(Reply::OneAs(form, body))
+    Ok(Reply::OneAs(format, body))
 }
 
 async fn plan(call: Call) -> Result<Reply, ApiError> {

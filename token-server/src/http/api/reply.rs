@@ -15,7 +15,7 @@ use futures_util::stream::LocalBoxStream;
 use serde::Serialize;
 
 use super::etag;
-use super::media_type::Form;
+use super::media_type::Format;
 use crate::domain::error::TokenServerError;
 use crate::http::error::ApiError;
 
@@ -25,8 +25,8 @@ pub enum Reply {
     Done,
     /// One thing.
     One(Vec<u8>),
-    /// One thing in the form that the client wants.
-    OneAs(Form, Vec<u8>),
+    /// One thing in the format that the client wants.
+    OneAs(Format, Vec<u8>),
     /// What was made, and its address.
     Made(String, Vec<u8>),
     /// What was made, with something that is shown only now; its address, and the tag of what is shown there.
@@ -82,9 +82,9 @@ impl Reply {
         Ok(match self {
             Self::Done => begin(StatusCode::NO_CONTENT).finish(),
             Self::There => begin(StatusCode::CREATED).finish(),
-            Self::One(body) => one(request, Form::Json, body)?,
-            Self::OneAs(form, body) => {
-                let mut response = one(request, form, body)?;
+            Self::One(body) => one(request, Format::Json, body)?,
+            Self::OneAs(format, body) => {
+                let mut response = one(request, format, body)?;
                 response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
                 response
             }
@@ -115,7 +115,7 @@ fn begin(status: StatusCode) -> HttpResponseBuilder {
     response
 }
 
-fn one(request: &HttpRequest, form: Form, body: Vec<u8>) -> Result<HttpResponse, ApiError> {
+fn one(request: &HttpRequest, format: Format, body: Vec<u8>) -> Result<HttpResponse, ApiError> {
     let headers = request.headers();
     let is_safe = request.method() == Method::GET || request.method() == Method::HEAD;
     let tag = etag::of_bytes(&body);
@@ -126,7 +126,7 @@ fn one(request: &HttpRequest, form: Form, body: Vec<u8>) -> Result<HttpResponse,
         return Ok(begin(StatusCode::NOT_MODIFIED).insert_header((ETAG, tag)).finish());
     }
     let mut response = begin(StatusCode::OK);
-    Ok(response.insert_header((ETAG, tag)).insert_header((CONTENT_TYPE, form.media_type())).body(body))
+    Ok(response.insert_header((ETAG, tag)).insert_header((CONTENT_TYPE, format.media_type())).body(body))
 }
 
 fn created(address: &str, tag: &str, body: Vec<u8>) -> HttpResponse {
@@ -135,5 +135,5 @@ fn created(address: &str, tag: &str, body: Vec<u8>) -> HttpResponse {
 }
 
 fn with_json(response: &mut HttpResponseBuilder, body: Vec<u8>) -> HttpResponse {
-    response.insert_header((CONTENT_TYPE, Form::Json.media_type())).body(body)
+    response.insert_header((CONTENT_TYPE, Format::Json.media_type())).body(body)
 }

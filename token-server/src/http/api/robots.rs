@@ -13,7 +13,7 @@ use super::endpoint::Endpoint;
 use super::parameters::{Kind, Parameter};
 use super::reply::Reply;
 use crate::db::robots::RobotSummary;
-use crate::domain::administration::robots::RobotChange;
+use crate::domain::administration::machines::MachineChange;
 use crate::domain::error::TokenServerError;
 use crate::domain::moment::written;
 use crate::domain::principal_name::PrincipalName;
@@ -109,11 +109,11 @@ pub(super) fn name(call: &Call) -> Result<RobotName, ApiError> {
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
-    let behind: Option<String> = cursor::read("robots", &call.query)?;
+    let behind: Option<String> = cursor::read_sealed(&call, "robots")?;
     let owner = call.query.read("owner", PrincipalName::parse)?;
     let behind = behind.unwrap_or_default();
     let page = call.administration()?.page_of_robots(owner.as_ref(), &behind, call.query.limit()?).await?;
-    let next = page.next.map(|name| cursor::write("robots", &name));
+    let next = page.next.map(|name| cursor::write_sealed(&call, "robots", &name)).transpose()?;
     Ok(Reply::page(page.items.iter().map(Robot::from).collect(), next))
 }
 
@@ -132,7 +132,7 @@ async fn get(call: Call) -> Result<Reply, ApiError> {
 
 async fn change(call: Call) -> Result<Reply, ApiError> {
     let (name, wanted): (_, RobotBody) = (name(&call)?, call.body()?);
-    let change = RobotChange { is_disabled: wanted.disabled, description: wanted.description };
+    let change = MachineChange { is_disabled: wanted.disabled, description: wanted.description };
     let administration = call.administration()?;
     administration.change_robot(&name, &change).await?;
     Ok(Reply::one(&Robot::from(&administration.show_robot(&name).await?)))

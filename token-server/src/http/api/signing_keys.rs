@@ -85,17 +85,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
     let behind: Option<String> = cursor::read("keys", &call.query)?;
-    let limit = call.query.limit()?;
-    let mut keys = call.administration()?.list_keys().await?;
-    if let Some(behind) = behind {
-        // Keys are never taken away, so the one that ended the page before is still there.
-        let place = keys.iter().position(|key| key.kid == behind);
-        keys.drain(..place.map_or(keys.len(), |place| place + 1));
-    }
-    let is_more = keys.len() > limit;
-    keys.truncate(limit);
-    let next = keys.last().filter(|_| is_more).map(|last| cursor::write("keys", &last.kid));
-    Ok(Reply::page(keys.iter().map(SigningKey::from).collect(), next))
+    let page = call.administration()?.page_of_keys(behind.as_deref(), call.query.limit()?).await?;
+    let next = page.next.map(|id| cursor::write("keys", &id));
+    Ok(Reply::page(page.items.iter().map(SigningKey::from).collect(), next))
 }
 
 async fn import(call: Call) -> Result<Reply, ApiError> {

@@ -8,15 +8,14 @@ use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use shared::action::Action;
 use shared::repository_pattern::RepositoryPattern;
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::barriers::NewBarrier;
 use super::call::Call;
 use super::endpoint::Endpoint;
 use super::grants::{GrantWords, NewGrant};
-use super::parameters::{Kind, Parameter};
 use super::reply::Reply;
+use super::trials::{DAYS, turn};
 use super::{questions, roles};
 use crate::domain::administration::what_if;
 use crate::domain::effects::replay::Refused;
@@ -221,13 +220,6 @@ impl MemberWords {
     }
 }
 
-/// How far to look back.
-pub(super) const DAYS: Parameter = Parameter::optional(
-    "days",
-    Kind::Number { least: 1, most: 3_650, usual: 30 },
-    "Ask again for what clients asked for in so many days.",
-);
-
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new(Method::POST, "/api/v1/what-if", "whatIf", |call| what_if(call).boxed_local())
@@ -241,17 +233,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// A turn among those that try changes out or look at everything at once. It is for who holds everything, so nobody
-/// else keeps them from it.
-pub(super) async fn turn(call: &Call, what: &'static str) -> Result<OwnedSemaphorePermit, ApiError> {
-    call.administration()?.demand_administrator(what).await?;
-    call.services.trials.clone().try_acquire_owned().map_err(|_| ApiError::ManyTrials)
-}
-
 async fn what_if(call: Call) -> Result<Reply, ApiError> {
     let change: ProposedChange = call.body()?;
     let (change, days) = (change.understand()?, call.query.number(&DAYS));
-    let _turn = turn(&call, "asking what a change would mean").await?;
+    let _turn = turn(&call, what_if::ASKING).await?;
     let found = call.administration()?.what_if(&change, days).await?;
     Ok(Reply::answer(&WhatIf::new(&found, days)))
 }

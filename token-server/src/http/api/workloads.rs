@@ -12,7 +12,7 @@ use super::cursor;
 use super::endpoint::Endpoint;
 use super::reply::Reply;
 use crate::db::workloads::WorkloadSummary;
-use crate::domain::administration::workloads::WorkloadChange;
+use crate::domain::administration::machines::MachineChange;
 use crate::domain::error::TokenServerError;
 use crate::domain::moment::written;
 use crate::domain::principal_name::PrincipalName;
@@ -128,7 +128,7 @@ async fn get(call: Call) -> Result<Reply, ApiError> {
 
 async fn change(call: Call) -> Result<Reply, ApiError> {
     let (name, wanted): (_, WorkloadBody) = (name(&call)?, call.body()?);
-    let change = WorkloadChange { is_disabled: wanted.disabled, description: wanted.description };
+    let change = MachineChange { is_disabled: wanted.disabled, description: wanted.description };
     let administration = call.administration()?;
     administration.change_workload(&name, &change).await?;
     Ok(Reply::one(&Workload::from(&administration.show_workload(&name).await?)))

@@ -11,23 +11,23 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::endpoint::Endpoint;
-use super::media_type::{self, Form};
+use super::media_type::{self, Format};
 use crate::http::body;
 use crate::http::error::ApiError;
 
 /// More than any body of the API has that is no file.
 pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// Reads a body, which must say in which form it is: a web page cannot make a browser send that without being allowed
-/// to.
+/// Reads a body, which must say in which format it is: a web page cannot make a browser send that without being
+/// allowed to.
 pub(super) async fn read(
     endpoint: &Endpoint,
     request: &HttpRequest,
     payload: Payload,
     timeout: Duration,
 ) -> Result<Bytes, ApiError> {
-    if !Form::of_body(request).is_some_and(|form| endpoint.forms.contains(&form)) {
-        return Err(ApiError::UnsupportedMediaType(media_type::listed(endpoint.forms)));
+    if !Format::of_body(request).is_some_and(|format| endpoint.formats.contains(&format)) {
+        return Err(ApiError::UnsupportedMediaType(media_type::listed(endpoint.formats)));
     }
     body::read(request, payload, endpoint.max_body_bytes, timeout).await
 }
