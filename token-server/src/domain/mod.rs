@@ -10,9 +10,8 @@
 //! [`key_store`]); what another token server would have said ([`docker_auth`], [`shadow`]);
 //! what clients and administrators ask for ([`token_issuer`], [`account`], [`administration`]); what
 //! is remembered ([`audit`], [`audit_repeats`]), for how long ([`audit_retention`]), and how that is read and believed
-//! ([`audit_pages`], [`audit_chain`]); what tokens were issued for ([`token_uses`])
-//! and which rights were not needed for it ([`least_privilege`]); what a change of them would mean ([`effects`], in the
-//! [`background`]).
+//! ([`audit_pages`], [`audit_chain`]); what tokens were issued for ([`token_uses`]) and which rights were not needed
+//! for it ([`least_privilege`]); what a change of them would mean ([`effects`], worked out in the [`background`]).
 //!
 //! *Invariant:* nothing here knows HTTP, reads the clock or makes randomness by itself, and no connection to the
 //! database is held while a password is hashed.
