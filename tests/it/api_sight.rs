@@ -3,6 +3,9 @@
 //! *Invariant:* who administers a place sees and changes rights there and nowhere else; what somebody may not see
 //! answers like what is not there, byte for byte.
 
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use harness::actors::Town;
 use harness::answer::Answer;
 use harness::api::Api;
@@ -161,5 +164,32 @@ async fn what_one_may_not_see_answers_like_what_is_not_there() -> anyhow::Result
         town.stack.operator(&["user", "list"], "").await?.success()?.output.matches("active").count(),
         3
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_long_list_of_what_is_hidden_goes_on_without_a_name_of_what_is_hidden() -> anyhow::Result<()> {
+    let (town, api) = with_an_administrator().await?;
+    let mut connection = town.stack.database.db_connect().await?;
+    // More than are read for one page.
+    let hidden = "insert into namespace (name, owner_pid, visibility, create_policy)
+                  select 'hidden-' || lpad(number::text, 5, '0'), pid, 'private', 'pushers'
+                    from generate_series(1, 10500) number, principal where kind = 'user' and name = 'alice'";
+    sqlx::query(hidden).execute(&mut connection).await?;
+    let shop = json!({"name": "shop", "owner": "user:bob"});
+    api.post("admin", "/namespaces", &shop).await?.expect(201)?;
+    let first = api.get("bob", "/namespaces").await?.expect(200)?.json()?;
+    assert_eq!(first["items"], json!([]));
+    let cursor = first["next_cursor"].as_str().context("there is more")?;
+    let plain = URL_SAFE_NO_PAD.decode(cursor)?;
+    assert!(!plain.windows(6).any(|part| part == b"hidden"), "{}", String::from_utf8_lossy(&plain));
+    let second = api.get("bob", &format!("/namespaces?cursor={cursor}")).await?.expect(200)?.json()?;
+    assert_eq!((&second["items"][0]["name"], &second["next_cursor"]), (&json!("shop"), &Value::Null));
+    // It is for this list, and nobody can make one.
+    let made = URL_SAFE_NO_PAD.encode(r#"["namespaces","hidden-00001"]"#);
+    for path in [format!("/robots?cursor={cursor}"), format!("/namespaces?cursor={made}")] {
+        api.get("bob", &path).await?.expect(422)?;
+    }
+    assert_eq!(api.all("alice", "/namespaces", 1000).await?.len(), 10_500);
     Ok(())
 }

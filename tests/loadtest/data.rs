@@ -31,6 +31,8 @@ pub(crate) struct DataSet {
     pub(crate) repositories: i64,
     pub(crate) grants: i64,
     pub(crate) barriers: i64,
+    pub(crate) elevations: i64,
+    pub(crate) uses: i64,
     at_root: i64,
 }
 
@@ -71,6 +73,8 @@ impl DataSet {
             repositories: times(300_000.0),
             grants: times(1_000_000.0),
             barriers: times(200.0),
+            elevations: times(10_000.0),
+            uses: times(500_000.0),
             at_root: times(1_000.0),
         })
     }
@@ -91,6 +95,15 @@ impl DataSet {
 
     pub(crate) const fn team_pid(&self, team: i64) -> i64 {
         FIRST_PID + self.users + team
+    }
+
+    /// Robots are those of namespaces, one each.
+    pub(crate) const fn robot_pid(&self, namespace: i64) -> i64 {
+        FIRST_PID + self.users + self.teams + namespace
+    }
+
+    pub(crate) fn namespace_name(namespace: i64) -> String {
+        format!("ns{namespace:05}")
     }
 
     fn namespace(&self, chance: &mut Chance) -> i64 {

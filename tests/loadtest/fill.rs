@@ -32,7 +32,14 @@ pub(crate) async fn fill(url: &str, data: &DataSet) -> anyhow::Result<Report> {
     });
     let teams = (0..data.teams)
         .map(|team| format!("{}\t{}\tteam\tteam{team:05}\n", data.team_pid(team), id(2, team)));
-    copying.copy("principal (pid, uid, kind, name)", users.chain(teams)).await?;
+    let robots = (0..data.namespaces).map(|namespace| {
+        let name = DataSet::namespace_name(namespace);
+        format!("{}\t{}\trobot\t{name}/ci\n", data.robot_pid(namespace), id(3, namespace))
+    });
+    let principals = users.chain(teams).chain(robots);
+    copying.copy("principal (pid, uid, kind, name)", principals).await?;
+    copy_namespaces(&mut copying, data).await?;
+    copy_uses(&mut copying, data).await?;
     let accounts = (0..data.users).map(|user| format!("{}\t*\t2026-01-01\n", DataSet::user_pid(user)));
     copying.copy("user_account (pid, password_hash, password_changed_at)", accounts).await?;
     let members = (0..data.users).flat_map(|user| {
@@ -87,9 +94,46 @@ pub(crate) async fn fill(url: &str, data: &DataSet) -> anyhow::Result<Report> {
     report.count("teams", data.teams);
     report.count("grants", data.grants);
     report.count("repositories", data.repositories);
+    report.count("namespaces", data.namespaces);
+    report.count("requests_for_rights", data.elevations);
     report.megabytes("database", u64::try_from(size)? / 1024);
     report.seconds("time", began.elapsed());
     Ok(report)
+}
+
+/// Namespaces, each of a team, with a robot and its secret.
+async fn copy_namespaces(copying: &mut Copying, data: &DataSet) -> anyhow::Result<()> {
+    let namespaces = (0..data.namespaces).map(|number| {
+        let (name, owner) = (DataSet::namespace_name(number), data.team_pid(number % data.teams));
+        format!("{}\t{name}\t{owner}\tprivate\tpushers\n", number + 1)
+    });
+    copying.copy("namespace (id, name, owner_pid, visibility, create_policy)", namespaces).await?;
+    let robots = (0..data.namespaces).map(|number| format!("{}\t{}\n", data.robot_pid(number), number + 1));
+    copying.copy("robot (pid, namespace_id)", robots).await?;
+    let secrets = (0..data.namespaces).map(|number| {
+        format!("{}\t\\\\x{number:064x}\t{}\t2026-01-01\n", id(4, number), data.robot_pid(number))
+    });
+    copying.copy("robot_secret (id, mac, pid, created_at)", secrets).await
+}
+
+/// What users asked for: rights for a while, every tenth request of which waits, and tokens.
+async fn copy_uses(copying: &mut Copying, data: &DataSet) -> anyhow::Result<()> {
+    let elevations = (0..data.elevations).map(|number| {
+        let (pid, pattern) = (DataSet::user_pid(number % data.users), data.repository(number));
+        let state = if number % 10 == 0 { "requested" } else { "denied" };
+        format!("{}\t{pid}\t{pattern}\twriter\t3600\tCHG-{number}\t2026-01-01\t{state}\n", id(5, number))
+    });
+    let columns = "elevation (id, pid, pattern, role, lasts_seconds, reason, requested_at, state)";
+    copying.copy(columns, elevations).await?;
+    let uses = (0..data.uses).map(|number| {
+        let (user, repository) =
+            (DataSet::user_name(number % data.users), data.repository(number % data.repositories));
+        // Each user has one row in an hour.
+        let hour = format!("2026-01-01 {:02}:00:00Z", number / data.users);
+        format!("{user}\t{repository}\tpull\t{hour}\t{}\t1\t{hour}\n", id(1, number % data.users))
+    });
+    let columns = "token_use (subject, repository, actions, hour, subject_uid, uses, last_at)";
+    copying.copy(columns, uses).await
 }
 
 /// The fingerprint of what is in a database.

@@ -81,7 +81,7 @@ async fn database_time(connection: &mut PgConnection) -> anyhow::Result<Duration
     times.sum()
 }
 
-async fn statements(connection: &mut PgConnection) -> anyhow::Result<i64> {
+async fn transactions(connection: &mut PgConnection) -> anyhow::Result<i64> {
     // What another session has done is counted when it has been idle for a while.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let count = "select xact_commit from pg_stat_database where datname = current_database()";
@@ -96,7 +96,7 @@ pub(crate) async fn run(url: &str, data: &DataSet, arguments: &Arguments) -> any
     let (server, address) = start(url, folder.path(), &arguments.more).await?;
     report.megabytes("server_memory_at_start", process::anonymous_kib(server.id())?);
     ask(address, &requests, arguments.connections, WARM_UP).await?;
-    let committed = statements(&mut connection).await?;
+    let committed = transactions(&mut connection).await?;
     let (processor, in_database) = (server.processor_time()?, database_time(&mut connection).await?);
     let began = Instant::now();
     let length = Duration::from_secs(arguments.length.into());
@@ -104,10 +104,10 @@ pub(crate) async fn run(url: &str, data: &DataSet, arguments: &Arguments) -> any
     let took = began.elapsed();
     let processor = server.processor_time()?.saturating_sub(processor);
     let in_database = database_time(&mut connection).await?.saturating_sub(in_database);
-    let committed = statements(&mut connection).await? - committed;
+    let committed = transactions(&mut connection).await? - committed;
     let count = times.len() as f64;
     report.number("tokens_per_second", count / took.as_secs_f64());
-    report.number("statements_per_token", committed as f64 / count);
+    report.number("transactions_per_token", committed as f64 / count);
     report.seconds("server_processor", processor);
     report.number("server_processor_us_per_token", processor.as_secs_f64() * 1e6 / count);
     report.number("database_processor_us_per_token", in_database.as_secs_f64() * 1e6 / count);

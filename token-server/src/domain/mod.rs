@@ -11,8 +11,7 @@
 //! [`key_store`]); what another server would say ([`docker_auth`], [`shadow`]); what clients and administrators ask for
 //! ([`token_issuer`], [`account`], [`administration`]); what is remembered ([`audit`], [`audit_repeats`]), for how long
 //! ([`audit_retention`]), how it is read and believed ([`audit_pages`], [`audit_chain`]); what tokens were issued for
-//! ([`token_uses`]) and which rights that took ([`least_privilege`]); what changes would mean ([`effects`],
-//! computed in the [`background`]).
+//! ([`token_uses`]) and which rights that took ([`least_privilege`]); what changes mean ([`effects`], [`background`]).
 //!
 //! *Invariant:* nothing here knows HTTP, reads the clock or makes randomness by itself, and no connection to the
 //! database is held while a password is hashed.
