@@ -441,6 +441,9 @@ async fn programs_get_the_same_lists_and_answers_as_json() -> anyhow::Result<()>
     assert_eq!(answer["rows"][0]["why_not"], "elsewhere");
     let (answer, code) = json(&["explain", "user:bob", "push", "a:pr-1", "--address", "192.0.2.9"]).await?;
     assert_eq!((code, &answer["actions"]), (Some(0), &serde_json::json!(["tag-create", "tag-update"])));
+    let others = ["distribution2", "distribution3"];
+    let withheld = serde_json::json!([{"actions": ["push"], "reason": "unenforceable", "verifiers": others}]);
+    assert_eq!(answer["withheld"], withheld);
     let (answer, code) = json(&["who-can", "push", "platform/app"]).await?;
     assert_eq!((code, &answer[1]["subject"]), (Some(0), &"user:alice".into()));
     let said = town.stack.operator(&["completions", "bash"], "").await?.success()?;

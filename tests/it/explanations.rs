@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use harness::actors::Town;
 use harness::chance::Chance;
 use harness::client::{OciClient, Request, basic};
 use harness::forge::claims_of;
@@ -28,7 +29,7 @@ use token_server::domain::grant_subject::GrantSubject;
 use token_server::domain::question::Question;
 use token_server::domain::right::{Right, RightSet};
 
-use crate::rights::{done, run};
+use crate::rights::{actions, done, run};
 
 const NAMES: [&str; 9] = ["a", "a/b", "a/b/c", "a/c", "b/a", "b/u3/x", "u3", "a-dev", "a/b-dev/c"];
 
@@ -409,5 +410,26 @@ async fn answers_about_random_rights_are_those_of_tokens() -> anyhow::Result<()>
     for (what, count) in [("whole", wholes), ("part", parts), ("withheld", withheld), ("listed", listed)] {
         assert!(count > 100, "the data makes no difference: {what} {count} of {compared}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn more_patterns_than_a_token_has_room_for_are_explained() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let rows = "insert into acl_grant (subject_pid, anchor, pattern, effect, role, tags)
+        select pid, 'r:many', 'many', 'allow', 'writer', 'v' || n || '.*'
+          from principal, generate_series(1, 33) n where name = 'bob'";
+    town.stack.database.db_connect().await?.execute(sqlx::raw_sql(rows)).await?;
+    assert_eq!(actions(&town.stack, "bob", "many").await?.0, "pull");
+    let said = run(&town.stack, "explain user:bob push many:v1.0").await?.success()?.output;
+    let lines: Vec<&str> = said.lines().take(3).collect();
+    assert_eq!(
+        lines,
+        [
+            "user:bob tag-create,tag-update many:v1.0: yes: tag-create,tag-update",
+            "a token for our registry leaves push out: it takes more patterns of tags than a token has room for",
+            "a token for registries of another kind leaves push out: it is limited, and they know no limits",
+        ]
+    );
     Ok(())
 }
