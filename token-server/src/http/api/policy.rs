@@ -154,16 +154,16 @@ async fn export(call: Call) -> Result<Reply, ApiError> {
 }
 
 async fn plan(call: Call) -> Result<Reply, ApiError> {
-    let (document, days) = (document(&call)?, call.query.number(&DAYS));
     let _turn = turn(&call, APPLYING).await?;
+    let (document, days) = (document(&call)?, call.query.number(&DAYS));
     let (plan, found) = call.administration()?.plan_policy(&document, days).await?;
     let effects = found.map(|found| WhatIf::new(&found, days));
     Ok(Reply::answer(&PolicyPlan::new(&plan, effects)))
 }
 
 async fn compare(call: Call) -> Result<Reply, ApiError> {
-    let document = document(&call)?;
     let _turn = turn(&call, APPLYING).await?;
+    let document = document(&call)?;
     let mut plan = call.administration()?.compare_policy(&document).await?;
     // What is as the document says is no drift, whoever made it.
     plan.take_adopted();
@@ -171,8 +171,8 @@ async fn compare(call: Call) -> Result<Reply, ApiError> {
 }
 
 async fn apply(call: Call) -> Result<Reply, ApiError> {
-    let document = document(&call)?;
     let _turn = turn(&call, APPLYING).await?;
+    let document = document(&call)?;
     let done = call.administration()?.apply_policy(&document).await?;
     Ok(Reply::answer(&PolicyChanges::from(&done)))
 }
