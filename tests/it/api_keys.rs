@@ -2,10 +2,15 @@
 //!
 //! *Invariant:* a private key that was sent is in no answer and in no record, and only an owner of everything sends one.
 
+use std::time::Duration;
+
 use harness::actors::Town;
 use harness::api::Api;
+use harness::client::Request;
 use harness::forge::header_of;
-use harness::settings::SERVICE;
+use harness::program;
+use harness::settings::{KEYS_PATH, SERVICE};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::api::code;
@@ -81,5 +86,43 @@ async fn key_pairs_that_are_no_good_are_refused_and_so_is_who_does_not_hold_ever
     let mut allowed = expired;
     allowed["allow_expired"] = json!(true);
     api.post("admin", "/keys", &allowed).await?.expect(201)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_that_is_removed_signs_no_more_and_what_it_signed_counts_no_more() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let (stack, api) = (&town.stack, Api::of(&town.stack).await?);
+    let first = api.all("admin", "/keys", 100).await?[0]["id"].clone();
+    let first = first.as_str().unwrap_or_default();
+    let only = api.call("admin", Method::DELETE, &format!("/keys/{first}"), None).await?.expect(422)?;
+    assert!(only.text().contains("nothing would sign"), "{only}");
+    let pair = Pair::rsa().await?.body()?;
+    let made = api.post("admin", "/keys", &pair).await?.expect(201)?;
+    let address = made.needs_header("location")?["/api/v1".len()..].to_owned();
+    // One that does not sign yet is no reason to take the other.
+    api.call("admin", Method::DELETE, &format!("/keys/{first}"), None).await?.expect(422)?;
+    until_both_are_published(stack).await?;
+    stack.clock.advance(UNTIL_IT_SIGNS);
+    let stolen = header_of(&token(stack, SERVICE).await?)?["kid"].clone();
+    assert_eq!(stolen, made.json()?["id"]);
+    for user in ["alice", "bob"] {
+        api.call(user, Method::DELETE, &address, None).await?.expect(403)?;
+    }
+    let listed = run(stack, "key list").await?.success()?.output;
+    assert!(listed.contains("signing") && listed.contains("imported"), "{listed}");
+    api.call("admin", Method::DELETE, &address, None).await?.expect(204)?;
+    api.call("admin", Method::DELETE, &address, None).await?.expect(404)?;
+    program::until("the server signs with the first again", Duration::from_secs(20), || async {
+        let token = token(stack, SERVICE).await;
+        token.and_then(|token| header_of(&token)).is_ok_and(|header| header["kid"] == first)
+    })
+    .await?;
+    let keys = town.anonymous.raw(&Request::get(format!("{}{KEYS_PATH}", stack.token_server_url()))).await?;
+    assert_eq!(keys.json()?["keys"].as_array().map(Vec::len), Some(1), "{keys}");
+    let rows = api.all("admin", "/audit/events?event=key_removed", 100).await?;
+    assert_eq!((rows.len(), &rows[0]["target"]), (1, &stolen));
+    assert_eq!(run(stack, &format!("key remove {first} --yes")).await?.code, Some(2));
+    assert_eq!(run(stack, "key remove none --yes").await?.code, Some(3));
     Ok(())
 }

@@ -19,7 +19,7 @@ use token_server::http::api::endpoints;
 use crate::imported_keys::Pair;
 
 /// For each address: what somebody without rights, who administers `platform/**` and `works/**`, and who owns everything get.
-const EXPECTED: [(&str, [u16; 3]); 73] = [
+const EXPECTED: [(&str, [u16; 3]); 74] = [
     ("getAccount", [200, 200, 200]),
     ("setOwnPassword", [204, 204, 204]),
     ("listUsers", [200, 200, 200]),
@@ -91,6 +91,7 @@ const EXPECTED: [(&str, [u16; 3]); 73] = [
     ("listKeys", [403, 403, 200]),
     ("importKey", [403, 403, 201]),
     ("getKey", [403, 403, 200]),
+    ("removeKey", [403, 403, 204]),
     ("getCertificate", [200, 200, 200]),
     ("getKeySet", [200, 200, 200]),
 ];
@@ -254,7 +255,7 @@ impl Furniture {
             }
             "listKeys" => bare("/keys".into()),
             "importKey" => ("/keys".into(), Some(pair.clone())),
-            "getKey" => bare(format!("/keys/{key}")),
+            "getKey" | "removeKey" => bare(format!("/keys/{key}")),
             "getCertificate" => bare("/key/certificate".into()),
             "getKeySet" => bare("/key/jwks".into()),
             "getOpenApi" => bare("/openapi.json".into()),

@@ -16,6 +16,7 @@ use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
 use crate::db::workloads::WorkloadSummary;
+use crate::domain::administration::keys::KeySummary;
 use crate::domain::administration::what_if::WhatIf;
 use crate::domain::audit_chain::Verdict;
 use crate::domain::explanation::{Capable, Explanation};
@@ -74,6 +75,11 @@ pub(super) fn secrets(secrets: &[SecretSummary]) -> Value {
 /// All workloads.
 pub(super) fn workloads(workloads: &[WorkloadSummary]) -> Value {
     represented::<_, api::workloads::Workload>(workloads)
+}
+
+/// The keys that sign tokens, without what is secret of them.
+pub(super) fn keys(keys: &[KeySummary]) -> Value {
+    represented::<_, api::signing_keys::SigningKey>(keys)
 }
 
 /// All roles, first those that are built in.

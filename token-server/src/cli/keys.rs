@@ -8,9 +8,11 @@ use ring::rand::SystemRandom;
 use shared::clock::SystemClock;
 use zeroize::Zeroizing;
 
+use super::arguments::Output;
 use super::arguments::records::{KeyCommand, KeyFormat};
 use super::error::CliError;
-use super::{administration, log_quietly, terminal};
+use super::terminal::{confirm, remark, show};
+use super::{administration, json, listings, log_quietly, terminal};
 use crate::app;
 use crate::domain::audit::{COMMAND_LINE, moment};
 use crate::domain::key_store;
@@ -21,8 +23,24 @@ use crate::settings::TokenServerSettings;
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Runs a command about the signing keys.
-pub(super) async fn key(command: KeyCommand, settings: &TokenServerSettings) -> Result<(), CliError> {
+pub(super) async fn key(
+    command: KeyCommand,
+    settings: &TokenServerSettings,
+    output: Output,
+) -> Result<(), CliError> {
     match command {
+        KeyCommand::List => {
+            let found = administration(settings).await?.list_keys().await?;
+            Ok(show(output, || listings::keys(&found), || json::keys(&found))?)
+        }
+        KeyCommand::Remove { key, confirmation } => {
+            let administration = administration(settings).await?;
+            let key = administration.show_key(&key).await?.kid;
+            confirm(&format!("Remove key {key}, so that no token counts that it has signed?"), confirmation)?;
+            administration.remove_key(&key).await?;
+            remark(&format!("key {key} removed; running servers notice within seconds"));
+            Ok(())
+        }
         KeyCommand::Import { certificate, key, allow_expired } => {
             let expiry = if allow_expired { Expiry::Allowed } else { Expiry::Refused };
             import(&certificate, &key, expiry, settings).await

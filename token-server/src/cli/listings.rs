@@ -20,6 +20,7 @@ use crate::db::roles::RoleRow;
 use crate::db::teams::TeamSummary;
 use crate::db::users::UserSummary;
 use crate::db::workloads::WorkloadSummary;
+use crate::domain::administration::keys::KeySummary;
 use crate::domain::audience::Verifier;
 use crate::domain::explanation::{Capable, Explanation, Limited};
 use crate::domain::grant::{Conditions, Effect, NotNow};
@@ -189,6 +190,21 @@ pub(super) fn workloads(workloads: &[WorkloadSummary]) -> String {
         let [by, description] =
             [&workload.created_by, &workload.description].map(|text| text.as_deref().unwrap_or("-"));
         table.add_row([&workload.name, state, &time(workload.created_at), by, description]);
+    }
+    printed(&table)
+}
+
+/// The keys that sign tokens.
+pub(super) fn keys(keys: &[KeySummary]) -> String {
+    let mut table = table(&["ID", "ALGORITHM", "ORIGIN", "STATE", "SIGNS SINCE"]);
+    for key in keys {
+        table.add_row([
+            &key.kid,
+            key.algorithm.as_str(),
+            key.origin.as_str(),
+            key.state.as_str(),
+            &time(key.signs_since),
+        ]);
     }
     printed(&table)
 }

@@ -133,7 +133,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::WhatIf(arguments) => return what_if::what_if(arguments, &settings, output).await,
         Command::Audit(command) => return audit::audit(command, &settings, output).await,
         Command::Import(command) => return import::import(command, &settings, output).await,
-        Command::Key(command) => keys::key(command, &settings).await?,
+        Command::Key(command) => keys::key(command, &settings, output).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! Signing keys, sealed.
 //!
-//! *Invariant:* between [`lock_signing_keys`] and the end of the transaction no other server adds a key.
+//! *Invariant:* between [`lock_signing_keys`] and the end of the transaction no other server adds or removes a key.
 
 use sqlx::PgExecutor;
 use time::OffsetDateTime;
@@ -28,7 +28,7 @@ pub struct SigningKeyRow {
     pub signs_since: OffsetDateTime,
 }
 
-/// Waits until no other server is adding a key; held until the transaction ends.
+/// Waits until no other server is adding or removing a key; held until the transaction ends.
 pub async fn lock_signing_keys(db: impl PgExecutor<'_>) -> Result<(), DbError> {
     sqlx::query!("select pg_advisory_xact_lock($1)", SIGNING_KEY_LOCK).execute(db).await?;
     Ok(())
@@ -48,6 +48,12 @@ pub async fn list_signing_keys(db: impl PgExecutor<'_>) -> Result<Vec<SigningKey
 pub async fn list_key_ids(db: impl PgExecutor<'_>) -> Result<Vec<(String, OffsetDateTime)>, DbError> {
     let query = sqlx::query!("select kid, signs_since from signing_key order by signs_since desc, kid");
     Ok(query.fetch_all(db).await?.into_iter().map(|row| (row.kid, row.signs_since)).collect())
+}
+
+/// Removes a key; says whether it was there.
+pub async fn delete_signing_key(db: impl PgExecutor<'_>, kid: &str) -> Result<bool, DbError> {
+    let query = sqlx::query!("delete from signing_key where kid = $1", kid);
+    Ok(query.execute(db).await?.rows_affected() > 0)
 }
 
 /// Stores a key; one that is there already is a conflict with [`KEY_KEY`].

@@ -113,13 +113,15 @@ pub enum Event {
     KeyCreated,
     /// An administrator made a key sign that another token server had signed with.
     KeyImported,
+    /// An administrator took away a key, and what it had signed.
+    KeyRemoved,
     /// Old records were removed, by an administrator or by the server.
     AuditPruned,
 }
 
 impl Event {
     /// Every one.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::Login,
         Self::ScopesRefused,
         Self::RefreshTokenIssued,
@@ -164,6 +166,7 @@ impl Event {
         Self::ChangeRefused,
         Self::KeyCreated,
         Self::KeyImported,
+        Self::KeyRemoved,
         Self::AuditPruned,
     ];
 
@@ -225,6 +228,7 @@ impl Event {
             Self::BarrierRemoved => "barrier_removed",
             Self::KeyCreated => "key_created",
             Self::KeyImported => "key_imported",
+            Self::KeyRemoved => "key_removed",
             Self::AuditPruned => "audit_pruned",
         }
     }

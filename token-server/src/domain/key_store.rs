@@ -92,6 +92,27 @@ pub async fn import_key(
     Ok(ImportedKey { kid: key.kid().to_owned(), algorithm: key.algorithm(), signs_since })
 }
 
+/// Removes a key, with all that it ever signed, as servers notice within seconds; not the last one that can sign.
+pub async fn remove_key(
+    tx: &mut Transaction,
+    kid: &str,
+    now: OffsetDateTime,
+) -> Result<(), TokenServerError> {
+    signing_keys::lock_signing_keys(&mut **tx).await?;
+    let keys = signing_keys::list_key_ids(&mut **tx).await?;
+    let can_sign = |signs_since: OffsetDateTime| signs_since <= now;
+    let is_other = |(other, signs_since): &(String, OffsetDateTime)| other != kid && can_sign(*signs_since);
+    if keys.iter().any(|(known, _)| known == kid) && !keys.iter().any(is_other) {
+        let sentence = "without this key nothing would sign tokens; import another one first".to_owned();
+        return Err(TokenServerError::Contradiction(sentence));
+    }
+    if signing_keys::delete_signing_key(&mut **tx, kid).await? {
+        Ok(())
+    } else {
+        Err(TokenServerError::NotFound { kind: "signing key", name: kid.to_owned() })
+    }
+}
+
 async fn store(
     tx: &mut Transaction,
     plain: PlainKey,

@@ -128,6 +128,15 @@ pub enum KeyCommand {
         #[arg(long)]
         allow_expired: bool,
     },
+    /// List the keys, the newest first: which one signs, and which only verify what they signed
+    List,
+    /// Remove a key, with all tokens that it has signed; not the last one that can sign
+    Remove {
+        /// Its id, as listed
+        key: String,
+        #[command(flatten)]
+        confirmation: Confirmation,
+    },
     /// Print the public keys for a registry that takes them from a file
     Export {
         /// pem: certificates for `rootcertbundle`; jwks: a key set for `jwks`

@@ -1,7 +1,9 @@
-//! The keys that sign tokens: list, import.
+//! The keys that sign tokens: list, import, remove.
 //!
 //! *Invariant:* only public halves come out, and a key comes in as a change like any other, by those who hold
 //! everything.
+
+use std::cmp::Reverse;
 
 use time::OffsetDateTime;
 
@@ -14,6 +16,9 @@ use super::super::signing_import::{self, Expiry};
 use super::Administration;
 use super::pages::{Page, page};
 use crate::db;
+
+/// Where a key stands in the list: since when it signs, in seconds since 1970, and its id.
+pub type KeyPlace = (Reverse<i64>, String);
 
 /// The public half of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,19 +54,25 @@ impl Administration {
         Ok(found.iter().flat_map(|ring| ring.keys().map(|dated| summary(ring, dated))).collect())
     }
 
-    /// A part of them, behind the one of this id.
+    /// A part of them, behind this place.
     pub async fn page_of_keys(
         &self,
-        behind: Option<&str>,
+        behind: Option<&KeyPlace>,
         limit: usize,
-    ) -> Result<Page<KeySummary, String>, TokenServerError> {
+    ) -> Result<Page<KeySummary, KeyPlace>, TokenServerError> {
+        let place = |key: &KeySummary| (Reverse(key.signs_since.unix_timestamp()), key.kid.clone());
         let mut keys = self.list_keys().await?;
-        if let Some(behind) = behind {
-            // Keys are never taken away, so the one that ended the page before is still there.
-            let place = keys.iter().position(|key| key.kid == behind);
-            keys.drain(..place.map_or(keys.len(), |place| place + 1));
-        }
-        Ok(page(keys, limit, |key| key.kid.clone()))
+        keys.retain(|key| behind.is_none_or(|behind| place(key) > *behind));
+        Ok(page(keys, limit, place))
+    }
+
+    /// Removes a key, so that no token counts that it has signed or ever signs.
+    pub async fn remove_key(&self, kid: &str) -> Result<(), TokenServerError> {
+        let mut tx = self.begin().await?;
+        self.demand_everything(&mut tx, "removing a signing key").await?;
+        key_store::remove_key(&mut tx, kid, self.clock.now()).await?;
+        self.record(&mut tx, Event::KeyRemoved, kid, None).await?;
+        Ok(db::commit(tx).await?)
     }
 
     /// The stored key of that id.

@@ -12,7 +12,7 @@ use super::call::Call;
 use super::cursor;
 use super::endpoint::Endpoint;
 use super::reply::Reply;
-use crate::domain::administration::keys::KeySummary;
+use crate::domain::administration::keys::{KeyPlace, KeySummary};
 use crate::domain::moment::written;
 use crate::domain::signing_import::Expiry;
 use crate::http::error::ApiError;
@@ -80,12 +80,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::GET, ONE, "getKey", |call| get(call).boxed_local())
             .summary("Shows the public half of a key.")
             .one::<SigningKey>(),
+        Endpoint::new(Method::DELETE, ONE, "removeKey", |call| remove(call).boxed_local())
+            .summary("Removes a key, so that no token counts that it has signed; not the last one that can sign."),
     ]
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
-    let behind: Option<String> = cursor::read("keys", &call.query)?;
-    let page = call.administration()?.page_of_keys(behind.as_deref(), call.query.limit()?).await?;
+    let behind: Option<KeyPlace> = cursor::read("keys", &call.query)?;
+    let page = call.administration()?.page_of_keys(behind.as_ref(), call.query.limit()?).await?;
     let next = page.next.map(|id| cursor::write("keys", &id));
     Ok(Reply::page(page.items.iter().map(SigningKey::from).collect(), next))
 }
@@ -98,6 +100,11 @@ async fn import(call: Call) -> Result<Reply, ApiError> {
     let imported = administration.import_key(certificate, key, expiry).await?;
     let key = administration.show_key(&imported.kid).await?;
     Ok(Reply::made(format!("{LIST}/{}", imported.kid), &SigningKey::from(&key)))
+}
+
+async fn remove(call: Call) -> Result<Reply, ApiError> {
+    call.administration()?.remove_key(&call.path("key")).await?;
+    Ok(Reply::Done)
 }
 
 async fn get(call: Call) -> Result<Reply, ApiError> {
