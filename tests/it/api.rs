@@ -63,6 +63,7 @@ async fn what_is_made_over_http_is_what_commands_list_and_what_logins_get() -> a
     for (list, line) in [
         ("/users", "user list"),
         ("/teams", "team list"),
+        ("/teams/platform/members", "team member list platform"),
         ("/roles", "role list"),
         ("/barriers", "barrier list"),
     ] {

@@ -3,8 +3,6 @@
 //! *Invariant:* 0 done or yes, 1 the answer is no, 2 wrong usage or nobody to ask, 3 not there or there already,
 //! 4 refused or failed; and a command that did not end with 0 has changed nothing.
 
-use std::path::Path;
-
 use harness::actors::Town;
 use harness::client::Request;
 use harness::database::Database;
@@ -15,9 +13,9 @@ use harness::stack::{Stack, password_of};
 use tokio::process::Command;
 
 use crate::rights::done;
-use crate::tidy::root;
 
-async fn run(which: Which, words: &[&str]) -> anyhow::Result<Said> {
+/// Runs a command without a server or settings around it.
+pub(crate) async fn run_alone(which: Which, words: &[&str]) -> anyhow::Result<Said> {
     program::run(Command::new(which.binary()?).args(words), "").await
 }
 
@@ -62,7 +60,10 @@ async fn users_teams_and_grants_are_listed_a_line_each() -> anyhow::Result<()> {
     let teams = town.stack.operator(&["team", "list"], "").await?.success()?;
     let teams: Vec<_> =
         rows(&teams).iter().map(|row| (row[0], row[row.len() - 2], row[row.len() - 1])).collect();
-    assert_eq!(teams, [("platform", "alice", "-")]);
+    assert_eq!(teams, [("platform", "1", "-")]);
+    let members = town.stack.operator(&["team", "member", "list", "platform"], "").await?.success()?;
+    let members: Vec<_> = rows(&members).iter().map(|row| row[..3].join(" ")).collect();
+    assert_eq!(members, ["alice member manual"]);
     let grants = town.stack.operator(&["grant", "list"], "").await?.success()?;
     let mut grants: Vec<_> = rows(&grants).iter().map(|row| row[1..5].join(" ")).collect();
     grants.sort();
@@ -261,8 +262,9 @@ async fn where_commands_may_not_migrate_they_say_so_and_migrate_does() -> anyhow
     let yaml = format!("database:\n  url: {}\n  migrate: false\nsecret: {secret}\n", database.url());
     std::fs::write(&settings, yaml)?;
     let settings = settings.display().to_string();
-    let command =
-        async |words: &[&str]| run(Which::TokenServer, &[&["--config", &settings], words].concat()).await;
+    let command = async |words: &[&str]| {
+        run_alone(Which::TokenServer, &[&["--config", &settings], words].concat()).await
+    };
     for words in [&["user", "list"][..], &["serve"], &["key", "export", "--format", "pem"]] {
         let said = command(words).await?;
         assert_eq!(said.code, Some(4), "{words:?}: {}", said.text);
@@ -288,7 +290,7 @@ async fn a_database_that_is_not_there_is_4_with_the_reason_and_without_the_passw
     std::fs::write(&settings, yaml)?;
     let settings = settings.display().to_string();
     for words in [&["user", "list"][..], &["serve"], &["migrate"]] {
-        let said = run(Which::TokenServer, &[&["--config", &settings], words].concat()).await?;
+        let said = run_alone(Which::TokenServer, &[&["--config", &settings], words].concat()).await?;
         assert_eq!(said.code, Some(4), "{words:?}: {}", said.text);
         assert!(said.text.contains("database is not reachable"), "{}", said.text);
         assert!(!said.text.contains("hush-hush"), "{}", said.text);
@@ -296,82 +298,19 @@ async fn a_database_that_is_not_there_is_4_with_the_reason_and_without_the_passw
     Ok(())
 }
 
-/// Runs `check-config` on this YAML.
-async fn check_config(which: Which, folder: &Path, yaml: &str) -> anyhow::Result<Said> {
-    let file = folder.join("settings.yml");
-    std::fs::write(&file, yaml)?;
-    let file = file.display().to_string();
-    match which {
-        Which::Registry => run(which, &["check-config", &file]).await,
-        Which::TokenServer => run(which, &["--config", &file, "check-config"]).await,
-    }
-}
-
-#[tokio::test]
-async fn check_config_shows_what_is_in_effect_and_hides_secrets() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let registry = "auth: none\nhttp:\n  addr: 127.0.0.1:5999\n  secret: very-hush-hush\n";
-    let token_server = "database:\n  url: postgres://u:very-hush-hush@h/n\n\
-                        secret: very-hush-hush-very-hush-hush-very\nhttp:\n  addr: 127.0.0.1:5999\n";
-    for (which, yaml) in [(Which::Registry, registry), (Which::TokenServer, token_server)] {
-        let said = check_config(which, folder.path(), yaml).await?.success()?;
-        let file = folder.path().join("settings.yml");
-        let address = said.output.lines().find(|line| line.starts_with("http.addr = ")).unwrap_or_default();
-        assert!(address.contains("127.0.0.1:5999"), "{}", said.text);
-        assert!(address.contains(&file.display().to_string()), "{}", said.text);
-        assert!(said.output.lines().any(|line| line.ends_with("(default)")), "{}", said.text);
-        assert!(said.output.contains("[redacted]") && !said.text.contains("hush-hush"), "{}", said.text);
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn check_config_finds_unknown_keys_and_wrong_values() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let token_server = "database:\n  url: postgres://u@h/n\nsecret: 0123456789abcdef0123456789abcdef\n";
-    for (which, base) in [(Which::Registry, "auth: none\n"), (Which::TokenServer, token_server)] {
-        for (more, expected) in [
-            ("http:\n  adress: x\n", "http.addr"),
-            ("log:\n  levle: info\n", "log.level"),
-            ("log:\n  level: loud\n", "log.level"),
-            ("http:\n  draintimeout: soon\n", "http.draintimeout"),
-            ("http:\n  trustedproxies: [nowhere]\n", "http.trustedproxies"),
-            ("http:\n  addr: [\n", "settings.yml"),
-        ] {
-            let said = check_config(which, folder.path(), &format!("{base}{more}")).await?;
-            assert_eq!(said.code, Some(1), "{which:?} {more}: {}", said.text);
-            let complaint = said.text.strip_prefix(&said.output).unwrap_or_default();
-            assert!(complaint.contains(expected), "{which:?} {more}: {complaint}");
-        }
-    }
-    let missing = folder.path().join("absent.yml").display().to_string();
-    let said = run(Which::Registry, &["check-config", &missing]).await?;
-    assert_eq!(said.code, Some(1), "{}", said.text);
-    let said = run(Which::TokenServer, &["--config", &missing, "check-config"]).await?;
-    assert_eq!(said.code, Some(1), "{}", said.text);
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_example_files_are_what_the_programs_say() -> anyhow::Result<()> {
-    let said = run(Which::Registry, &["example-config"]).await?.success()?;
-    assert_eq!(said.output, std::fs::read_to_string(root().join("registry/config.example.yml"))?);
-    Ok(())
-}
-
 #[tokio::test]
 async fn help_and_version_are_answers_and_not_errors() -> anyhow::Result<()> {
     for which in [Which::Registry, Which::TokenServer] {
         for word in ["--help", "--version"] {
-            let said = run(which, &[word]).await?.success()?;
+            let said = run_alone(which, &[word]).await?.success()?;
             assert!(said.output.contains(which.name()), "{}", said.text);
         }
-        let said = run(which, &["--help"]).await?.success()?;
+        let said = run_alone(which, &["--help"]).await?.success()?;
         assert!(said.output.to_lowercase().contains("exit codes"), "{}", said.output);
         if which == Which::TokenServer {
             assert!(said.output.contains("  4  it was refused or failed"), "{}", said.output);
         }
-        let said = run(which, &["--no-such-option"]).await?;
+        let said = run_alone(which, &["--no-such-option"]).await?;
         assert_eq!((said.code, said.output.as_str()), (Some(2), ""), "{}", said.text);
     }
     Ok(())
@@ -381,21 +320,21 @@ async fn help_and_version_are_answers_and_not_errors() -> anyhow::Result<()> {
 async fn the_registry_answers_to_the_words_of_the_distribution_registry() -> anyhow::Result<()> {
     let binary = Which::Registry.binary()?.display().to_string();
     for word in ["--version", "-v"] {
-        let said = run(Which::Registry, &[word]).await?.success()?;
+        let said = run_alone(Which::Registry, &[word]).await?.success()?;
         let words: Vec<_> = said.output.split(' ').collect();
         let version = concat!(env!("CARGO_PKG_VERSION"), "\n");
         assert_eq!(words, [binary.as_str(), "portcullis/registry", version]);
     }
-    let help = run(Which::Registry, &["help"]).await?.success()?;
+    let help = run_alone(Which::Registry, &["help"]).await?.success()?;
     for command in ["serve", "garbage-collect", "reindex", "check-config", "example-config"] {
         assert!(help.output.contains(&format!("\n  {command} ")), "{}", help.output);
-        let long = run(Which::Registry, &["help", command]).await?.success()?;
+        let long = run_alone(Which::Registry, &["help", command]).await?.success()?;
         assert!(long.output.contains(&format!("Usage: registry {command}")), "{}", long.output);
-        let short = run(Which::Registry, &[command, "-h"]).await?.success()?;
+        let short = run_alone(Which::Registry, &[command, "-h"]).await?.success()?;
         assert!(short.output.contains(&format!("Usage: registry {command}")), "{}", short.output);
     }
     for words in [&[][..], &["--nope"], &["nope"], &["help", "nope"], &["garbage-collect", "--nope"]] {
-        let said = run(Which::Registry, words).await?;
+        let said = run_alone(Which::Registry, words).await?;
         assert_eq!((said.code, said.output.as_str()), (Some(2), ""), "{words:?}: {}", said.text);
         assert!(
             said.text.contains("Usage: registry") || words == ["help", "nope"],
@@ -427,10 +366,9 @@ async fn programs_get_the_same_lists_and_answers_as_json() -> anyhow::Result<()>
         (&serde_json::json!(["platform"]), &serde_json::Value::Null)
     );
     let (teams, _) = json(&["team", "list"]).await?;
-    assert_eq!(
-        (&teams[0]["name"], &teams[0]["members"]),
-        (&"platform".into(), &serde_json::json!(["alice"]))
-    );
+    assert_eq!((&teams[0]["name"], &teams[0]["member_count"]), (&"platform".into(), &1.into()));
+    let (members, _) = json(&["team", "member", "list", "platform"]).await?;
+    assert_eq!((&members[0]["member"], &members[0]["maintainer"]), (&"alice".into(), &false.into()));
     let (grants, _) = json(&["grant", "list"]).await?;
     let of_bob = grants.as_array().into_iter().flatten().find(|grant| grant["subject"] == "user:bob");
     let of_bob = of_bob.ok_or_else(|| anyhow::anyhow!("no grant of bob in {grants}"))?;
@@ -482,7 +420,7 @@ async fn what_postgres_says_is_told_without_where_in_its_source_it_stands() -> a
         },
     )?;
     let said =
-        run(Which::TokenServer, &["--config", &settings.display().to_string(), "user", "list"]).await?;
+        run_alone(Which::TokenServer, &["--config", &settings.display().to_string(), "user", "list"]).await?;
     assert_eq!(said.code, Some(4), "{}", said.text);
     assert!(said.text.trim_end().ends_with("does not exist"), "{}", said.text);
     Ok(())

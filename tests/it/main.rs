@@ -68,6 +68,8 @@ mod what_if;
 
 mod commands;
 
+mod check_config;
+
 mod access_matrix;
 
 mod odd_tokens;

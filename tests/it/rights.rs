@@ -135,7 +135,7 @@ async fn members_of_teams_in_teams_are_members_and_no_team_is_in_itself() -> any
         assert_eq!(said.code, Some(4), "{line}: {}", said.text);
         assert!(said.text.contains(part), "{line}: {}", said.text);
     }
-    let listed = run(stack, "team list").await?.success()?.output;
+    let listed = run(stack, "team member list t5").await?.success()?.output;
     assert!(listed.contains("team:t4"), "{listed}");
     done(stack, &["team member remove t3 team:t2 --yes"]).await?;
     assert_eq!(actions(stack, "bob", "nested/app").await?.0, "");

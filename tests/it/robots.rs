@@ -63,7 +63,7 @@ async fn a_robot_pushes_with_its_secret_and_does_no_more_than_it_may() -> anyhow
     )
     .await?;
     ci.push_image("crew/app", "v1", &image).await?;
-    assert!(run(stack, "team list").await?.success()?.output.contains("robot:platform/ci"));
+    assert!(run(stack, "team member list crew").await?.success()?.output.contains("robot:platform/ci"));
     let audit = run(stack, "audit list").await?.success()?.output;
     assert!(audit.contains("robot_secret_added") && !audit.contains(&secret), "{audit}");
     Ok(())

@@ -112,14 +112,14 @@ async fn workloads_are_listed_recorded_and_leave_nothing_behind() -> anyhow::Res
     let named: Vec<(&str, &str, &str)> =
         lines.iter().skip(1).map(|row| (row[0], row[1], row[row.len() - 1])).collect();
     assert_eq!(named, [("deploy", "active", "-"), ("nightly", "active", "builds")]);
-    assert!(output(stack, "team list").await?.contains("workload:nightly"));
+    assert!(output(stack, "team member list pipelines").await?.contains("workload:nightly"));
     assert!(output(stack, "grant list").await?.contains("workload:nightly"));
     let json: serde_json::Value = serde_json::from_str(&output(stack, "workload list --output json").await?)?;
     assert_eq!(json[1]["name"], "nightly");
     assert!(json[1]["added_by"].is_null() && json[1]["disabled_at"].is_null(), "{json}");
     done(stack, &["workload disable nightly --yes", "workload disable nightly --yes"]).await?;
     done(stack, &["workload remove nightly --yes"]).await?;
-    for list in ["workload list", "team list", "grant list"] {
+    for list in ["workload list", "team member list pipelines", "grant list"] {
         assert!(!output(stack, list).await?.contains("nightly"), "{list}");
     }
     // One of the same name begins with nothing.

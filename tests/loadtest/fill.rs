@@ -8,7 +8,9 @@ use std::time::Instant;
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 use shared::repository_pattern::RepositoryPattern;
+use shared::secret::Secret;
 use sqlx::{Connection as _, Executor as _, PgConnection};
+use token_server::db;
 use token_server::db::dialer::Dialer;
 
 use crate::data::{DataSet, ROLES};
@@ -17,8 +19,9 @@ use crate::report::Report;
 /// Bytes that go out at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Puts everything in.
+/// Makes the tables, where there are none, and puts everything in.
 pub(crate) async fn fill(url: &str, data: &DataSet) -> anyhow::Result<Report> {
+    db::migrate(&db::connect(&Secret::new(url), 1)?).await?;
     let began = Instant::now();
     let mut connection = PgConnection::connect(url).await.context("the database is away")?;
     // A million rows need not be noted one by one, nor be looked at by what guards single ones.
@@ -148,7 +151,7 @@ pub(crate) async fn fingerprint(url: &str) -> anyhow::Result<String> {
 
 /// A way to reach the database, as the server has it.
 pub(crate) fn dialer(url: &str) -> anyhow::Result<Dialer> {
-    Ok(Dialer::new(&shared::secret::Secret::new(url))?)
+    Ok(Dialer::new(&Secret::new(url))?)
 }
 
 fn id(kind: u8, number: i64) -> String {

@@ -13,7 +13,7 @@ use crate::db::grants::GrantSummary;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::robots::{RobotSummary, SecretSummary};
 use crate::db::roles::RoleRow;
-use crate::db::teams::TeamSummary;
+use crate::db::teams::{MemberRow, TeamSummary};
 use crate::db::users::UserSummary;
 use crate::db::workloads::WorkloadSummary;
 use crate::domain::administration::keys::KeySummary;
@@ -45,6 +45,11 @@ pub(super) fn users(users: &[UserSummary]) -> Value {
 /// All teams.
 pub(super) fn teams(teams: &[TeamSummary]) -> Value {
     represented::<_, api::teams::Team>(teams)
+}
+
+/// Who is in a team.
+pub(super) fn members(rows: &[MemberRow]) -> Value {
+    represented::<_, api::members::Member>(rows)
 }
 
 /// All rights.

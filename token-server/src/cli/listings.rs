@@ -17,7 +17,7 @@ use crate::db::grants::GrantSummary;
 use crate::db::namespaces::NamespaceRow;
 use crate::db::robots::{RobotSummary, SecretSummary};
 use crate::db::roles::RoleRow;
-use crate::db::teams::TeamSummary;
+use crate::db::teams::{MemberRow, TeamSummary};
 use crate::db::users::UserSummary;
 use crate::db::workloads::WorkloadSummary;
 use crate::domain::administration::keys::KeySummary;
@@ -65,8 +65,18 @@ pub(super) fn users(users: &[UserSummary]) -> String {
 pub(super) fn teams(teams: &[TeamSummary]) -> String {
     let mut table = table(&["NAME", "ADDED", "MEMBERS", "MAINTAINERS"]);
     for team in teams {
-        let (members, maintainers) = (joined(&team.members), joined(&team.maintainers));
+        let (members, maintainers) = (team.member_count.to_string(), joined(&team.maintainers));
         table.add_row([&team.name, &time(team.created_at), &members, &maintainers]);
+    }
+    printed(&table)
+}
+
+/// Who is in a team.
+pub(super) fn members(rows: &[MemberRow]) -> String {
+    let mut table = table(&["MEMBER", "ROLE", "SOURCE", "ADDED"]);
+    for row in rows {
+        let role = if row.is_maintainer { "maintainer" } else { "member" };
+        table.add_row([&row.spelled(), role, &row.source, &time(row.added_at)]);
     }
     printed(&table)
 }

@@ -82,6 +82,10 @@ pub(super) async fn team(
             let grants = counted(removed.grants, "grant", "grants");
             remark(&format!("team {team} removed with {members} and {grants}"));
         }
+        TeamCommand::Member(MemberCommand::List { team }) => {
+            let found = administration.list_team_members(&name(&team)?).await?;
+            show(output, || listings::members(&found), || json::members(&found))?;
+        }
         TeamCommand::Member(MemberCommand::Add { team, member, maintainer }) => {
             let (team, member) = (name(&team)?, team_member(&member)?);
             administration.add_team_member(&team, &member, Standing::of(maintainer)).await?;

@@ -33,9 +33,10 @@ pub struct TeamSummary {
     pub name: String,
     /// When the team was added.
     pub created_at: OffsetDateTime,
-    /// Its members in order: names of users, `team:NAME`, `robot:OWNER/NAME` and `workload:NAME`.
-    pub members: Vec<String>,
-    /// Those of them who say who else is in it, in order.
+    /// How many are in it directly. Who they are is another listing, because teams may be large.
+    pub member_count: i64,
+    /// Those of them who say who else is in it, in order: names of users, `team:NAME`, `robot:OWNER/NAME` and
+    /// `workload:NAME`.
     pub maintainers: Vec<String>,
 }
 
@@ -43,14 +44,14 @@ pub struct TeamSummary {
 struct TeamRow {
     name: String,
     created_at: OffsetDateTime,
-    members: Vec<String>,
+    member_count: i64,
     maintainers: Vec<String>,
 }
 
 impl From<TeamRow> for TeamSummary {
     fn from(row: TeamRow) -> Self {
-        let TeamRow { name, created_at, members, maintainers } = row;
-        Self { name, created_at, members: in_order(members), maintainers: in_order(maintainers) }
+        let TeamRow { name, created_at, member_count, maintainers } = row;
+        Self { name, created_at, member_count, maintainers: in_order(maintainers) }
     }
 }
 
@@ -65,19 +66,18 @@ fn in_order(mut members: Vec<String>) -> Vec<String> {
     members.into_iter().map(said).collect()
 }
 
-/// Reads teams; the condition says which.
+/// Reads teams; the condition says which. Members are looked at in the list of columns, which is done for the rows of a
+/// page only; in a join it would be done for every team first.
 macro_rules! teams {
     ($condition:literal $(, $($arguments:tt)*)?) => {
         sqlx::query_as!(
             TeamRow,
-            r#"select t.name, t.created_at, m.members as "members!", m.maintainers as "maintainers!"
+            r#"select t.name, t.created_at,
+                      (select count(*) from team_member m where m.team_pid = t.pid) as "member_count!",
+                      array(select p.kind || ':' || p.name
+                              from team_member m join principal p on p.pid = m.member_pid
+                             where m.team_pid = t.pid and m.is_maintainer) as "maintainers!"
                  from principal t
-                cross join lateral (
-                    select coalesce(array_agg(p.kind || ':' || p.name), '{}') as members,
-                           coalesce(array_agg(p.kind || ':' || p.name) filter (where m.is_maintainer), '{}')
-                               as maintainers
-                      from team_member m join principal p on p.pid = m.member_pid
-                     where m.team_pid = t.pid) m
                 "# + $condition
             $(, $($arguments)*)?
         )
@@ -173,6 +173,13 @@ pub struct MemberRow {
     pub source: String,
     /// Since when.
     pub added_at: OffsetDateTime,
+}
+
+impl MemberRow {
+    /// The name of a user, or `team:NAME`, `robot:OWNER/NAME`, `workload:NAME`.
+    pub fn spelled(&self) -> String {
+        if self.kind == USER { self.name.clone() } else { format!("{}:{}", self.kind, self.name) }
+    }
 }
 
 /// Members of a team by their numbers, behind one, up to a number.

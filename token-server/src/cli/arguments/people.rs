@@ -61,7 +61,7 @@ pub enum TeamCommand {
         /// Up to 63 letters, digits, dots, dashes and underscores
         name: String,
     },
-    /// List all teams and their members
+    /// List all teams
     List,
     /// Remove a team with its memberships and rights
     Remove {
@@ -71,7 +71,7 @@ pub enum TeamCommand {
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         confirmation: Confirmation,
     },
-    /// Add or remove members
+    /// List, add, change or remove members
     #[command(subcommand)]
     Member(MemberCommand),
 }
@@ -79,6 +79,11 @@ pub enum TeamCommand {
 /// About members of teams.
 #[derive(Debug, Subcommand)]
 pub enum MemberCommand {
+    /// List who is in a team directly, in the order in which they came to this server
+    List {
+        /// Which team
+        team: String,
+    },
     /// Add a user to a team, or a team whose members then are members here too
     Add {
         /// Which team

@@ -74,6 +74,12 @@ impl Administration {
         Ok(true)
     }
 
+    /// All who are in a team directly, in the order in which they came to be.
+    pub async fn list_team_members(&self, team: &PrincipalName) -> Result<Vec<MemberRow>, TokenServerError> {
+        const EVERYBODY: usize = u32::MAX as usize;
+        Ok(self.page_of_members(team, 0, EVERYBODY).await?.items)
+    }
+
     /// One member of a team.
     pub async fn show_team_member(
         &self,

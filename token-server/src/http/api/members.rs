@@ -11,10 +11,8 @@ use super::call::Call;
 use super::endpoint::Endpoint;
 use super::reply::Reply;
 use super::{cursor, teams};
-use crate::db::principals::USER;
 use crate::db::teams::MemberRow;
 use crate::domain::error::TokenServerError;
-use crate::domain::grant_subject::spelled;
 use crate::domain::moment::written;
 use crate::domain::team_member::{Standing, TeamMember};
 use crate::http::error::ApiError;
@@ -38,9 +36,8 @@ pub struct Member {
 
 impl From<&MemberRow> for Member {
     fn from(row: &MemberRow) -> Self {
-        let member = if row.kind == USER { row.name.clone() } else { spelled(&row.kind, &row.name) };
         Self {
-            member,
+            member: row.spelled(),
             maintainer: row.is_maintainer,
             source: row.source.clone(),
             added_at: written(row.added_at),

@@ -28,10 +28,10 @@ pub struct Team {
     /// When the team was added.
     #[schema(format = DateTime)]
     pub added_at: String,
-    /// Who is in it directly, in order: names of users, `team:NAME`, `robot:OWNER/NAME` and
+    /// How many are in it directly; its `members` are listed at an address of their own.
+    pub member_count: i64,
+    /// Those of them who say who else is in it, in order: names of users, `team:NAME`, `robot:OWNER/NAME` and
     /// `workload:NAME`.
-    pub members: Vec<String>,
-    /// Those of them who say who else is in it, in order.
     pub maintainers: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ impl From<&TeamSummary> for Team {
         Self {
             name: team.name.clone(),
             added_at: written(team.created_at),
-            members: team.members.clone(),
+            member_count: team.member_count,
             maintainers: team.maintainers.clone(),
         }
     }
