@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::glob;
 use crate::repository_name::RepositoryName;
-use crate::scope::Resource;
 
 /// A pattern over repository names: `a/b`, `a/b/**`, `**`, or a glob.
 ///
@@ -97,6 +96,11 @@ impl RepositoryPattern {
             Form::Glob(pattern) => glob::matches(pattern, name.as_str()),
             Form::PerUser(_) => self.for_user(user).is_some_and(|pattern| pattern.matches(name, None)),
         }
+    }
+
+    /// Whether the repository is covered for some user; yes if in doubt.
+    pub fn can_match(&self, name: &RepositoryName) -> bool {
+        self.is_per_user() || self.matches(name, None)
     }
 
     /// The same pattern with `${user}` replaced; nothing if that makes no pattern.
@@ -242,11 +246,10 @@ impl fmt::Display for RepositoryPattern {
 /// The anchor of patterns that begin with a wildcard.
 const ROOT: &str = "s:";
 
-/// The anchors at which a grant for any of these resources can stand, each once.
-pub fn anchors<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Vec<String> {
+/// The anchors at which a grant for any of these repositories can stand, each once.
+pub fn anchors<'a>(names: impl IntoIterator<Item = &'a RepositoryName>) -> Vec<String> {
     let mut anchors = vec![ROOT.to_owned()];
-    for resource in resources {
-        let Resource::Repository(name) = resource else { continue };
+    for name in names {
         let name = name.as_str();
         // No stored pattern is longer, so no stored anchor is.
         if name.len() <= glob::MAX_PATTERN_BYTES {
@@ -268,8 +271,8 @@ mod tests {
 
     use super::*;
 
-    fn repository(name: &str) -> Resource {
-        Resource::Repository(name.parse().unwrap())
+    fn repository(name: &str) -> RepositoryName {
+        name.parse().unwrap()
     }
 
     #[test]
@@ -312,7 +315,7 @@ mod tests {
     #[test]
     fn a_name_has_one_anchor_for_each_component_and_three_more() {
         assert_eq!(anchors([&repository("a/b/c")]), ["r:a/b/c", "s:", "s:a/", "s:a/b/", "s:a/b/c/"]);
-        assert_eq!(anchors([&Resource::Catalog]), ["s:"]);
+        assert_eq!(anchors([]), ["s:"]);
         assert_eq!(anchors([&repository("a/b"), &repository("a/c")]).len(), 6);
     }
 
@@ -405,7 +408,7 @@ mod tests {
         fn a_match_is_always_found_through_the_anchor(pattern in pattern(), name in "[ab]{1,2}(/[ab]{1,2}){0,4}") {
             let parsed: RepositoryName = name.parse().unwrap();
             if pattern.matches(&parsed, Some("b")) {
-                let found = anchors([&Resource::Repository(parsed)]).contains(&pattern.anchor());
+                let found = anchors([&parsed]).contains(&pattern.anchor());
                 prop_assert!(found, "{} {}", pattern, name);
             }
         }

@@ -41,6 +41,14 @@ impl Resource {
         }
     }
 
+    /// The repository, if it is one.
+    pub fn repository(&self) -> Option<&RepositoryName> {
+        match self {
+            Self::Repository(name) => Some(name),
+            Self::Catalog => None,
+        }
+    }
+
     /// Its name on the wire.
     pub fn name(&self) -> &str {
         match self {

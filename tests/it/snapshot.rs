@@ -9,8 +9,7 @@ use std::collections::BTreeSet;
 use harness::chance::Chance;
 use harness::database::Database;
 use shared::repository_name::RepositoryName;
-use shared::repository_pattern::{RepositoryPattern, anchors};
-use shared::scope::Resource;
+use shared::repository_pattern::RepositoryPattern;
 use shared::secret::Secret;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use time::macros::datetime;
@@ -225,9 +224,8 @@ async fn compare(place: &mut Place, pool: &Pool, snapshot: &Snapshot) -> anyhow:
     for (pid, user) in place.askers().await? {
         for name in NAMES {
             let name = RepositoryName::parse(name)?;
-            let resource = Resource::Repository(name.clone());
-            let stored = sorted(stored_rows::near(pool, pid, [&resource]).await?);
-            let kept = sorted(snapshot.near(pid, &anchors([&resource]))?);
+            let stored = sorted(stored_rows::near(pool, pid, &[&name]).await?);
+            let kept = sorted(snapshot.near(pid, &[&name])?);
             assert_eq!(kept, stored, "{pid:?} {name}");
             let held = |rows| Held::of(rows, &name, user.as_deref(), circumstances);
             assert_eq!(held(&kept), held(&stored), "{pid:?} {name}");
@@ -314,7 +312,7 @@ async fn a_row_that_cannot_be_understood_stops_only_what_needs_it() -> anyhow::R
     place.connection.execute(AssertSqlSafe(insert)).await?;
     let mut connection = place.dialer()?.dial().await?;
     let snapshot = Snapshot::load(&mut connection).await?;
-    let near = |pid, name: &str| snapshot.near(pid, &anchors([&Resource::Repository(name.parse().unwrap())]));
+    let near = |pid, name: &str| snapshot.near(pid, &[&name.parse().unwrap()]);
     assert!(near(Some(FIRST), "a").is_err());
     assert_eq!(near(Some(FIRST + 1), "a")?, Rows::default());
     assert_eq!(near(Some(FIRST), "u3")?.grants.len(), 1);

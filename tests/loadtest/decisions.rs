@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use shared::repository_pattern::anchors;
-use shared::scope::{Resource, ScopeList};
+use shared::repository_name::RepositoryName;
+use shared::scope::ScopeList;
 use shared::secret::Secret;
 use time::macros::datetime;
 use token_server::db;
@@ -34,7 +34,7 @@ struct Question {
     pid: i64,
     user: String,
     scopes: ScopeList,
-    resource: Resource,
+    repository: RepositoryName,
 }
 
 impl Question {
@@ -46,7 +46,7 @@ impl Question {
 
     /// Everything from the question to the answer.
     fn ask(&self, snapshot: &Snapshot) -> anyhow::Result<Decision> {
-        Ok(self.decide(snapshot.near(Some(self.pid), &anchors([&self.resource]))?))
+        Ok(self.decide(snapshot.near(Some(self.pid), &[&self.repository])?))
     }
 }
 
@@ -97,7 +97,7 @@ pub(crate) async fn run(url: &str, data: &DataSet, arguments: &Arguments) -> any
     let mut different = 0;
     for question in questions.iter().take(ASKED_OF_DATABASE) {
         let began = Instant::now();
-        let near = stored_rows::near(&pool, Some(question.pid), [&question.resource]).await?;
+        let near = stored_rows::near(&pool, Some(question.pid), &[&question.repository]).await?;
         let decision = question.decide(near);
         times.push(began.elapsed());
         different += usize::from(in_order(decision) != in_order(question.ask(&snapshot)?));
@@ -145,7 +145,7 @@ fn questions(data: &DataSet) -> anyhow::Result<Vec<Question>> {
             pid: DataSet::user_pid(user),
             user: DataSet::user_name(user),
             scopes: ScopeList::parse([format!("repository:{repository}:pull,push").as_str()]),
-            resource: Resource::Repository(repository.parse()?),
+            repository: repository.parse()?,
         })
     });
     drawn.collect()

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use futures_util::TryFutureExt as _;
 use shared::clock::{Clock as _, SystemClock};
 use shared::repository_pattern::{RepositoryPattern, anchors};
-use shared::scope::Resource;
 use shared::secret::Secret;
 use token_server::db::error::DbError;
 use token_server::db::places::{AnchorRange, Place};
@@ -64,7 +63,7 @@ pub(crate) async fn run(url: &str, data: &DataSet) -> anyhow::Result<Report> {
         let pid = Some(DataSet::user_pid(*user));
         let rows = grants::list_all_applicable(&pool, pid, ROWS_FOR_A_CATALOGUE).map_ok(|rows| rows.len());
         times.add("rows_of_a_user", rows).await?;
-        let anchors = anchors([&Resource::Repository(repository.parse()?)]);
+        let anchors = anchors([&repository.parse()?]);
         let rows = grants::list_at(&pool, &anchors).map_ok(|rows| rows.len());
         times.add("rows_about_a_repository", rows).await?;
     }

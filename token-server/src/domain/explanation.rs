@@ -101,8 +101,7 @@ pub async fn explain(
             (Some(found.pid), (kind == principals::USER).then_some(name), found.is_disabled)
         }
     };
-    let resource = question.resource();
-    let rows = stored_rows::near(pool, pid, [&resource]).await?;
+    let rows = stored_rows::near(pool, pid, &[question.repository()]).await?;
     let all_held = Held::of(&rows, question.repository(), user, circumstances);
     let held = if is_disabled { RightSet::EMPTY } else { question.answered_by(&all_held) };
     let names = names(pool, rows.grants.iter().map(|row| row.holder)).await?;
@@ -159,8 +158,8 @@ pub async fn who_can(
     question: &Question,
     circumstances: Circumstances,
 ) -> Result<Vec<Capable>, TokenServerError> {
-    let resource = question.resource();
-    let Rows { grants: rows, barriers, namespaces } = stored_rows::of_everybody(pool, [&resource]).await?;
+    let Rows { grants: rows, barriers, namespaces } =
+        stored_rows::of_everybody(pool, question.repository()).await?;
     let holders: BTreeSet<i64> = rows.iter().map(|row| row.holder).collect();
     let holders: Vec<i64> = holders.into_iter().collect();
     let mut groups: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();

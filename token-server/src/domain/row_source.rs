@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use shared::repository_name::RepositoryName;
 use shared::repository_pattern;
-use shared::scope::Resource;
 
 use super::error::TokenServerError;
 use super::grantors::Managers;
@@ -41,24 +40,18 @@ impl RowSource {
         }
     }
 
-    /// What a subject, or without one everybody, has on these resources.
-    pub async fn near(
-        &self,
-        pid: Option<i64>,
-        resources: impl IntoIterator<Item = &Resource>,
-    ) -> Result<Rows, TokenServerError> {
-        let anchors = repository_pattern::anchors(resources);
+    /// What a subject, or without one everybody, has on these repositories.
+    pub async fn near(&self, pid: Option<i64>, names: &[&RepositoryName]) -> Result<Rows, TokenServerError> {
         match self.snapshot(pid).await {
-            Some(snapshot) => Ok(snapshot.near(pid, &anchors)?),
-            None => stored_rows::at(self.pool(), pid, &anchors).await,
+            Some(snapshot) => Ok(snapshot.near(pid, names)?),
+            None => stored_rows::near(self.pool(), pid, names).await,
         }
     }
 
     /// Who manages rights about a repository, or without one everywhere, if that is in memory; it may be a little old.
     pub fn managers(&self, name: Option<&RepositoryName>) -> Option<Managers> {
         let Self::Snapshot(follower, _) = self else { return None };
-        let resource = name.map(|name| Resource::Repository(name.clone()));
-        follower.latest().managers(&repository_pattern::anchors(&resource))
+        follower.latest().managers(&repository_pattern::anchors(name))
     }
 
     /// All that a subject has anywhere, unless there is more than anything could be said of.

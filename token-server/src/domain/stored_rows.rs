@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use shared::repository_name::RepositoryName;
 use shared::repository_pattern;
-use shared::scope::Resource;
 
 use super::barrier::Barrier;
 use super::error::TokenServerError;
@@ -25,28 +25,23 @@ use crate::db::{self, Executor, Pool, Transaction};
 /// Of a subject with more rows than this, or with more barriers about, the list of repositories is not made.
 pub const MAX_ROWS: usize = 1_000;
 
-/// What a subject, or without one everybody, has on these resources.
+/// What a subject, or without one everybody, has on these repositories.
 pub async fn near(
     pool: &Pool,
     pid: Option<i64>,
-    resources: impl IntoIterator<Item = &Resource>,
+    names: &[&RepositoryName],
 ) -> Result<Rows, TokenServerError> {
-    at(pool, pid, &repository_pattern::anchors(resources)).await
-}
-
-/// The same at these anchors.
-pub async fn at(pool: &Pool, pid: Option<i64>, anchors: &[String]) -> Result<Rows, TokenServerError> {
+    let anchors = repository_pattern::anchors(names.iter().copied());
     let mut view = db::begin_view(pool).await?;
-    let found = grants::list_applicable(&mut *view, pid, anchors).await?;
-    around(&mut view, found, anchors).await
+    let found = grants::list_applicable(&mut *view, pid, &anchors).await?;
+    let mut rows = around(&mut view, found, &anchors).await?;
+    rows.grants.retain(|row| names.iter().any(|name| row.pattern.can_match(name)));
+    Ok(rows)
 }
 
-/// What anybody has on these resources.
-pub async fn of_everybody(
-    pool: &Pool,
-    resources: impl IntoIterator<Item = &Resource>,
-) -> Result<Rows, TokenServerError> {
-    let anchors = repository_pattern::anchors(resources);
+/// What anybody has at a repository.
+pub async fn of_everybody(pool: &Pool, name: &RepositoryName) -> Result<Rows, TokenServerError> {
+    let anchors = repository_pattern::anchors([name]);
     let mut view = db::begin_view(pool).await?;
     let found = grants::list_at(&mut *view, &anchors).await?;
     around(&mut view, found, &anchors).await

@@ -221,7 +221,8 @@ impl TokenIssuer {
             return Ok(Decision::default());
         }
         let Sources { rows, .. } = &self.sources;
-        let near = rows.near(subject.pid(), requested.iter().map(|scope| &scope.resource)).await?;
+        let names: Vec<_> = requested.iter().filter_map(|scope| scope.resource.repository()).collect();
+        let near = rows.near(subject.pid(), &names).await?;
         let all = if requested.iter().any(|scope| scope.resource == Resource::Catalog) {
             rows.all(subject.pid()).await?
         } else {

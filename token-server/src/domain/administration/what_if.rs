@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shared::repository_name::RepositoryName;
 use shared::repository_pattern::{self, RepositoryPattern};
-use shared::scope::Resource;
 use time::{Duration, OffsetDateTime};
 
 use super::super::background::computed;
@@ -230,8 +229,8 @@ pub(super) async fn holders_above(
 ) -> Result<Vec<i64>, TokenServerError> {
     let barrier = Barrier::new(pattern.clone(), RightSet::EVERYTHING)?;
     // The repository that gives the subtree its name has all anchors above.
-    let resources: Vec<Resource> = samples(pattern, None).into_iter().map(Resource::Repository).collect();
-    let found = grant_rows::list_at(&mut **tx, &repository_pattern::anchors(&resources)).await?;
+    let anchors = repository_pattern::anchors(&samples(pattern, None));
+    let found = grant_rows::list_at(&mut **tx, &anchors).await?;
     let found = found.into_iter().map(Grant::read).collect::<Result<Vec<_>, _>>()?;
     let holders: BTreeSet<i64> =
         found.iter().filter(|grant| barrier.is_above(grant)).map(|grant| grant.holder).collect();
@@ -327,8 +326,7 @@ async fn situation(
     holders: BTreeMap<Person, BTreeSet<i64>>,
     names: &BTreeSet<RepositoryName>,
 ) -> Result<Situation, TokenServerError> {
-    let resources: Vec<Resource> = names.iter().cloned().map(Resource::Repository).collect();
-    let anchors = repository_pattern::anchors(&resources);
+    let anchors = repository_pattern::anchors(names);
     let all: BTreeSet<i64> = holders.values().flatten().copied().collect();
     let all: Vec<i64> = all.into_iter().collect();
     let found = grant_rows::list_held_at(&mut **tx, &anchors, &all).await?;

@@ -23,7 +23,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shared::repository_name::RepositoryName;
 use shared::repository_pattern::{self, RepositoryPattern};
-use shared::scope::Resource;
 use time::OffsetDateTime;
 
 use super::barrier::Barrier;
@@ -151,7 +150,7 @@ impl<'a> Side<'a> {
 
     /// What these holders have on a repository.
     fn rows(&self, name: &RepositoryName, holders: &BTreeSet<i64>) -> Rows {
-        let anchors = repository_pattern::anchors([&Resource::Repository(name.clone())]);
+        let anchors = repository_pattern::anchors([name]);
         let grants = anchors.iter().filter_map(|anchor| self.grants.get(anchor)).flatten();
         let barriers = anchors.iter().filter_map(|anchor| self.barriers.get(anchor)).flatten();
         Rows {

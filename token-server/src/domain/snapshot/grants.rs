@@ -9,10 +9,62 @@ use std::sync::Arc;
 use super::shards::Shards;
 use super::stored_grant::StoredGrant;
 
+/// With more rows than this at an anchor, holders are looked for; otherwise each row is looked at.
+const FEW: usize = 32;
+
+/// The rows at an anchor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Few(Arc<[StoredGrant]>),
+    Many(Arc<Crowd>),
+}
+
+/// Rows and, in the same order, their holders: next to each other they are found in a quarter of the memory.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Crowd {
+    holders: Box<[i64]>,
+    rows: Box<[StoredGrant]>,
+}
+
+impl From<Vec<StoredGrant>> for Place {
+    fn from(rows: Vec<StoredGrant>) -> Self {
+        if rows.len() <= FEW {
+            return Self::Few(rows.into());
+        }
+        let holders = rows.iter().map(|row| row.holder).collect();
+        Self::Many(Arc::new(Crowd { holders, rows: rows.into() }))
+    }
+}
+
+impl Place {
+    fn rows(&self) -> &[StoredGrant] {
+        match self {
+            Self::Few(rows) => rows,
+            Self::Many(crowd) => &crowd.rows,
+        }
+    }
+
+    /// The rows of these subjects, which are in order.
+    pub(super) fn held_by<'a>(&'a self, subjects: &'a [i64]) -> impl Iterator<Item = &'a StoredGrant> {
+        let (each, crowd) = match self {
+            Self::Few(rows) => (&**rows, None),
+            Self::Many(crowd) => (&[][..], Some(crowd)),
+        };
+        let each = each.iter().filter(|row| subjects.binary_search(&row.holder).is_ok());
+        let found = crowd.into_iter().flat_map(|crowd| {
+            subjects.iter().flat_map(|subject| {
+                let start = crowd.holders.partition_point(|holder| holder < subject);
+                crowd.rows[start..].iter().take_while(|row| row.holder == *subject)
+            })
+        });
+        each.chain(found)
+    }
+}
+
 /// All of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Grants {
-    at: Shards<Arc<str>, Arc<[StoredGrant]>>,
+    at: Shards<Arc<str>, Place>,
     held: Shards<i64, Arc<[Arc<str>]>>,
 }
 
@@ -34,9 +86,23 @@ fn key(row: &StoredGrant) -> (i64, i64) {
 }
 
 impl Grants {
-    /// Everything that stands at an anchor, with the anchor.
-    pub(super) fn at<'a>(&'a self, anchor: &'a str) -> &'a [StoredGrant] {
-        self.at.get(anchor).map_or(&[], |rows| rows)
+    /// Everything that stands at an anchor.
+    pub(super) fn at(&self, anchor: &str) -> &[StoredGrant] {
+        self.at.get(anchor).map_or(&[], Place::rows)
+    }
+
+    /// What stands at an anchor.
+    pub(super) fn place(&self, anchor: &str) -> Option<&Place> {
+        self.at.get(anchor)
+    }
+
+    /// What somebody of these has at an anchor; they are in order.
+    pub(super) fn held_by<'a>(
+        &'a self,
+        subjects: &'a [i64],
+        anchor: &str,
+    ) -> impl Iterator<Item = &'a StoredGrant> + use<'a> {
+        self.place(anchor).into_iter().flat_map(|place| place.held_by(subjects))
     }
 
     /// The anchors at which somebody has rows.
@@ -49,7 +115,7 @@ impl Grants {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.at.iter().map(|(_, rows)| rows.len()).sum()
+        self.at.iter().map(|(_, place)| place.rows().len()).sum()
     }
 
     /// Removes a row, if it is there.
@@ -57,12 +123,12 @@ impl Grants {
         let rows = self.at(anchor);
         let Some(position) = rows.iter().position(|row| row.id == id) else { return };
         let holder = rows[position].holder;
-        let left: Arc<[StoredGrant]> = rows.iter().filter(|row| row.id != id).cloned().collect();
+        let left: Vec<StoredGrant> = rows.iter().filter(|row| row.id != id).cloned().collect();
         let holds_more = left.iter().any(|row| row.holder == holder);
         if left.is_empty() {
             self.at.remove(anchor);
-        } else if let Some(rows) = self.at.get_mut(anchor) {
-            *rows = left;
+        } else if let Some(place) = self.at.get_mut(anchor) {
+            *place = left.into();
         }
         if !holds_more {
             let anchors = self.anchors_of(holder).iter().filter(|held| ***held != *anchor).cloned();
@@ -108,14 +174,51 @@ impl Gathering {
     pub(super) fn finish(self) -> Grants {
         let at = self.0.map(|mut rows| {
             rows.sort_unstable_by_key(key);
-            Arc::<[StoredGrant]>::from(rows)
+            Place::from(rows)
         });
         let mut held: Shards<i64, Vec<Arc<str>>> = Shards::default();
-        for (anchor, rows) in at.iter() {
-            for same in rows.chunk_by(|one, two| one.holder == two.holder) {
+        for (anchor, place) in at.iter() {
+            for same in place.rows().chunk_by(|one, two| one.holder == two.holder) {
                 held.entry(same[0].holder).or_default().push(anchor.clone());
             }
         }
         Grants { at, held: held.map(Arc::<[Arc<str>]>::from) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gathered(rows: &[(i64, i64)]) -> Grants {
+        let mut gathering = Gathering::default();
+        for (id, holder) in rows {
+            gathering.add("s:a/", StoredGrant::viewer(*id, *holder));
+        }
+        gathering.finish()
+    }
+
+    #[test]
+    fn rows_are_found_by_holder_however_many_there_are() {
+        for count in [1, 5, 32, 33, 500] {
+            // Several rows of some, and holders between those who ask.
+            let rows: Vec<(i64, i64)> = (0..count).map(|id| (id, 10 + id * 7 % 40)).collect();
+            let mut grants = gathered(&rows);
+            let subjects = [1, 10, 13, 17, 31, 49, 90];
+            let found = |grants: &Grants| -> Vec<i64> {
+                let mut ids: Vec<i64> = grants.held_by(&subjects, "s:a/").map(|row| row.id).collect();
+                ids.sort_unstable();
+                ids
+            };
+            let expected = |rows: &[(i64, i64)]| -> Vec<i64> {
+                rows.iter().filter(|row| subjects.contains(&row.1)).map(|row| row.0).collect()
+            };
+            assert_eq!(found(&grants), expected(&rows), "{count}");
+            grants.remove("s:a/", 0);
+            grants.insert("s:a/", StoredGrant::viewer(count, 31));
+            let changed = [&rows[1..], &[(count, 31)]].concat();
+            assert_eq!(found(&grants), expected(&changed), "{count}");
+            assert_eq!(grants, gathered(&changed), "{count}");
+        }
     }
 }

@@ -24,6 +24,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use shared::repository_name::RepositoryName;
+use shared::repository_pattern;
 
 use super::barrier::Barrier;
 use super::grantors::Managers;
@@ -36,7 +38,7 @@ use crate::db::error::DbError;
 use crate::db::principals::{AUTHENTICATED, EVERYONE};
 use grants::Grants;
 use people::{People, Person};
-use stored_grant::{Roles, StoredGrant, Unusable};
+use stored_grant::{Roles, Unusable};
 
 /// What the database said at one moment.
 #[derive(Clone, Debug)]
@@ -109,13 +111,17 @@ impl Snapshot {
         self.contents.people.iter()
     }
 
-    /// What a subject, or without one everybody, has at these anchors. Whoever is gone or disabled has nothing.
-    pub fn near(&self, pid: Option<i64>, anchors: &[String]) -> Result<Rows, DbError> {
+    /// What a subject, or without one everybody, has on these repositories. Whoever is gone or disabled has nothing.
+    pub fn near(&self, pid: Option<i64>, names: &[&RepositoryName]) -> Result<Rows, DbError> {
         let Contents { people, grants, barriers, roles, namespaces } = &self.contents;
         let Some(subjects) = people.subjects(pid) else { return Ok(Rows::default()) };
+        let anchors = repository_pattern::anchors(names.iter().copied());
+        // All places are looked up before any is looked at, so that waiting for memory overlaps.
+        let places: Vec<_> = anchors.iter().map(|anchor| grants.place(anchor)).collect();
         let mut rows = Rows::default();
-        for anchor in anchors {
-            for stored in held_by(&subjects, grants.at(anchor)) {
+        for (anchor, place) in anchors.iter().zip(places) {
+            let held = place.into_iter().flat_map(|place| place.held_by(&subjects));
+            for stored in held.filter(|row| row.is_about(names)) {
                 rows.grants.push(stored.read(anchor, roles)?);
             }
             for barrier in barriers.get(anchor.as_str()).into_iter().flatten() {
@@ -123,7 +129,7 @@ impl Snapshot {
             }
         }
         if !namespaces.is_empty() {
-            for namespace in namespace_names(anchors).filter_map(|name| namespaces.get(name)) {
+            for namespace in namespace_names(&anchors).filter_map(|name| namespaces.get(name)) {
                 rows.namespaces.push(namespace.clone().map_err(|unusable| unusable.error())?);
             }
         }
@@ -149,7 +155,7 @@ impl Snapshot {
         }
         holders.sort_unstable();
         for anchor in anchors {
-            for stored in held_by(&holders, grants.at(anchor)) {
+            for stored in grants.held_by(&holders, anchor) {
                 managers.rows.grants.push(stored.read(anchor, roles).ok()?);
                 if managers.rows.grants.len() > MAX_ROWS_OF_MANAGERS {
                     return None;
@@ -169,7 +175,7 @@ impl Snapshot {
         let mut rows = Rows::default();
         for subject in subjects {
             for anchor in grants.anchors_of(subject) {
-                for stored in held_by(&[subject], grants.at(anchor)) {
+                for stored in grants.held_by(&[subject], anchor) {
                     if rows.grants.len() == most {
                         return Ok(None);
                     }
@@ -185,16 +191,4 @@ impl Snapshot {
         }
         Ok(Some(rows))
     }
-}
-
-/// Those of the rows at an anchor that somebody of these holds; the subjects are in order, as the rows are.
-fn held_by<'a>(subjects: &'a [i64], rows: &'a [StoredGrant]) -> impl Iterator<Item = &'a StoredGrant> {
-    // Either there are few rows, and each is looked at, or there are many, and each subject is looked for.
-    let (each, some) = if rows.len() <= subjects.len() { (rows, &[][..]) } else { (&[][..], subjects) };
-    let each = each.iter().filter(|row| subjects.binary_search(&row.holder).is_ok());
-    let found = some.iter().flat_map(|subject| {
-        let start = rows.partition_point(|row| row.holder < *subject);
-        rows[start..].iter().take_while(|row| row.holder == *subject)
-    });
-    each.chain(found)
 }

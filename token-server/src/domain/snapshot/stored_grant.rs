@@ -3,9 +3,10 @@
 //! *Invariant:* what a row comes to is read by the same function that reads rows of the database, and a row that
 //! cannot be understood fails the decisions that would need it, and no others.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use shared::repository_name::RepositoryName;
 use shared::repository_pattern::RepositoryPattern;
 
 use super::super::grant::{Effect, Grant, What};
@@ -52,7 +53,7 @@ pub(super) struct StoredGrant {
     /// Everything but who, where and which number. Of a role only the name counts.
     terms: Arc<Result<Grant, Unusable>>,
     /// Unless the anchor says it already.
-    pattern: Option<Arc<str>>,
+    pattern: Option<Arc<Result<RepositoryPattern, Unusable>>>,
 }
 
 impl StoredGrant {
@@ -68,6 +69,14 @@ impl StoredGrant {
         terms.effect == Effect::Allow && rights.is_some_and(|rights| rights.contains(right))
     }
 
+    /// Whether it has to do with one of these repositories, which have its anchor; yes if that cannot be understood.
+    pub(super) fn is_about(&self, names: &[&RepositoryName]) -> bool {
+        match self.pattern.as_deref() {
+            Some(Ok(pattern)) => names.iter().any(|name| pattern.can_match(name)),
+            None | Some(Err(_)) => true,
+        }
+    }
+
     /// The row as decisions want it.
     pub(super) fn read(&self, anchor: &str, roles: &Roles) -> Result<Grant, DbError> {
         let terms = self.terms.as_ref().as_ref().map_err(Unusable::error)?;
@@ -80,20 +89,19 @@ impl StoredGrant {
             }
             what => what.clone(),
         };
-        let pattern = match &self.pattern {
-            None => RepositoryPattern::plain(anchor),
-            Some(text) => RepositoryPattern::parse(text).ok(),
-        };
-        let wrong = || {
-            let value = self.pattern.as_deref().unwrap_or(anchor);
-            Unusable::new(TABLE, "pattern", value).error()
+        let pattern = match self.pattern.as_deref() {
+            None => {
+                let wrong = || Unusable::new(TABLE, "pattern", anchor).error();
+                RepositoryPattern::plain(anchor).ok_or_else(wrong)?
+            }
+            Some(pattern) => pattern.as_ref().map_err(Unusable::error)?.clone(),
         };
         Ok(Grant {
             id: self.id,
             holder: self.holder,
             effect: terms.effect,
             what,
-            pattern: pattern.ok_or_else(wrong)?,
+            pattern,
             tags: terms.tags.clone(),
             conditions: terms.conditions.clone(),
         })
@@ -110,7 +118,7 @@ const LOOKED_UP: &str = "list";
 pub(super) struct Interner {
     /// By the bytes that the database has for them.
     terms: HashMap<Box<[u8]>, Arc<Result<Grant, Unusable>>>,
-    patterns: HashSet<Arc<str>>,
+    patterns: HashMap<Box<str>, Arc<Result<RepositoryPattern, Unusable>>>,
 }
 
 fn read_terms(row: CopiedGrant<'_>) -> Result<Grant, Unusable> {
@@ -138,13 +146,14 @@ impl Interner {
         StoredGrant { id: row.id, holder: row.subject_pid, terms, pattern }
     }
 
-    fn pattern(&mut self, text: &str) -> Arc<str> {
+    fn pattern(&mut self, text: &str) -> Arc<Result<RepositoryPattern, Unusable>> {
         if let Some(known) = self.patterns.get(text) {
             return known.clone();
         }
-        let new: Arc<str> = text.into();
-        self.patterns.insert(new.clone());
-        new
+        let read = RepositoryPattern::parse(text).map_err(|_| Unusable::new(TABLE, "pattern", text));
+        let read = Arc::new(read);
+        self.patterns.insert(text.into(), read.clone());
+        read
     }
 }
 
@@ -165,6 +174,14 @@ mod tests {
 
     fn row<'a>(terms: &'a [u8], anchor: &'a str, pattern: &'a str) -> CopiedGrant<'a> {
         CopiedGrant { id: 7, subject_pid: 100, anchor, pattern, terms }
+    }
+
+    impl StoredGrant {
+        /// A row that lets somebody see what is below a folder, whose anchor it stands at.
+        pub(in super::super) fn viewer(id: i64, holder: i64) -> Self {
+            let terms = terms(Some("viewer"), None);
+            Interner::default().store(CopiedGrant { id, subject_pid: holder, ..row(&terms, "s:a/", "a/**") })
+        }
     }
 
     #[test]

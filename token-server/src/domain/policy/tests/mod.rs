@@ -2,7 +2,6 @@
 
 use proptest::prelude::*;
 use shared::repository_pattern::{RepositoryPattern, anchors};
-use shared::scope::Resource;
 use time::OffsetDateTime;
 
 use super::super::grant::{Conditions, What};
@@ -305,7 +304,7 @@ proptest! {
 
     #[test]
     fn rows_on_other_anchors_say_nothing(grants in grants(), name in name()) {
-        let anchors = anchors([&Resource::Repository(name.clone())]);
+        let anchors = anchors([&name]);
         let near: Vec<Grant> =
             grants.iter().filter(|grant| anchors.contains(&grant.pattern.anchor())).cloned().collect();
         prop_assert_eq!(Held::of(&rows(&near), &name, None, now()), Held::of(&rows(&grants), &name, None, now()));
