@@ -127,6 +127,8 @@ pub enum RefusalReason {
     Anonymous,
     /// The subject holds no grant that gives it.
     NoGrant,
+    /// The subject holds it, and the credential is not good for it.
+    LimitedCredential,
     /// A reason this version does not know.
     #[serde(other)]
     Other,

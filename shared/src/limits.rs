@@ -17,6 +17,9 @@ use crate::repository_name::RepositoryName;
 /// Longest tag pattern in bytes.
 pub const MAX_TAG_PATTERN_BYTES: usize = 100;
 
+/// With what a part of a glob begins that is not literal.
+const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
+
 /// A glob over tags, such as `v*` or `pr-[0-9]*`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TagPattern(Box<str>);
@@ -50,6 +53,20 @@ impl TagPattern {
     /// Whether a tag is covered.
     pub fn matches(&self, tag: &str) -> bool {
         glob::matches(&self.0, tag)
+    }
+
+    /// Whether every tag that the other covers is covered; no if in doubt.
+    pub fn covers(&self, other: &Self) -> bool {
+        if self == other {
+            return true;
+        }
+        let literal = |text: &str| text.find(WILDCARDS).unwrap_or(text.len());
+        let of_other = &other.0[..literal(&other.0)];
+        if of_other.len() == other.0.len() {
+            return self.matches(of_other);
+        }
+        // What is after the only star of this one may be anything, so only the beginning counts.
+        self.0.strip_suffix('*').is_some_and(|own| literal(own) == own.len() && of_other.starts_with(own))
     }
 
     /// The pattern itself.
@@ -191,6 +208,27 @@ mod tests {
         let parsed =
             |texts: &[&str]| texts.iter().map(|text| TagPattern::parse(text).expect("a pattern")).collect();
         TagSet { within: parsed(within), except: parsed(except) }
+    }
+
+    #[test]
+    fn a_pattern_covers_another_only_if_that_is_certain() {
+        for (one, other, expected) in [
+            ("*", "v*", true),
+            ("v*", "v1.*", true),
+            ("v*", "v[0-9]", true),
+            ("v*", "v1", true),
+            ("v[0-9]", "v1", true),
+            ("{a,b}", "a", true),
+            ("pr-?", "pr-?", true),
+            ("v1*", "v*", false),
+            ("v?*", "v1*", false),
+            ("v*-rc", "v1-rc*", false),
+            ("v*", "*", false),
+            ("v*", "w1", false),
+        ] {
+            let parse = |text| TagPattern::parse(text).unwrap();
+            assert_eq!(parse(one).covers(&parse(other)), expected, "{one} {other}");
+        }
     }
 
     #[test]

@@ -43,6 +43,8 @@ mod team_maintainers;
 
 mod robots;
 
+mod limited_secrets;
+
 mod workloads;
 
 mod elevations;

@@ -75,6 +75,9 @@ pub(super) fn sentence(
         RefusalReason::NoGrant => {
             format!("{} may not {what}: no grant allows it; {}", token.subject, advice(&refusal.ask))
         }
+        RefusalReason::LimitedCredential => {
+            format!("{} may {what}, but not with the secret of this login, which is limited", token.subject)
+        }
         RefusalReason::Other => format!("{} may not {what}", token.subject),
     }
 }

@@ -86,6 +86,7 @@ fn domain_code(error: &TokenServerError) -> u8 {
         | E::UnknownRight(_)
         | E::InvalidMoment(_)
         | E::InvalidConditions(_)
+        | E::InvalidLimits(_)
         | E::InvalidRemark(_)
         | E::Contradiction(_)
         | E::InvalidPolicy(_)

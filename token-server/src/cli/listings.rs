@@ -22,6 +22,7 @@ use crate::db::users::UserSummary;
 use crate::db::workloads::WorkloadSummary;
 use crate::domain::administration::keys::KeySummary;
 use crate::domain::audience::Verifier;
+use crate::domain::credential_limits::CredentialLimits;
 use crate::domain::explanation::{Capable, Explanation, Limited};
 use crate::domain::grant::{Conditions, Effect, NotNow};
 use crate::domain::grant_subject::{GrantSubject, spelled};
@@ -182,12 +183,17 @@ pub(super) fn robots(robots: &[RobotSummary]) -> String {
 
 /// Secrets of a robot.
 pub(super) fn secrets(secrets: &[SecretSummary]) -> String {
-    let mut table = table(&["ID", "LABEL", "ADDED", "LAST USED", "EXPIRES"]);
+    let mut table = table(&["ID", "LABEL", "ADDED", "LAST USED", "EXPIRES", "GOOD FOR"]);
     for secret in secrets {
         let moment = |at: Option<OffsetDateTime>| at.map_or("-".to_owned(), time);
         let label = secret.label.as_deref().unwrap_or("-");
         let (used, end) = (moment(secret.last_used_at), moment(secret.expires_at));
-        table.add_row([&secret.id.to_string(), label, &time(secret.created_at), &used, &end]);
+        let limits = secret.limits.as_deref().map(|words| match CredentialLimits::stored(words) {
+            Ok(limits) => limits.to_string(),
+            Err(_) => "nothing: not understood".to_owned(),
+        });
+        let limits = limits.as_deref().unwrap_or("everything");
+        table.add_row([&secret.id.to_string(), label, &time(secret.created_at), &used, &end, limits]);
     }
     printed(&table)
 }
@@ -337,6 +343,7 @@ fn left_out(Withholding { actions, why, verifiers }: &Withholding) -> String {
         "a token for registries of another kind"
     };
     let why = match why {
+        Withheld::LimitedCredential => "the secret is not good for it",
         Withheld::Unenforceable => "it is limited, and they know no limits",
         Withheld::TooManyPatterns => "it takes more patterns of tags than a token has room for",
         Withheld::TokenTooLarge => "its patterns of tags are too long for a token",

@@ -3,12 +3,14 @@
 //! *Invariant:* a secret is alone on standard output; whatever is said about it goes to standard error.
 
 use super::arguments::Output;
-use super::arguments::people::{RobotCommand, RobotSecretCommand};
+use super::arguments::people::{LimitArguments, RobotCommand, RobotSecretCommand};
 use super::error::CliError;
 use super::terminal::{confirm, print, remark, show};
 use super::times::parse_ahead;
 use super::{json, listings};
+use crate::db::limit_words::LimitWords;
 use crate::domain::administration::Administration;
+use crate::domain::administration::robot_secrets::WantedSecret;
 use crate::domain::counted::counted;
 use crate::domain::error::TokenServerError;
 use crate::domain::principal_name::PrincipalName;
@@ -62,10 +64,13 @@ async fn secret(
     output: Output,
 ) -> Result<(), CliError> {
     match command {
-        RobotSecretCommand::Add { name, label, expires } => {
+        RobotSecretCommand::Add { name, label, expires, limits } => {
             let name = parse(&name)?;
-            let expires = expires.map(|text| parse_ahead(&text, administration.now())).transpose()?;
-            let made = administration.add_robot_secret(&name, label.as_deref(), expires).await?;
+            let expires_at = expires.map(|text| parse_ahead(&text, administration.now())).transpose()?;
+            let LimitArguments { repository: repositories, actions, tags, network: networks } = limits;
+            let limits = LimitWords { repositories, actions, tags, networks };
+            let wanted = WantedSecret { label, expires_at, limits };
+            let made = administration.add_robot_secret(&name, &wanted).await?;
             remark(&format!(
                 "secret {} of robot {name}; log in with `docker login --username {name}`",
                 made.id

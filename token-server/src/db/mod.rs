@@ -32,6 +32,8 @@ pub mod barriers;
 
 pub mod namespaces;
 
+pub mod limit_words;
+
 pub mod robots;
 
 pub mod workloads;

@@ -3,10 +3,12 @@
 //! *Invariant:* a secret itself is never given to the database.
 
 use sqlx::PgExecutor;
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::error::DbError;
+use super::limit_words::LimitWords;
 
 /// A robot as a listing shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub struct SecretSummary {
     pub last_used_at: Option<OffsetDateTime>,
     /// When it ends.
     pub expires_at: Option<OffsetDateTime>,
+    /// What it is good for, of what the robot holds; nothing if that is everything.
+    pub limits: Option<Json<LimitWords>>,
 }
 
 /// What a login with a secret needs to know.
@@ -61,6 +65,8 @@ pub struct SecretRow {
     pub last_used_at: Option<OffsetDateTime>,
     /// When it ends.
     pub expires_at: Option<OffsetDateTime>,
+    /// What it is good for, of what the robot holds; nothing if that is everything.
+    pub limits: Option<Json<LimitWords>>,
 }
 
 /// A secret to be stored.
@@ -78,6 +84,8 @@ pub struct NewSecret<'a> {
     pub created_by: Option<i64>,
     /// When it ends.
     pub expires_at: Option<OffsetDateTime>,
+    /// What it is good for, of what the robot holds; nothing if that is everything.
+    pub limits: Option<&'a LimitWords>,
 }
 
 /// Whose a robot is.
@@ -231,15 +239,16 @@ pub async fn insert_secret(
     now: OffsetDateTime,
 ) -> Result<(), DbError> {
     let query = sqlx::query!(
-        "insert into robot_secret (id, mac, pid, label, created_by, created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into robot_secret (id, mac, pid, label, created_by, created_at, expires_at, limits)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
         secret.id,
         secret.mac,
         secret.pid,
         secret.label,
         secret.created_by,
         now,
-        secret.expires_at
+        secret.expires_at,
+        secret.limits.map(Json) as Option<Json<&LimitWords>>
     );
     query.execute(db).await?;
     Ok(())
@@ -249,7 +258,7 @@ pub async fn insert_secret(
 pub async fn find_secret(db: impl PgExecutor<'_>, mac: &[u8]) -> Result<Option<SecretRow>, DbError> {
     let query = sqlx::query_as!(
         SecretRow,
-        r#"select s.id, p.pid, p.uid, p.name, s.last_used_at, s.expires_at,
+        r#"select s.id, p.pid, p.uid, p.name, s.last_used_at, s.expires_at, s.limits as "limits: Json<LimitWords>",
                   (p.disabled_at is not null or u.disabled_at is not null or u.deleted_at is not null) as "disabled!"
              from robot_secret s
              join principal p on p.pid = s.pid and p.deleted_at is null
@@ -267,9 +276,10 @@ pub async fn find_secret(db: impl PgExecutor<'_>, mac: &[u8]) -> Result<Option<S
 pub async fn list_secrets(db: impl PgExecutor<'_>, pid: i64) -> Result<Vec<SecretSummary>, DbError> {
     let query = sqlx::query_as!(
         SecretSummary,
-        "select s.id, p.name as robot, s.label, s.created_at, s.last_used_at, s.expires_at
+        r#"select s.id, p.name as robot, s.label, s.created_at, s.last_used_at, s.expires_at,
+                s.limits as "limits: Json<LimitWords>"
            from robot_secret s join principal p on p.pid = s.pid
-          where s.pid = $1 order by s.created_at, s.id",
+          where s.pid = $1 order by s.created_at, s.id"#,
         pid
     );
     Ok(query.fetch_all(db).await?)
@@ -282,9 +292,10 @@ pub async fn find_secret_summary(
 ) -> Result<Option<SecretSummary>, DbError> {
     let query = sqlx::query_as!(
         SecretSummary,
-        "select s.id, p.name as robot, s.label, s.created_at, s.last_used_at, s.expires_at
+        r#"select s.id, p.name as robot, s.label, s.created_at, s.last_used_at, s.expires_at,
+                s.limits as "limits: Json<LimitWords>"
            from robot_secret s join principal p on p.pid = s.pid
-          where s.id = $1",
+          where s.id = $1"#,
         id
     );
     Ok(query.fetch_optional(db).await?)

@@ -6,6 +6,8 @@
 //! transaction, recording is the last statement that takes a lock: records wait for one another until the end of the
 //! transaction, and whoever took another lock behind that one could wait in a circle.
 
+use std::net::IpAddr;
+
 use shared::clock::Clock;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -250,6 +252,13 @@ pub struct Origin {
     pub address: Option<String>,
     /// What the client's program calls itself.
     pub agent: Option<String>,
+}
+
+impl Origin {
+    /// The address, if it is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.address.as_deref().and_then(|address| address.parse().ok())
+    }
 }
 
 /// One record.

@@ -86,19 +86,20 @@ impl Authenticator {
         secret: &Secret,
         origin: &Origin,
     ) -> Result<Robot, TokenServerError> {
-        match self.robot_secrets.check(&self.pool, &*self.clock, name.as_str(), secret).await? {
-            Ok(row) => {
+        match self.robot_secrets.check(&self.pool, &*self.clock, name.as_str(), secret, origin.ip()).await? {
+            Ok((row, limits)) => {
                 if robot_secret::is_new_use(&row, self.clock.now()) {
                     robots::update_secret_used(&self.pool, row.id, self.clock.now()).await?;
                 }
                 let secret_ends_at = row.expires_at;
-                let robot = Robot { pid: row.pid, uid: row.uid, name: row.name, secret_ends_at };
+                let limits = limits.map(Arc::new);
+                let robot = Robot { pid: row.pid, uid: row.uid, name: row.name, secret_ends_at, limits };
                 self.record_login(&robot.name, robot.uid, "robot_secret", origin).await?;
                 Ok(robot)
             }
             Err(failure) => {
                 // A secret that is known says whose name was typed; anything else may be a password in the wrong field.
-                let is_known = matches!(failure, SecretFailure::Expired | SecretFailure::Disabled);
+                let is_known = !matches!(failure, SecretFailure::Malformed | SecretFailure::Unknown);
                 let known = is_known.then_some(name.as_str());
                 Err(self.refuse_login(Typed { name: name.as_str(), known }, failure.as_str(), origin).await?)
             }

@@ -7,6 +7,7 @@ use shared::repository_pattern::InvalidPattern;
 
 use super::barrier::NotASubtree;
 use super::counted::counted;
+use super::credential_limits::InvalidLimits;
 use super::delegation::NotDelegated;
 use super::docker_auth::comparison::TooMuch;
 use super::docker_auth::config::InvalidConfig;
@@ -128,6 +129,9 @@ pub enum TokenServerError {
     /// Times or networks that make no sense.
     #[error(transparent)]
     InvalidConditions(#[from] InvalidConditions),
+    /// What a credential is to be good for makes no sense.
+    #[error(transparent)]
+    InvalidLimits(#[from] InvalidLimits),
     /// A word that is no action.
     #[error(transparent)]
     UnknownRight(#[from] UnknownRight),

@@ -158,8 +158,8 @@ pub async fn who_can(
     question: &Question,
     circumstances: Circumstances,
 ) -> Result<Vec<Capable>, TokenServerError> {
-    let Rows { grants: rows, barriers, namespaces } =
-        stored_rows::of_everybody(pool, question.repository()).await?;
+    let mut around = stored_rows::of_everybody(pool, question.repository()).await?;
+    let rows = std::mem::take(&mut around.grants);
     let holders: BTreeSet<i64> = rows.iter().map(|row| row.holder).collect();
     let holders: Vec<i64> = holders.into_iter().collect();
     let mut groups: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
@@ -181,7 +181,7 @@ pub async fn who_can(
     let answer = |subject: String, user: Option<&str>, of: &[i64]| {
         let own = of.iter().filter_map(|holder| by_holder.get(holder)).flatten();
         let own: Vec<Grant> = own.copied().cloned().collect();
-        let own = Rows { grants: own, barriers: barriers.clone(), namespaces: namespaces.clone() };
+        let own = Rows { grants: own, ..around.clone() };
         let held = question.answered_by(&Held::of(&own, question.repository(), user, circumstances));
         let gives = own.grants.iter().filter(|row| {
             row.effect == Effect::Allow

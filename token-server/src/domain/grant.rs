@@ -225,12 +225,10 @@ impl Grant {
 
     /// Its rights. With a pattern of tags it gives what can be confined to tags, and what is needed to push under one.
     pub fn rights(&self) -> RightSet {
-        use super::right::Right::{List, Pull, PushDigest, RepositoryCreate};
-        const AROUND_TAGS: RightSet = RightSet::of(&[List, Pull, PushDigest, RepositoryCreate]);
         let rights = self.what.rights();
         match (&self.tags, self.effect) {
             (None, _) => rights,
-            (Some(_), Effect::Allow) => rights.intersection(RightSet::OF_TAGS.union(AROUND_TAGS)),
+            (Some(_), Effect::Allow) => rights.confined_to_tags(),
             (Some(_), Effect::Deny) => rights.intersection(RightSet::OF_TAGS),
         }
     }

@@ -78,7 +78,7 @@ pub fn grantors(
         let own = |row: &&Grant| [EVERYONE, AUTHENTICATED, manager.pid].contains(&row.holder);
         let grants = managers.rows.grants.iter().filter(own).filter(may_be_told).cloned().collect();
         let barriers = if is_seen { managers.rows.barriers.clone() } else { Vec::new() };
-        let rows = Rows { grants, barriers, namespaces: Vec::new() };
+        let rows = Rows { grants, barriers, ..Rows::default() };
         let held = Held::of(&rows, name, manager.user(), circumstances).rights();
         let is_any_held = |rights: RightSet| !held.intersection(rights).is_empty();
         held.contains(Right::GrantManage)

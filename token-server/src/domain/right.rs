@@ -134,6 +134,10 @@ impl RightSet {
     /// The rights that are about one tag at a time.
     pub const OF_TAGS: Self = Self::of(&[Right::TagCreate, Right::TagUpdate, Right::TagDelete]);
 
+    /// What is needed to push under a tag, besides rights about tags.
+    const AROUND_TAGS: Self =
+        Self::of(&[Right::List, Right::Pull, Right::PushDigest, Right::RepositoryCreate]);
+
     /// What `attach` gives for the tags of attachments.
     pub const OF_ATTACHMENTS: Self = Self::of(&[Right::TagCreate, Right::TagUpdate]);
 
@@ -212,6 +216,12 @@ impl RightSet {
     #[must_use]
     pub const fn difference(self, other: Self) -> Self {
         Self(self.0 & !other.0)
+    }
+
+    /// What of them can be confined to some tags, and what is needed around that.
+    #[must_use]
+    pub const fn confined_to_tags(self) -> Self {
+        self.intersection(Self::OF_TAGS.union(Self::AROUND_TAGS))
     }
 
     /// What must not be held by whoever is denied these, because it would take along what they protect: deleting a

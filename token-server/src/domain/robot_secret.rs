@@ -2,11 +2,14 @@
 //!
 //! *Invariant:* a secret is shown once, when it is made, and is good for one robot.
 
+use std::net::IpAddr;
+
 use ring::rand::SystemRandom;
 use shared::clock::Clock;
 use shared::secret::Secret;
 use time::{Duration, OffsetDateTime};
 
+use super::credential_limits::CredentialLimits;
 use super::error::TokenServerError;
 use super::master_secret::MasterSecret;
 use super::opaque_token::{self, TokenKind, TokenMac};
@@ -33,6 +36,8 @@ pub enum SecretFailure {
     Unknown,
     /// Past its last day.
     Expired,
+    /// Good only for clients that are elsewhere.
+    Elsewhere,
     /// Its robot, or the user that the robot belongs to, may not log in.
     Disabled,
 }
@@ -44,6 +49,7 @@ impl SecretFailure {
             Self::Malformed => "not_a_robot_secret",
             Self::Unknown => "unknown_robot_secret",
             Self::Expired => "expired_robot_secret",
+            Self::Elsewhere => "robot_secret_from_elsewhere",
             Self::Disabled => "disabled_robot",
         }
     }
@@ -62,23 +68,32 @@ impl RobotSecrets {
         Ok((secret, mac))
     }
 
-    /// Checks a secret that came with the name of a robot.
+    /// Checks a secret that came from an address, with the name of a robot; says what it is good for, where that is not
+    /// everything.
     pub async fn check(
         &self,
         pool: &Pool,
         clock: &dyn Clock,
         robot: &str,
         secret: &Secret,
-    ) -> Result<Result<SecretRow, SecretFailure>, TokenServerError> {
+        address: Option<IpAddr>,
+    ) -> Result<Result<(SecretRow, Option<CredentialLimits>), SecretFailure>, TokenServerError> {
         if !opaque_token::is_well_formed(TokenKind::Robot, secret) {
             return Ok(Err(SecretFailure::Malformed));
         }
         let found = robots::find_secret(pool, self.0.of(secret).as_ref()).await?;
-        Ok(match found.filter(|row| row.name == robot) {
-            None => Err(SecretFailure::Unknown),
-            Some(row) if row.disabled => Err(SecretFailure::Disabled),
-            Some(row) if row.expires_at.is_some_and(|end| end <= clock.now()) => Err(SecretFailure::Expired),
-            Some(row) => Ok(row),
+        let Some(mut row) = found.filter(|row| row.name == robot) else {
+            return Ok(Err(SecretFailure::Unknown));
+        };
+        let limits = row.limits.take().map(|words| CredentialLimits::stored(&words)).transpose()?;
+        Ok(if row.disabled {
+            Err(SecretFailure::Disabled)
+        } else if row.expires_at.is_some_and(|end| end <= clock.now()) {
+            Err(SecretFailure::Expired)
+        } else if limits.as_ref().is_some_and(|limits| !limits.admits(address)) {
+            Err(SecretFailure::Elsewhere)
+        } else {
+            Ok((row, limits))
         })
     }
 }

@@ -119,16 +119,14 @@ pub async fn whole_of_each(pool: &Pool, pids: &[i64]) -> Result<BTreeMap<i64, Ro
     }
     let all: BTreeSet<i64> = holders.values().flatten().copied().collect();
     let found = grants::list_held(&mut *view, &all.into_iter().collect::<Vec<_>>()).await?;
-    let Rows { grants, barriers, namespaces } =
-        read(found, &barriers::list_barriers(&mut *view, i64::MAX).await?)?;
+    let mut around = read(found, &barriers::list_barriers(&mut *view, i64::MAX).await?)?;
     let mut held: BTreeMap<i64, Vec<Grant>> = BTreeMap::new();
-    for row in grants {
+    for row in std::mem::take(&mut around.grants) {
         held.entry(row.holder).or_default().push(row);
     }
     let rows_of = |holders: BTreeSet<i64>| Rows {
         grants: holders.iter().filter_map(|holder| held.get(holder)).flatten().cloned().collect(),
-        barriers: barriers.clone(),
-        namespaces: namespaces.clone(),
+        ..around.clone()
     };
     Ok(holders.into_iter().map(|(pid, holders)| (pid, rows_of(holders))).collect())
 }
@@ -137,6 +135,6 @@ fn read(grants: Vec<GrantRow>, barriers: &[BarrierRow]) -> Result<Rows, DbError>
     Ok(Rows {
         grants: grants.into_iter().map(Grant::read).collect::<Result<_, _>>()?,
         barriers: barriers.iter().map(Barrier::read).collect::<Result<_, _>>()?,
-        namespaces: Vec::new(),
+        ..Rows::default()
     })
 }

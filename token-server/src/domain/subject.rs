@@ -2,10 +2,13 @@
 //!
 //! *Invariant:* a [`User`] and a [`Robot`] are made only by a login that succeeded in this request.
 
+use std::sync::Arc;
+
 use shared::secret::Secret;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::credential_limits::CredentialLimits;
 use crate::db::users::UserRow;
 
 /// Who asks.
@@ -46,6 +49,14 @@ impl Subject {
         }
     }
 
+    /// What the credential is good for, where that is not all that the subject holds.
+    pub fn limits(&self) -> Option<&Arc<CredentialLimits>> {
+        match self {
+            Self::Anonymous | Self::User(_) => None,
+            Self::Robot(robot) => robot.limits.as_ref(),
+        }
+    }
+
     /// The inner number.
     pub fn pid(&self) -> Option<i64> {
         match self {
@@ -67,6 +78,8 @@ pub struct Robot {
     pub name: String,
     /// When the secret ends that it brought.
     pub secret_ends_at: Option<OffsetDateTime>,
+    /// What that secret is good for, where that is not everything.
+    pub limits: Option<Arc<CredentialLimits>>,
 }
 
 /// A user who logged in.

@@ -6,7 +6,6 @@
 //! Spec: distribution, "Token Authentication Specification".
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use super::authenticate::{Authenticator, Credentials};
 use super::error::TokenServerError;
 use super::grant::Circumstances;
 use super::grantors::grantors;
-use super::issue::{self, Asker, Decision, Relevant, TokenFrame};
+use super::issue::{self, Asker, Decision, Relevant, TokenFrame, Withheld};
 use super::key_ring::SigningKeys;
 use super::policy::{Held, Rows};
 use super::random;
@@ -152,7 +151,7 @@ impl TokenIssuer {
             shadow.compare(&Decided {
                 user: subject.user_name(),
                 service: audience.name,
-                address: address_of(origin),
+                address: origin.ip(),
                 requested: &request.scopes,
                 decision: &decision,
                 now: self.clock.unix_now(),
@@ -222,13 +221,16 @@ impl TokenIssuer {
         }
         let Sources { rows, .. } = &self.sources;
         let names: Vec<_> = requested.iter().filter_map(|scope| scope.resource.repository()).collect();
-        let near = rows.near(subject.pid(), &names).await?;
-        let all = if requested.iter().any(|scope| scope.resource == Resource::Catalog) {
+        let mut near = rows.near(subject.pid(), &names).await?;
+        let mut all = if requested.iter().any(|scope| scope.resource == Resource::Catalog) {
             rows.all(subject.pid()).await?
         } else {
             None
         };
-        let circumstances = Circumstances { now: self.clock.now(), address: address_of(origin) };
+        for rows in all.iter_mut().chain([&mut near]) {
+            rows.limits = subject.limits().cloned();
+        }
+        let circumstances = Circumstances { now: self.clock.now(), address: origin.ip() };
         let relevant = Relevant { near, all };
         let asker = Asker { user: subject.user_name(), circumstances, verifier };
         let mut decision = issue::decide(requested, &relevant, asker);
@@ -270,6 +272,9 @@ impl TokenIssuer {
     ) -> Result<(), TokenServerError> {
         let reason = match subject {
             Subject::Anonymous => "anonymous",
+            Subject::User(_) | Subject::Robot(_) if subject.limits().is_some() => {
+                Withheld::LimitedCredential.as_str()
+            }
             Subject::User(_) | Subject::Robot(_) => "no_grant",
         };
         let refused = (!decision.refused.is_empty()).then(|| (printed(&decision.refused), reason));
@@ -309,10 +314,6 @@ impl TokenIssuer {
             _ => Ok(None),
         }
     }
-}
-
-fn address_of(origin: &Origin) -> Option<IpAddr> {
-    origin.address.as_deref().and_then(|address| address.parse().ok())
 }
 
 const ACCOUNT_MISMATCH: TokenServerError =

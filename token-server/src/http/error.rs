@@ -189,6 +189,7 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::UnknownRight(_)
         | E::InvalidMoment(_)
         | E::InvalidConditions(_)
+        | E::InvalidLimits(_)
         | E::InvalidRemark(_)
         | E::Contradiction(_)
         | E::InvalidPolicy(_)

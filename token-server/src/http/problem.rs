@@ -115,6 +115,7 @@ const fn domain_code(error: &TokenServerError) -> &'static str {
         E::InvalidQuestion(_) => "invalid_question",
         E::InvalidMoment(_) => "invalid_time",
         E::InvalidConditions(_) => "invalid_conditions",
+        E::InvalidLimits(_) => "invalid_limits",
         E::InvalidRemark(_) => "invalid_remark",
         E::InvalidRole(_) => "invalid_role",
         E::InvalidRobotName(_) => "invalid_robot_name",

@@ -245,6 +245,9 @@ pub enum RobotSecretCommand {
         /// When it ends: a time, or how long from now, such as 90d
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        limits: LimitArguments,
     },
     /// List the secrets of a robot, without what is secret of them
     List {
@@ -259,6 +262,23 @@ pub enum RobotSecretCommand {
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         confirmation: Confirmation,
     },
+}
+
+/// What a secret is good for, of what its owner holds.
+#[derive(Debug, Args)]
+pub struct LimitArguments {
+    /// Good only for repositories that this pattern covers; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub repository: Vec<String>,
+    /// Good only for these actions, as for `grant add --actions`
+    #[arg(long, value_name = "LIST")]
+    pub actions: Option<String>,
+    /// Good only for tags that this pattern covers, and what is needed around that
+    #[arg(long, value_name = "PATTERN")]
+    pub tags: Option<String>,
+    /// Good only for clients with an address in this network; may be repeated
+    #[arg(long, value_name = "NETWORK")]
+    pub network: Vec<String>,
 }
 
 /// About workloads.

@@ -197,7 +197,7 @@ impl Administration {
 
     /// What is known of a request from there.
     fn circumstances_of(&self, origin: &Origin) -> Circumstances {
-        let address = origin.address.as_deref().and_then(|address| address.parse().ok());
+        let address = origin.ip();
         Circumstances { now: self.clock.now(), address }
     }
 

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::super::audit::{self, Event};
+use super::super::credential_limits::CredentialLimits;
 use super::super::delegation::NotDelegated;
 use super::super::error::TokenServerError;
 use super::super::grant::Conditions;
@@ -17,6 +18,7 @@ use super::super::robot_name::RobotName;
 use super::super::robot_secret::MAX_SECRETS;
 use super::super::stored_rows;
 use super::{Administration, find_robot, hold_robot};
+use crate::db::limit_words::LimitWords;
 use crate::db::principals::{AUTHENTICATED, EVERYONE, ROBOT};
 use crate::db::robots::{self, NewSecret, SecretSummary};
 use crate::db::{self, teams};
@@ -30,14 +32,28 @@ pub struct MadeSecret {
     pub secret: Secret,
 }
 
+/// A secret to be made.
+#[derive(Clone, Debug, Default)]
+pub struct WantedSecret {
+    /// What it is called.
+    pub label: Option<String>,
+    /// When it ends.
+    pub expires_at: Option<OffsetDateTime>,
+    /// What it is good for.
+    pub limits: LimitWords,
+}
+
 impl Administration {
     /// Makes a secret for a robot, which has at most [`MAX_SECRETS`] at once.
     pub async fn add_robot_secret(
         &self,
         name: &RobotName,
-        label: Option<&str>,
-        expires_at: Option<OffsetDateTime>,
+        wanted: &WantedSecret,
     ) -> Result<MadeSecret, TokenServerError> {
+        let WantedSecret { label, expires_at, limits } = wanted;
+        let (label, expires_at) = (label.as_deref(), *expires_at);
+        let limits = CredentialLimits::read(limits)?;
+        let stored = limits.as_ref().map(CredentialLimits::words);
         let now = self.clock.now();
         if expires_at.is_some_and(|end| end <= now) {
             let sentence = "the secret would have ended before it is made".to_owned();
@@ -69,10 +85,14 @@ impl Administration {
         if robots::list_secrets(&mut *tx, pid).await?.len() >= MAX_SECRETS {
             return Err(TokenServerError::TooManySecrets(name.to_string()));
         }
-        let row = NewSecret { id, mac: &mac, pid, label, created_by: self.actor.pid(), expires_at };
+        let created_by = self.actor.pid();
+        let row = NewSecret { id, mac: &mac, pid, label, created_by, expires_at, limits: stored.as_ref() };
         robots::insert_secret(&mut *tx, &row, now).await?;
         let target = format!("{name} {id}");
-        self.record(&mut tx, Event::RobotSecretAdded, &target, label).await?;
+        let limited = limits.map(|limits| format!("good for {limits}"));
+        let remark: Vec<&str> = label.into_iter().chain(limited.as_deref()).collect();
+        let remark = (!remark.is_empty()).then(|| remark.join("; "));
+        self.record(&mut tx, Event::RobotSecretAdded, &target, remark.as_deref()).await?;
         db::commit(tx).await?;
         Ok(MadeSecret { id, secret })
     }

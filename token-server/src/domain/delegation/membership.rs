@@ -198,7 +198,7 @@ mod tests {
             let of = |grants: &[Grant], holders: &[i64]| Rows {
                 grants: grants.iter().filter(|row| holders.contains(&row.holder)).cloned().collect(),
                 barriers: barriers.clone(),
-                namespaces: Vec::new(),
+                ..Rows::default()
             };
             let own = of(&all, &[ANN, TEAM, OTHER_TEAM, EVERYONE]);
             let joined = of(&all, &[TEAM, EVERYONE]);

@@ -58,6 +58,11 @@ pub enum NotDelegated {
     /// It is for those who hold everything for good.
     #[error("{0} takes `*` on `**`, without an end and from everywhere")]
     NotEverything(&'static str),
+    /// The secret of the login is not good for everything.
+    #[error(
+        "the secret of this login is limited, and good for registries only; the API takes one that is not"
+    )]
+    LimitedCredential,
 }
 
 /// A row that is to be added, changed or removed: its pattern, its rights, and when and from where it counts.

@@ -95,8 +95,7 @@ mod tests {
                 conditions: Conditions::default(),
             }
         };
-        let rows =
-            Rows { grants: rows.iter().map(grant).collect(), barriers: Vec::new(), namespaces: Vec::new() };
+        let rows = Rows { grants: rows.iter().map(grant).collect(), ..Rows::default() };
         let circumstances = Circumstances { now: OffsetDateTime::UNIX_EPOCH, address: None };
         Held::of(&rows, &"a".parse().unwrap(), None, circumstances)
     }

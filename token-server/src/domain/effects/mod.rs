@@ -157,6 +157,7 @@ impl<'a> Side<'a> {
             grants: grants.filter(|grant| holders.contains(&grant.holder)).copied().cloned().collect(),
             barriers: barriers.copied().cloned().collect(),
             namespaces: self.namespaces_of(name).cloned().collect(),
+            limits: None,
         }
     }
 

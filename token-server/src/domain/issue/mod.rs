@@ -80,6 +80,8 @@ pub enum Withheld {
     TooManyPatterns,
     /// It is limited to tags, or to making them, and the registry could not enforce that.
     Unenforceable,
+    /// The credential is not good for it.
+    LimitedCredential,
 }
 
 impl Withheld {
@@ -89,6 +91,7 @@ impl Withheld {
             Self::TokenTooLarge => "token_too_large",
             Self::TooManyPatterns => "too_many_patterns",
             Self::Unenforceable => "unenforceable",
+            Self::LimitedCredential => "limited_credential",
         }
     }
 }
@@ -127,7 +130,12 @@ pub fn decide(requested: &ScopeList, rows: &Relevant, asker: Asker<'_>) -> Decis
         let wanted = expand(scope);
         let mut granted = wanted.intersection(held.actions());
         let of = |actions| Scope { actions, resource: scope.resource.clone() };
-        let refused = of(refused(scope, wanted, held.actions()));
+        let mut refused = of(refused(scope, wanted, held.actions()));
+        let unlimited = beyond_credential(&rows.near, name, asker).intersection(refused.actions);
+        if !unlimited.is_empty() {
+            refused.actions = refused.actions.difference(unlimited);
+            decision.withheld.push((of(unlimited), Withheld::LimitedCredential));
+        }
         if !refused.actions.is_empty() {
             decision.refused.push(refused);
         }
@@ -234,6 +242,16 @@ fn json_bytes(part: &impl Serialize) -> usize {
     serde_json::to_string(part).map_or(MAX_SCOPE_JSON_BYTES, |json| json.len() + 1)
 }
 
+/// What would be held with a credential that is good for everything, on a repository that this one is good for. On
+/// others whoever has it is told what strangers are told.
+fn beyond_credential(rows: &Rows, name: &RepositoryName, asker: Asker<'_>) -> ActionSet {
+    if !rows.limits.as_ref().is_some_and(|limits| limits.covers(name)) {
+        return ActionSet::EMPTY;
+    }
+    let unlimited = Rows { limits: None, ..rows.clone() };
+    Held::of(&unlimited, name, asker.user, asker.circumstances).actions()
+}
+
 /// The actions whose limits have too many patterns.
 fn too_long(held: &Held, name: &RepositoryName, granted: ActionSet) -> (ActionSet, Withheld) {
     let long = |action: &Action| {
@@ -329,7 +347,10 @@ fn refusals(decision: &Decision, subject: &Subject) -> Vec<Refusal> {
     let refused = decision.refused.iter().map(|scope| (scope, reason));
     // What only found no room is given to who asks for it alone.
     let withheld = decision.withheld.iter().filter(|(_, why)| *why != Withheld::TokenTooLarge);
-    let withheld = withheld.map(|(scope, _)| (scope, RefusalReason::Other));
+    let withheld = withheld.map(|(scope, why)| match why {
+        Withheld::LimitedCredential => (scope, RefusalReason::LimitedCredential),
+        _ => (scope, RefusalReason::Other),
+    });
     for (scope, reason) in refused.chain(withheld) {
         let ask = match (&scope.resource, reason) {
             (Resource::Repository(name), RefusalReason::NoGrant) => decision.ask.get(name).cloned(),

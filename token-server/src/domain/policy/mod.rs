@@ -8,6 +8,7 @@
 //! one, and the order of rows does not matter.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use shared::action::{Action, ActionSet};
 use shared::limits::{Limits, TagPattern, TagSet};
@@ -16,6 +17,7 @@ use shared::repository_pattern::RepositoryPattern;
 use shared::repository_set::RepositorySet;
 
 use super::barrier::Barrier;
+use super::credential_limits::{CredentialLimits, LimitedTags};
 use super::grant::{Circumstances, Effect, Grant};
 use super::namespace::Namespace;
 use super::right::{Right, RightSet};
@@ -29,14 +31,37 @@ pub struct Rows {
     pub barriers: Vec<Barrier>,
     /// Where not everybody who may push may make repositories.
     pub namespaces: Vec<Namespace>,
+    /// What the credential is good for, of all that; everything if nothing is said.
+    pub limits: Option<Arc<CredentialLimits>>,
 }
 
 impl Rows {
-    /// What a row comes to on a repository: its rights without what a barrier or a namespace keeps out.
+    /// What a row comes to on a repository: its rights without what a barrier or a namespace keeps out, and without
+    /// what the credential is not good for.
     pub fn rights(&self, grant: &Grant, name: &RepositoryName) -> RightSet {
         let barred = self.barriers.iter().map(|barrier| barrier.keeps_out(grant, name));
         let kept_out = barred.chain(self.namespaces.iter().map(|namespace| namespace.keeps_out(grant, name)));
-        grant.rights().difference(kept_out.fold(RightSet::EMPTY, RightSet::union))
+        let rights = grant.rights().difference(kept_out.fold(RightSet::EMPTY, RightSet::union));
+        match self.limits_of(grant) {
+            None => rights,
+            Some(limits) if !limits.covers(name) => RightSet::EMPTY,
+            Some(limits) => limits.narrow(rights, grant),
+        }
+    }
+
+    /// On which tags only a row gives or denies something.
+    fn tags<'a>(&'a self, grant: &'a Grant) -> Option<&'a TagPattern> {
+        match self.limits_of(grant).map(|limits| limits.tags(grant.tags.as_ref())) {
+            Some(LimitedTags::All) => None,
+            Some(LimitedTags::Only(tags)) => Some(tags),
+            // It gives nothing on tags then.
+            Some(LimitedTags::None) | None => grant.tags.as_ref(),
+        }
+    }
+
+    /// Nothing is denied less because a credential is limited.
+    fn limits_of(&self, grant: &Grant) -> Option<&CredentialLimits> {
+        self.limits.as_deref().filter(|_| grant.effect == Effect::Allow)
     }
 }
 
@@ -70,9 +95,7 @@ impl Held {
                 return TagSet::denied();
             }
             let patterns = |effect| {
-                with(effect)
-                    .filter(move |(_, rights)| rights.contains(right))
-                    .map(|(row, _)| row.tags.as_ref())
+                with(effect).filter(move |(_, rights)| rights.contains(right)).map(|(row, _)| rows.tags(row))
             };
             let except = patterns(Effect::Deny).flatten();
             set(patterns(Effect::Allow), except)
@@ -197,11 +220,21 @@ const MAX_VISIBLE_PATTERNS: usize = 64;
 pub fn visible(rows: &Rows, user: Option<&str>, circumstances: Circumstances) -> Option<Vec<RepositorySet>> {
     let listing = |effect| {
         let counting = rows.grants.iter().filter(move |row| {
-            let rights = row.rights();
+            let rights = match rows.limits_of(row) {
+                Some(limits) => limits.narrow(row.rights(), row),
+                None => row.rights(),
+            };
             let rights = if effect == Effect::Deny { rights.union(rights.takes_along()) } else { rights };
             row.effect == effect && rights.contains(Right::List) && row.counts(circumstances).is_ok()
         });
-        counting.filter_map(|row| Some((row, row.pattern.for_user(user)?)))
+        counting.flat_map(|row| {
+            let pattern = row.pattern.for_user(user);
+            let patterns = pattern.into_iter().flat_map(|pattern| match rows.limits_of(row) {
+                Some(limits) => limits.within(&pattern),
+                None => vec![pattern],
+            });
+            patterns.map(move |pattern| (row, pattern))
+        })
     };
     let denied: Vec<_> = listing(Effect::Deny).map(|(_, pattern)| pattern).collect();
     let barriers: Vec<_> =

@@ -17,6 +17,7 @@ use super::{etag, request_body};
 use crate::domain::actor::Actor;
 use crate::domain::administration::Administration;
 use crate::domain::authenticate::Credentials;
+use crate::domain::delegation::NotDelegated;
 use crate::domain::error::TokenServerError;
 use crate::domain::subject::Subject;
 use crate::http::error::ApiError;
@@ -79,6 +80,9 @@ async fn log_in(request: &HttpRequest, services: &Services) -> Result<Login, Api
         }
     };
     RequestLog::note_subject(request, subject.name());
+    if subject.limits().is_some() {
+        return Err(TokenServerError::from(NotDelegated::LimitedCredential).into());
+    }
     let actor = Actor::Subject { subject: subject.clone(), origin };
     let administration = services.administration.on_behalf_of(actor);
     Ok(Login { subject, administration })

@@ -12,8 +12,10 @@ use uuid::Uuid;
 use super::call::Call;
 use super::endpoint::Endpoint;
 use super::reply::Reply;
-use super::{cursor, etag, robots};
+use super::{cursor, etag, robots, roles};
+use crate::db::limit_words::LimitWords;
 use crate::db::robots::SecretSummary;
+use crate::domain::administration::robot_secrets::WantedSecret;
 use crate::domain::error::TokenServerError;
 use crate::domain::moment::{self, written};
 use crate::domain::robot_name::RobotName;
@@ -42,6 +44,9 @@ pub struct RobotSecret {
     /// When it ends.
     #[schema(required = true, format = DateTime)]
     pub expires_at: Option<String>,
+    /// What it is good for, of what the robot holds; nothing if that is everything.
+    #[schema(required = true)]
+    pub limits: Option<Limits>,
 }
 
 impl From<&SecretSummary> for RobotSecret {
@@ -53,6 +58,33 @@ impl From<&SecretSummary> for RobotSecret {
             added_at: written(secret.created_at),
             last_used_at: secret.last_used_at.map(written),
             expires_at: secret.expires_at.map(written),
+            limits: secret.limits.as_deref().map(Limits::from),
+        }
+    }
+}
+
+/// What a secret is good for; what is not said is not limited.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Limits {
+    /// On repositories that one of these patterns covers.
+    pub repositories: Vec<String>,
+    /// Only these actions.
+    #[schema(required = true)]
+    pub actions: Option<Vec<String>>,
+    /// Only on these tags, and what is needed around that.
+    #[schema(required = true)]
+    pub tags: Option<String>,
+    /// Only for clients in one of these networks.
+    pub networks: Vec<String>,
+}
+
+impl From<&LimitWords> for Limits {
+    fn from(words: &LimitWords) -> Self {
+        Self {
+            repositories: words.repositories.clone(),
+            actions: words.actions.as_deref().map(roles::words),
+            tags: words.tags.clone(),
+            networks: words.networks.clone(),
         }
     }
 }
@@ -78,6 +110,32 @@ struct NewRobotSecret {
     /// When it ends.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
+    /// What it is good for, of what the robot holds; without it, everything.
+    limits: Option<NewLimits>,
+}
+
+/// What a secret is to be good for; what is not said is not limited.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewLimits {
+    /// On repositories that one of these patterns covers.
+    #[serde(default)]
+    repositories: Vec<String>,
+    /// Only these actions.
+    actions: Option<Vec<String>>,
+    /// Only on these tags, and what is needed around that.
+    tags: Option<String>,
+    /// Only for clients in one of these networks.
+    #[serde(default)]
+    networks: Vec<String>,
+}
+
+impl NewLimits {
+    fn words(self) -> Result<LimitWords, TokenServerError> {
+        let Self { repositories, actions, tags, networks } = self;
+        let actions = actions.as_deref().map(roles::rights).transpose()?.map(|rights| rights.to_string());
+        Ok(LimitWords { repositories, actions, tags, networks })
+    }
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -127,8 +185,9 @@ async fn add(call: Call) -> Result<Reply, ApiError> {
     let (robot, new): (_, NewRobotSecret) = (robots::name(&call)?, call.body()?);
     let expires_at = new.expires_at.as_deref().map(moment::parse).transpose();
     let expires_at = expires_at.map_err(TokenServerError::from)?;
-    let administration = call.administration()?;
-    let made = administration.add_robot_secret(&robot, new.label.as_deref(), expires_at).await?;
+    let limits = new.limits.map(NewLimits::words).transpose()?.unwrap_or_default();
+    let wanted = WantedSecret { label: new.label, expires_at, limits };
+    let made = call.administration()?.add_robot_secret(&robot, &wanted).await?;
     let shown = RobotSecret::from(&find(&call, &robot, made.id).await?);
     let tag = etag::of(&shown);
     let answer = MadeRobotSecret { shown, secret: made.secret.expose().to_owned() };

@@ -96,6 +96,45 @@ struct Written {
     networks: Vec<(&'static str, &'static str)>,
 }
 
+/// What a credential is good for, as somebody would write it down.
+#[derive(Clone, Debug)]
+struct Limited {
+    places: Vec<&'static str>,
+    rights: Option<RightSet>,
+    tags: Option<&'static str>,
+}
+
+impl Limited {
+    fn draw(dice: &mut Dice) -> Self {
+        Self {
+            places: (0..dice.roll(3)).map(|_| dice.pick(&["a", "a/**", "**", "?/b", "a/*"])).collect(),
+            rights: (dice.roll(2) == 0).then(|| dice.rights()),
+            tags: (dice.roll(3) == 0).then(|| dice.pick(&["*", "v*", "v1"])),
+        }
+    }
+
+    fn as_limits(&self) -> CredentialLimits {
+        CredentialLimits {
+            repositories: self.places.iter().map(|text| RepositoryPattern::parse(text).unwrap()).collect(),
+            rights: self.rights,
+            tags: self.tags.map(|tags| TagPattern::parse(tags).unwrap()),
+            networks: Vec::new(),
+        }
+    }
+
+    /// Whether it is good for a right, on this tag if the right is about tags.
+    fn permits(&self, name: &str, right: Right, tag: &str) -> bool {
+        let is_there = self.places.is_empty()
+            || self.places.iter().any(|place| covers(&components(place), &components(name)));
+        let on_tag = match self.tags {
+            None => true,
+            Some(pattern) if is_of_tags(right) => fits(pattern, tag),
+            Some(_) => is_needed_around_tags(right),
+        };
+        is_there && on_tag && self.rights.is_none_or(|rights| rights.contains(right))
+    }
+}
+
 /// Everything that decides, and about which repository.
 #[derive(Clone, Debug)]
 struct Case {
@@ -103,6 +142,7 @@ struct Case {
     /// Folder, and what it keeps out.
     barriers: Vec<(&'static str, RightSet)>,
     namespaces: Vec<(&'static str, CreatePolicy)>,
+    limits: Option<Limited>,
     name: &'static str,
     user: Option<&'static str>,
     address: Option<&'static str>,
@@ -132,8 +172,9 @@ impl Case {
             Some((name, CreatePolicy::ALL[create]))
         });
         let namespaces = namespaces.collect();
+        let limits = (dice.roll(3) == 0).then(|| Limited::draw(dice));
         let (name, user, address) = (dice.pick(&NAMES), dice.pick(&USERS), dice.pick(&ADDRESSES));
-        Self { rows, barriers, namespaces, name, user, address }
+        Self { rows, barriers, namespaces, limits, name, user, address }
     }
 
     /// As the decision wants it.
@@ -159,7 +200,12 @@ impl Case {
         let barriers = self.barriers.iter().map(|(folder, rights)| {
             Barrier::new(RepositoryPattern::parse(&format!("{folder}/**")).unwrap(), *rights).unwrap()
         });
-        Rows { grants: grants.collect(), barriers: barriers.collect(), namespaces: namespaces.collect() }
+        Rows {
+            grants: grants.collect(),
+            barriers: barriers.collect(),
+            namespaces: namespaces.collect(),
+            limits: self.limits.as_ref().map(|limits| Arc::new(limits.as_limits())),
+        }
     }
 
     fn circumstances(&self) -> Circumstances {
@@ -212,23 +258,40 @@ impl Case {
         barred || is_not_made
     }
 
+    /// Whether a row gives a right that nothing keeps out.
+    fn gives(&self, row: &Written, right: Right, tag: &str) -> bool {
+        !row.denies
+            && row.says(right, tag)
+            && !self.keeps_out(row, right)
+            && self.limits.as_ref().is_none_or(|limits| limits.permits(self.name, right, tag))
+    }
+
+    /// Whether what a row and the credential have in common can be less than both say: of two patterns of tags only
+    /// the narrower is looked at.
+    fn is_approximate(&self) -> bool {
+        let tags = self.limits.as_ref().and_then(|limits| limits.tags);
+        tags.is_some_and(|tags| {
+            self.rows.iter().any(|row| row.tags.is_some_and(|of_row| of_row != tags && tags != "*"))
+        })
+    }
+
     /// The answer, of those rows that are about it.
     fn allows(&self, rows: &[&Written], right: Right, tag: &str) -> bool {
         let denied = rows.iter().any(|row| row.denies && row.says(right, tag));
         if right == Right::All {
             // Everything, without any limit.
             return !denied
-                && rows.iter().any(|row| !row.denies && row.says(right, tag) && !self.keeps_out(row, right))
+                && rows.iter().any(|row| self.gives(row, right, tag))
                 && Right::ALL.iter().filter(|other| **other != Right::All).all(|other| {
                     let whole =
                         |row: &&&Written| row.tags.is_none() || (is_of_tags(*other) && row.tags == Some("*"));
                     rows.iter()
                         .filter(whole)
-                        .any(|row| !row.denies && row.rights.contains(*other) && !self.keeps_out(row, *other))
+                        .any(|row| row.rights.contains(*other) && self.gives(row, *other, ""))
                         && !rows.iter().any(|row| row.denies && row.is_about_part_of(*other))
                 });
         }
-        let given = rows.iter().any(|row| !row.denies && row.says(right, tag) && !self.keeps_out(row, right));
+        let given = rows.iter().any(|row| self.gives(row, right, tag));
         let attached = matches!(right, Right::TagCreate | Right::TagUpdate)
             && tag == SIGNATURE
             && self.allows(rows, Right::Attach, tag);
@@ -253,13 +316,7 @@ impl Written {
                 None => true,
                 Some(pattern) if is_of_tags(right) => alternatives(pattern).iter().any(|one| fits(one, tag)),
                 // What is needed to push under a tag is given with it; only tags are denied with a tag.
-                Some(_) => {
-                    !self.denies
-                        && matches!(
-                            right,
-                            Right::List | Right::Pull | Right::PushDigest | Right::RepositoryCreate
-                        )
-                }
+                Some(_) => !self.denies && is_needed_around_tags(right),
             };
         goes_along || itself
     }
@@ -268,6 +325,10 @@ impl Written {
     fn is_about_part_of(&self, right: Right) -> bool {
         self.says(right, "") || (is_of_tags(right) && self.rights.contains(right))
     }
+}
+
+fn is_needed_around_tags(right: Right) -> bool {
+    matches!(right, Right::List | Right::Pull | Right::PushDigest | Right::RepositoryCreate)
 }
 
 fn is_of_tags(right: Right) -> bool {
@@ -345,7 +406,9 @@ fn another_way_of_deciding_agrees_on_a_million_cases() {
         for right in Right::ALL {
             for tag in if is_of_tags(right) { &TAGS[..] } else { &[""] } {
                 let expected = case.allows(&about, right, tag);
-                assert_eq!(held.allows(right, Some(tag)), expected, "{right} {tag} {case:#?}");
+                let found = held.allows(right, Some(tag));
+                let agrees = found == expected || (expected && case.is_approximate());
+                assert!(agrees, "{right} {tag}: {found}, not {expected}: {case:#?}");
                 cases += 1;
                 answers.entry((right, tag)).or_default()[usize::from(expected)] += 1;
             }

@@ -217,6 +217,20 @@ fn situation() -> impl Strategy<Value = Rows> {
         grants,
         barriers,
         namespaces,
+        limits: None,
+    })
+}
+
+fn limits() -> impl Strategy<Value = CredentialLimits> {
+    let pattern = prop::sample::select(vec!["a/**", "a", "b/*", "**", "a/b", "*/a"]);
+    let repositories = proptest::collection::vec(pattern, 0..3);
+    let rights = prop::option::of(proptest::sample::subsequence(Right::ALL.to_vec(), 0..Right::ALL.len()));
+    let tags = prop::sample::select(vec![None, None, Some("v*"), Some("v1"), Some("p?")]);
+    (repositories, rights, tags).prop_map(|(repositories, rights, tags)| CredentialLimits {
+        repositories: repositories.into_iter().map(|text| RepositoryPattern::parse(text).unwrap()).collect(),
+        rights: rights.map(|rights| RightSet::of(&rights)),
+        tags: tags.map(|tags| TagPattern::parse(tags).unwrap()),
+        networks: Vec::new(),
     })
 }
 
@@ -262,6 +276,27 @@ proptest! {
             prop_assert!(after <= before);
         }
         prop_assert!(decide(&after).actions().difference(decide(&before).actions()).is_empty());
+    }
+
+    #[test]
+    fn a_limited_credential_never_adds_a_right(rows in situation(), limits in limits(), name in name()) {
+        let limited = Rows { limits: Some(Arc::new(limits.clone())), ..rows.clone() };
+        let decide = |rows: &Rows| Held::of(rows, &name, Some("b"), now());
+        let (before, after) = (decide(&rows), decide(&limited));
+        for (before, after) in answers(&before).into_iter().zip(answers(&after)) {
+            prop_assert!(after <= before);
+        }
+        prop_assert!(after.actions().difference(before.actions()).is_empty());
+        prop_assert!(limits.covers(&name) || after.rights().is_empty());
+        prop_assert!(after.rights().difference(limits.rights.unwrap_or(RightSet::EVERYTHING)).is_empty());
+        let seen = visible(&limited, Some("b"), now()).expect("there are few patterns");
+        // What two globs have in common cannot be said, and is not shown.
+        prop_assert!(!seen.iter().any(|set| set.contains(&name)) || after.allows(Right::List, None));
+        let is_plain = |pattern: &RepositoryPattern| pattern.is_exact() || pattern.is_subtree();
+        let said = limits.repositories.iter().chain(rows.grants.iter().map(|row| &row.pattern));
+        if said.into_iter().all(is_plain) {
+            prop_assert_eq!(seen.iter().any(|set| set.contains(&name)), after.allows(Right::List, None));
+        }
     }
 
     #[test]
