@@ -85,6 +85,25 @@ async fn wrong_login(town: &Town, name: &str) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_thousand_changes_at_once_are_a_thousand_records_in_their_order() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let grants =
+        (0..1_000).map(|n| format!("  - {{subject: team:platform, role: viewer, pattern: bulk/{n:04}}}\n"));
+    let file = format!("version: 1\ngrants:\n{}", grants.collect::<String>());
+    let said = town.stack.operator(&["policy", "apply", "--yes", "-"], &file).await?.success()?;
+    let planned: Vec<&str> = said.output.lines().filter_map(|line| line.strip_prefix("+ ")).collect();
+    expect_whole(&town.stack).await?;
+    let records = exported(&town.stack, &[]).await?;
+    let records: Vec<&Value> = records.iter().filter(|row| row["event"] == "policy_applied").collect();
+    assert_eq!((planned.len(), records.len()), (1_000, 1_000));
+    for (planned, record) in planned.iter().zip(&records) {
+        assert_eq!(record["target"], format!("+ {planned}"));
+        assert_eq!((&record["actor"], &record["outcome"]), (&json!("cli"), &json!("allowed")));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_real_changes_leave_is_whole_and_keeps_the_last_hash_that_was_seen() -> anyhow::Result<()> {
     let town = Town::start().await?;
     let head = expect_whole(&town.stack).await?;

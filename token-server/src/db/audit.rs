@@ -126,6 +126,39 @@ pub async fn insert_event(
     Ok(())
 }
 
+/// Adds rows in this order, in one statement: while they are added, everybody else who adds one waits.
+pub async fn insert_events<'a>(
+    db: impl PgExecutor<'_>,
+    rows: &'a [AuditRow<'a>],
+    now: OffsetDateTime,
+) -> Result<(), DbError> {
+    let texts = |of: fn(&'a AuditRow<'a>) -> Option<&'a str>| rows.iter().map(of).collect::<Vec<_>>();
+    let uids: Vec<Option<Uuid>> = rows.iter().map(|row| row.actor_uid).collect();
+    let query = sqlx::query!(
+        "insert into audit_event
+             (at, event, actor, actor_uid, target, outcome, reason, address, agent, before, after)
+         select $1, r.event, r.actor, r.actor_uid, r.target, r.outcome, r.reason, r.address, r.agent, r.before, r.after
+           from unnest($2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+                       $10::text[], $11::text[])
+                with ordinality
+                r(event, actor, actor_uid, target, outcome, reason, address, agent, before, after, place)
+          order by r.place",
+        now,
+        &texts(|row| Some(row.event)) as &[Option<&str>],
+        &texts(|row| Some(row.actor)) as &[Option<&str>],
+        &uids as &[Option<Uuid>],
+        &texts(|row| Some(row.target)) as &[Option<&str>],
+        &texts(|row| Some(row.outcome)) as &[Option<&str>],
+        &texts(|row| row.reason) as &[Option<&str>],
+        &texts(|row| row.address) as &[Option<&str>],
+        &texts(|row| row.agent) as &[Option<&str>],
+        &texts(|row| row.before) as &[Option<&str>],
+        &texts(|row| row.after) as &[Option<&str>],
+    );
+    query.execute(db).await?;
+    Ok(())
+}
+
 /// The newest rows, newest first.
 pub async fn list_latest_events(
     db: impl PgExecutor<'_>,

@@ -245,6 +245,22 @@ pub enum Outcome<'a> {
     Refused(&'a str),
 }
 
+impl<'a> Outcome<'a> {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed(_) => "allowed",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    const fn remark(self) -> Option<&'a str> {
+        match self {
+            Self::Allowed(remark) => remark,
+            Self::Refused(reason) => Some(reason),
+        }
+    }
+}
+
 /// Where a request came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
@@ -309,27 +325,58 @@ pub async fn record_change(
     record: Record<'_>,
     change: Option<Change<'_>>,
 ) -> Result<(), DbError> {
-    let (outcome, reason) = match record.outcome {
-        Outcome::Allowed(remark) => ("allowed", remark),
-        Outcome::Refused(reason) => ("refused", Some(reason)),
-    };
+    let (texts, agent) = (Texts::of(&record), origin.agent.as_deref().map(printable));
+    audit::insert_event(db, &texts.row(&record, origin, agent.as_deref(), change), clock.now()).await
+}
+
+/// Writes what was done by one request, in this order, as fast as that goes: others who record something wait meanwhile.
+pub async fn record_all(
+    db: impl Executor<'_>,
+    clock: &dyn Clock,
+    origin: &Origin,
+    records: &[Record<'_>],
+) -> Result<(), DbError> {
     let agent = origin.agent.as_deref().map(printable);
-    let limit = if record.actor.is_empty() { MAX_TEXT_CHARACTERS } else { MAX_KNOWN_CHARACTERS };
-    let target = cut(record.target, limit);
-    let reason = reason.map(|reason| cut(reason, limit));
-    let row = AuditRow {
-        event: record.event.as_str(),
-        actor: record.actor,
-        actor_uid: record.actor_uid,
-        target: &target,
-        outcome,
-        reason: reason.as_deref(),
-        address: origin.address.as_deref(),
-        agent: agent.as_deref(),
-        before: change.map(|change| change.before),
-        after: change.map(|change| change.after),
-    };
-    audit::insert_event(db, &row, clock.now()).await
+    let texts: Vec<Texts> = records.iter().map(Texts::of).collect();
+    let rows = records.iter().zip(&texts);
+    let rows: Vec<AuditRow<'_>> =
+        rows.map(|(record, texts)| texts.row(record, origin, agent.as_deref(), None)).collect();
+    audit::insert_events(db, &rows, clock.now()).await
+}
+
+/// What of a record may come from strangers, as it is kept.
+struct Texts {
+    target: String,
+    reason: Option<String>,
+}
+
+impl Texts {
+    fn of(record: &Record<'_>) -> Self {
+        let limit = if record.actor.is_empty() { MAX_TEXT_CHARACTERS } else { MAX_KNOWN_CHARACTERS };
+        let reason = record.outcome.remark();
+        Self { target: cut(record.target, limit), reason: reason.map(|reason| cut(reason, limit)) }
+    }
+
+    fn row<'a>(
+        &'a self,
+        record: &Record<'a>,
+        origin: &'a Origin,
+        agent: Option<&'a str>,
+        change: Option<Change<'a>>,
+    ) -> AuditRow<'a> {
+        AuditRow {
+            event: record.event.as_str(),
+            actor: record.actor,
+            actor_uid: record.actor_uid,
+            target: &self.target,
+            outcome: record.outcome.as_str(),
+            reason: self.reason.as_deref(),
+            address: origin.address.as_deref(),
+            agent,
+            before: change.map(|change| change.before),
+            after: change.map(|change| change.after),
+        }
+    }
 }
 
 /// A time as records have it.

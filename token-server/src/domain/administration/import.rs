@@ -115,15 +115,15 @@ impl Administration {
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, TAKING_OVER).await?;
         // Records come last: whoever writes one keeps others from it until the transaction ends.
-        let mut done: Vec<(Event, String, String)> = Vec::new();
+        let mut done: Vec<(Event, String, Option<String>)> = Vec::new();
         for user in &plan.users {
             applied.users.push(match &user.outcome {
                 UserOutcome::New(name, hash) => {
                     let pid = self.insert_user(&mut tx, name, hash.expose()).await?;
                     if let Some(spec) = self.make_personal_namespace(&mut tx, name, pid).await? {
-                        done.push((Event::NamespaceAdded, name.to_string(), spec.to_string()));
+                        done.push((Event::NamespaceAdded, name.to_string(), Some(spec.to_string())));
                     }
-                    done.push((Event::UserAdded, name.to_string(), FROM.to_owned()));
+                    done.push((Event::UserAdded, name.to_string(), Some(FROM.to_owned())));
                     Some(Taken::New)
                 }
                 UserOutcome::AlreadyThere(_) => Some(Taken::AlreadyThere),
@@ -133,13 +133,11 @@ impl Administration {
         for row in &plan.rows {
             let taken = self.insert_row(&mut tx, row).await?;
             if taken == Taken::New {
-                done.push((Event::GrantAdded, row.spec.to_string(), FROM.to_owned()));
+                done.push((Event::GrantAdded, row.spec.to_string(), Some(FROM.to_owned())));
             }
             applied.rows.push(taken);
         }
-        for (event, target, remark) in &done {
-            self.record(&mut tx, *event, target, Some(remark)).await?;
-        }
+        self.record_all(&mut tx, &done).await?;
         db::commit(tx).await?;
         Ok(applied)
     }

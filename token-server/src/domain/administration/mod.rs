@@ -254,6 +254,18 @@ impl Administration {
         Ok(audit::record(&mut **tx, &*self.clock, &self.actor.origin(), record).await?)
     }
 
+    /// The same of many changes at once, in this order.
+    async fn record_all(
+        &self,
+        tx: &mut Transaction,
+        changes: &[(Event, String, Option<String>)],
+    ) -> Result<(), TokenServerError> {
+        let records =
+            changes.iter().map(|(event, target, remark)| self.as_done(*event, target, remark.as_deref()));
+        let records: Vec<Record<'_>> = records.collect();
+        Ok(audit::record_all(&mut **tx, &*self.clock, &self.actor.origin(), &records).await?)
+    }
+
     /// The same, with what was in effect before and what is since.
     async fn record_change(
         &self,

@@ -91,9 +91,8 @@ impl Administration {
         let mut tx = self.begin().await?;
         let plan = self.planned(&mut tx, &wanted).await?;
         self.carry_out_all(&mut tx, &plan).await?;
-        for step in &plan.steps {
-            self.record(&mut tx, Event::PolicyApplied, &step.to_string(), None).await?;
-        }
+        let steps = plan.steps.iter().map(|step| (Event::PolicyApplied, step.to_string(), None));
+        self.record_all(&mut tx, &steps.collect::<Vec<_>>()).await?;
         db::commit(tx).await?;
         Ok(plan)
     }
