@@ -57,7 +57,7 @@ impl fmt::Display for Action {
 }
 
 /// A set of actions.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActionSet(u8);
 
 impl ActionSet {

@@ -239,19 +239,25 @@ pub async fn list_held_at(
     Ok(query.fetch_all(db).await?)
 }
 
-/// Patterns of the rows that one of these principals holds and that stand below a folder, whose path ends with a slash
-/// or is empty; up to a number.
+/// Patterns of the rows that one of these principals holds and that stand below one of these folders, whose paths end
+/// with a slash or are empty; up to a number for each folder.
 pub async fn list_patterns_below(
     db: impl PgExecutor<'_>,
-    folder: &str,
+    folders: &[String],
     holders: &[i64],
     limit: i64,
 ) -> Result<Vec<String>, DbError> {
     let query = sqlx::query_scalar!(
-        "select distinct pattern from acl_grant
-          where subject_pid = any($2) and (starts_with(anchor, 's:' || $1) or starts_with(anchor, 'r:' || $1))
-          order by pattern limit $3",
-        folder,
+        // No name has a character behind the tilde, so whatever begins with a folder stands before it with one.
+        "select distinct below.pattern from unnest($1::text[]) f(folder)
+           cross join lateral (
+               select distinct pattern from acl_grant
+                -- Not a column, so that rows are not looked for once for each of many holders.
+                where (subject_pid + 0) = any($2)
+                  and ((anchor >= 's:' || f.folder and anchor < 's:' || f.folder || chr(127))
+                       or (anchor >= 'r:' || f.folder and anchor < 'r:' || f.folder || chr(127)))
+                order by pattern limit $3) below",
+        folders,
         holders,
         limit
     );

@@ -33,7 +33,9 @@ pub(super) async fn what_if(
     let administration = administration(settings).await?;
     let found = administration.what_if(&parse(change, administration.now())?, days).await?;
     show(output, || words::sentences(&found, days), || json::what_if(&found, days))?;
-    let is_loss = found.effects.iter().any(|effect| effect.direction == Direction::Lose);
+    // Of whoever was not looked at, it cannot be said that they lose nothing.
+    let is_loss = found.effects.not_looked_at > 0
+        || found.effects.personal.iter().any(|effect| effect.direction == Direction::Lose);
     Ok(if is_loss { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

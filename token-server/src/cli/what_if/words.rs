@@ -24,14 +24,18 @@ const MAX_ALIKE: usize = 3;
 
 /// All of it in sentences.
 pub(in crate::cli) fn sentences(found: &WhatIf, days: u32) -> String {
-    let mut lines = effects(&found.effects);
-    if lines.is_empty() {
+    let mut lines = effects(&found.effects.personal);
+    if lines.is_empty() && found.effects.not_looked_at == 0 {
         lines.push("nobody gains or loses anything".into());
     }
     let more = lines.len().saturating_sub(MAX_LINES);
     if more > 0 {
         lines.truncate(MAX_LINES);
         lines.push(format!("and {more} more; with --output json all are listed"));
+    }
+    if found.effects.not_looked_at > 0 {
+        let people = counted(found.effects.not_looked_at, "person", "people");
+        lines.push(format!("{people} not looked at: the change is about too many names at once"));
     }
     let since = found.known_since.map(|since| format!(" (they are counted since {})", time(since)));
     lines.push(requests(&found.replay, days) + &since.unwrap_or_default());

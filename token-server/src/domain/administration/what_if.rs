@@ -16,7 +16,7 @@ use super::super::background::computed;
 use super::super::barrier::Barrier;
 use super::super::effects::replay::Replay;
 use super::super::effects::samples::samples;
-use super::super::effects::{Comparison, Names, Person, PersonalEffect, Situation, person, user_of};
+use super::super::effects::{Comparison, Effects, Names, Person, Situation, person, user_of};
 use super::super::error::TokenServerError;
 use super::super::grant::{Conditions, Grant};
 use super::super::grant_spec::GrantSpec;
@@ -35,11 +35,14 @@ use crate::db::{
 /// So many repositories that clients asked for are looked at, the most used first.
 const MAX_SEEN: i64 = 2_000;
 
-/// So many patterns below those of the change are looked at.
+/// So many patterns below each of those of the change are looked at.
 const MAX_PATTERNS: i64 = 200;
 
 /// So many different requests are asked again, the most frequent first.
 const MAX_REQUESTS: i64 = 200_000;
+
+/// Where a pattern is another one for each user, so many patterns of single users are looked at.
+const MAX_OWN_PATTERNS: usize = 20_000;
 
 /// More rows of a team, or more barriers, than this are not looked at.
 const MAX_ROWS: i64 = 10_000;
@@ -68,7 +71,7 @@ pub enum Change {
 #[derive(Clone, Debug)]
 pub struct WhatIf {
     /// For people.
-    pub effects: Vec<PersonalEffect>,
+    pub effects: Effects,
     /// For what they did in the last time.
     pub replay: Replay,
     /// Since when that is known, if that is less than was asked about.
@@ -114,7 +117,7 @@ impl Trial {
         let about = about(tx, reach).await?;
         let people = holders(tx, &about).await?;
         let names = names(tx, &about, &people, since).await?;
-        let looked_at = looked_at(&about, &names, &people);
+        let looked_at = looked_at(&about, &names);
         let before = situation(tx, people, &looked_at).await?;
         Ok(Self { about, names, looked_at, since, before })
     }
@@ -281,17 +284,18 @@ async fn names(
     let all_holders: BTreeSet<i64> = people.values().flatten().copied().collect();
     let all_holders: Vec<i64> = all_holders.into_iter().collect();
     let mut patterns: BTreeSet<RepositoryPattern> = about.patterns.iter().cloned().collect();
-    for folder in &folders {
-        let below = grant_rows::list_patterns_below(&mut **tx, folder, &all_holders, MAX_PATTERNS).await?;
-        patterns.extend(below.iter().filter_map(|text| RepositoryPattern::parse(text).ok()));
-    }
+    let below = grant_rows::list_patterns_below(&mut **tx, &folders, &all_holders, MAX_PATTERNS).await?;
+    patterns.extend(below.iter().filter_map(|text| RepositoryPattern::parse(text).ok()));
     for barrier in barrier_rows::list_barriers(&mut **tx, MAX_ROWS).await? {
         let pattern = Barrier::read(&barrier)?.pattern;
         if about.patterns.iter().any(|changed| changed.overlaps(&pattern)) {
             patterns.insert(pattern);
         }
     }
-    Ok(Names { seen: seen.collect(), patterns: patterns.into_iter().collect() })
+    let own = patterns.iter().filter(|pattern| pattern.is_per_user()).count();
+    let users = people.keys().filter_map(user_of).take(MAX_OWN_PATTERNS / own.max(1)).map(str::to_owned);
+    let users = if own == 0 { BTreeSet::new() } else { users.collect() };
+    Ok(Names { seen: seen.collect(), patterns: patterns.into_iter().collect(), users })
 }
 
 /// Whether a pattern can be about a repository, for one user or another.
@@ -306,15 +310,14 @@ fn folder(pattern: &RepositoryPattern) -> String {
 }
 
 /// All names for which rows have to be known.
-fn looked_at(
-    about: &About,
-    names: &Names,
-    people: &BTreeMap<Person, BTreeSet<i64>>,
-) -> BTreeSet<RepositoryName> {
+fn looked_at(about: &About, names: &Names) -> BTreeSet<RepositoryName> {
     let patterns = names.patterns.iter().chain(&about.patterns);
     let made_up = patterns.flat_map(|pattern| {
-        let users: Vec<Option<&str>> =
-            if pattern.is_per_user() { people.keys().map(user_of).collect() } else { vec![None] };
+        let users: Vec<Option<&str>> = if pattern.is_per_user() {
+            names.users.iter().map(|user| Some(user.as_str())).collect()
+        } else {
+            vec![None]
+        };
         users.into_iter().flat_map(|user| samples(pattern, user)).collect::<Vec<_>>()
     });
     names.seen.iter().cloned().chain(made_up).collect()

@@ -10,6 +10,8 @@
 //! *Invariant:* everything is a pure function of both situations, the names and the time. People who hold the same rows
 //! are looked at once, and people whose rows are the same in both are not looked at.
 
+mod anchored;
+
 pub mod samples;
 
 pub mod difference;
@@ -33,8 +35,12 @@ use super::policy::{Held, Rows};
 use super::right::{Right, RightSet};
 use super::robot_name::RobotName;
 use crate::db::principals::WORKLOAD;
+use anchored::Anchored;
 use difference::Difference;
 use places::{Landscape, Place};
+
+/// So many times somebody is asked about on a repository, before and after. Whoever is left then is not looked at.
+const MAX_LOOKS: usize = 500_000;
 
 /// Rows of so many different networks and times are looked at in their own circumstances.
 const MAX_CIRCUMSTANCES: usize = 8;
@@ -83,6 +89,8 @@ pub struct Names {
     pub seen: BTreeSet<RepositoryName>,
     /// Patterns of rows and barriers that play a part, besides those that differ.
     pub patterns: Vec<RepositoryPattern>,
+    /// Users for whom `${user}` in a pattern is looked at.
+    pub users: BTreeSet<String>,
 }
 
 /// Whether something comes or goes.
@@ -109,6 +117,15 @@ pub struct PersonalEffect {
     pub people: BTreeSet<Person>,
 }
 
+/// What a change means for everybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// What comes and goes, for whom.
+    pub personal: Vec<PersonalEffect>,
+    /// How many people were not looked at, because there was too much to look at.
+    pub not_looked_at: usize,
+}
+
 /// Two situations, ready to be compared.
 pub struct Comparison<'a> {
     before: Side<'a>,
@@ -131,8 +148,8 @@ struct Changed<'a> {
     grants: Vec<&'a Grant>,
     /// Those of these rows, of barriers and of namespaces.
     patterns: Vec<RepositoryPattern>,
-    /// Whether there are other barriers or namespaces.
-    keeps_out_otherwise: bool,
+    /// Those of barriers and of namespaces.
+    keepers: Vec<RepositoryPattern>,
 }
 
 impl<'a> Side<'a> {
@@ -192,14 +209,14 @@ impl<'a> Comparison<'a> {
             changed.grants.extend(one.situation.grants.iter().filter(is_changed));
             let barriers = one.situation.barriers.iter();
             let barriers = barriers.filter(|barrier| !other.situation.barriers.contains(barrier));
-            changed.patterns.extend(barriers.map(|barrier| barrier.pattern.clone()));
+            changed.keepers.extend(barriers.map(|barrier| barrier.pattern.clone()));
             let namespaces = one.situation.namespaces.iter();
             let namespaces = namespaces.filter(|namespace| !other.situation.namespaces.contains(namespace));
             let whole =
                 |namespace: &Namespace| RepositoryPattern::parse(&format!("{}/**", namespace.name)).ok();
-            changed.patterns.extend(namespaces.filter_map(whole));
+            changed.keepers.extend(namespaces.filter_map(whole));
         }
-        changed.keeps_out_otherwise = !changed.patterns.is_empty();
+        changed.patterns.clone_from(&changed.keepers);
         changed.patterns.extend(changed.grants.iter().map(|grant| grant.pattern.clone()));
         changed.patterns.sort_unstable();
         changed.patterns.dedup();
@@ -207,7 +224,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// What it means for everybody.
-    pub fn effects(&self, names: &Names, now: OffsetDateTime) -> Vec<PersonalEffect> {
+    pub fn effects(&self, names: &Names, now: OffsetDateTime) -> Effects {
         let circumstances = self.circumstances(now);
         let mut patterns: Vec<RepositoryPattern> = names.patterns.clone();
         patterns.extend(self.changed.patterns.iter().cloned());
@@ -215,14 +232,23 @@ impl<'a> Comparison<'a> {
         patterns.dedup();
         // Each right by itself first: who loses two of them need not lose both in the same places.
         let mut found: BTreeMap<(Direction, bool, Right, Vec<Place>), BTreeSet<Person>> = BTreeMap::new();
+        let changed = Anchored::new(self.changed.patterns.iter().map(|pattern| (pattern, ())));
         let look_around = |user: Option<&str>| {
-            let all = self.names_for(user, names, &patterns);
-            (Landscape::new(&patterns, &all, user), all)
+            let all = names_for(user, names, &patterns, &changed);
+            (Landscape::new(&patterns, &all, user), self.concerned(&all, user))
         };
         let common = look_around(None);
+        let (mut looks, mut not_looked_at) = (0, 0);
         for class in self.classes() {
+            let is_unknown = class.user.as_ref().is_some_and(|user| !names.users.contains(user));
+            if is_unknown || looks > MAX_LOOKS {
+                not_looked_at += class.people.len();
+                continue;
+            }
             let own = class.user.as_deref().map(|user| look_around(Some(user)));
-            let (landscape, all) = own.as_ref().unwrap_or(&common);
+            let (landscape, concerned) = own.as_ref().unwrap_or(&common);
+            let all = concerned.of(&class);
+            looks += all.len();
             for ((direction, for_some_tags, right), covered) in self.differences(&class, all, &circumstances)
             {
                 let places = landscape.describe(&covered);
@@ -241,7 +267,23 @@ impl<'a> Comparison<'a> {
         });
         let mut effects: Vec<PersonalEffect> = effects.collect();
         effects.sort_by_key(|effect| (effect.direction, Reverse(effect.people.len())));
-        effects
+        Effects { personal: effects, not_looked_at }
+    }
+
+    /// Whose rows differ on which of these names, for a user.
+    fn concerned(&self, names: &BTreeSet<RepositoryName>, user: Option<&str>) -> Concerned {
+        let rows = Anchored::new(self.changed.grants.iter().map(|grant| (&grant.pattern, grant.holder)));
+        let others = Anchored::new(self.changed.keepers.iter().map(|pattern| (pattern, ())));
+        let mut concerned = Concerned::default();
+        for name in names {
+            for holder in rows.about(name, user) {
+                concerned.holders.entry(*holder).or_default().insert(name.clone());
+            }
+            if others.about(name, user).next().is_some() {
+                concerned.everybody.insert(name.clone());
+            }
+        }
+        concerned
     }
 
     /// Now, and the places and times of rows that differ: what does not count at the moment means something too.
@@ -277,8 +319,7 @@ impl<'a> Comparison<'a> {
             let [before, after] = [&self.before, &self.after]
                 .map(|side| side.holders(person).intersection(&relevant).copied().collect::<BTreeSet<i64>>());
             let holds = |grant: &&Grant| before.contains(&grant.holder) || after.contains(&grant.holder);
-            if before == after && !self.changed.keeps_out_otherwise && !self.changed.grants.iter().any(holds)
-            {
+            if before == after && self.changed.keepers.is_empty() && !self.changed.grants.iter().any(holds) {
                 continue;
             }
             let is_own = !own.is_disjoint(&before) || !own.is_disjoint(&after);
@@ -291,24 +332,10 @@ impl<'a> Comparison<'a> {
         classes.into_values().collect()
     }
 
-    /// Names that can tell a difference for a user, or for all for whom the name does not matter, and no others.
-    fn names_for(
-        &self,
-        user: Option<&str>,
-        names: &Names,
-        patterns: &[RepositoryPattern],
-    ) -> BTreeSet<RepositoryName> {
-        let samples = patterns.iter().flat_map(|pattern| samples::samples(pattern, user));
-        let seen = names.seen.iter().cloned();
-        let can_differ =
-            |name: &RepositoryName| self.changed.patterns.iter().any(|pattern| pattern.matches(name, user));
-        samples.chain(seen).filter(can_differ).collect()
-    }
-
     fn differences(
         &self,
         class: &Class,
-        names: &BTreeSet<RepositoryName>,
+        names: BTreeSet<&RepositoryName>,
         circumstances: &[Circumstances],
     ) -> BTreeMap<(Direction, bool, Right), BTreeSet<RepositoryName>> {
         let mut found: BTreeMap<_, BTreeSet<RepositoryName>> = BTreeMap::new();
@@ -332,6 +359,34 @@ impl<'a> Comparison<'a> {
             }
         }
         found
+    }
+}
+
+/// Names that can tell a difference for a user, or for all for whom the name does not matter, and no others.
+fn names_for(
+    user: Option<&str>,
+    names: &Names,
+    patterns: &[RepositoryPattern],
+    changed: &Anchored<'_, ()>,
+) -> BTreeSet<RepositoryName> {
+    let samples = patterns.iter().flat_map(|pattern| samples::samples(pattern, user));
+    let seen = names.seen.iter().cloned();
+    samples.chain(seen).filter(|name| changed.about(name, user).next().is_some()).collect()
+}
+
+/// On which names something differs.
+#[derive(Default)]
+struct Concerned {
+    /// For whom rows of a holder count.
+    holders: BTreeMap<i64, BTreeSet<RepositoryName>>,
+    /// For everybody who holds something there.
+    everybody: BTreeSet<RepositoryName>,
+}
+
+impl Concerned {
+    fn of(&self, class: &Class) -> BTreeSet<&RepositoryName> {
+        let own = class.before.union(&class.after).filter_map(|holder| self.holders.get(holder));
+        own.flatten().chain(&self.everybody).collect()
     }
 }
 

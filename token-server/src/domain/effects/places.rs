@@ -4,12 +4,13 @@
 //! named only if all names that stand for it are among them.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use shared::repository_name::RepositoryName;
 use shared::repository_pattern::RepositoryPattern;
 
+use super::anchored::Anchored;
 use super::samples::{is_made_up, samples};
 
 /// So many parts may be taken out of a pattern.
@@ -40,13 +41,15 @@ impl fmt::Display for Place {
 pub struct Landscape<'a> {
     /// The widest first.
     parts: Vec<Part<'a>>,
+    /// The parts that a name is in, the widest first.
+    parts_of: BTreeMap<RepositoryName, Vec<usize>>,
+    /// The parts that a name was made up for.
+    made_up_for: BTreeMap<RepositoryName, Vec<usize>>,
 }
 
 struct Part<'a> {
     pattern: &'a RepositoryPattern,
     names: BTreeSet<RepositoryName>,
-    /// Those of them that were made up for this pattern.
-    made_up: Vec<RepositoryName>,
 }
 
 impl<'a> Landscape<'a> {
@@ -56,23 +59,36 @@ impl<'a> Landscape<'a> {
         names: &BTreeSet<RepositoryName>,
         user: Option<&str>,
     ) -> Self {
-        let part = |pattern: &'a RepositoryPattern| Part {
-            pattern,
-            names: names.iter().filter(|name| pattern.matches(name, user)).cloned().collect(),
-            made_up: samples(pattern, user).into_iter().filter(is_made_up).collect(),
-        };
-        let mut parts: Vec<Part<'a>> = patterns.iter().map(part).collect();
+        let mut parts: Vec<Part<'a>> =
+            patterns.iter().map(|pattern| Part { pattern, names: BTreeSet::new() }).collect();
+        let numbered = Anchored::new(patterns.iter().enumerate().map(|(number, pattern)| (pattern, number)));
+        for name in names {
+            for number in numbered.about(name, user) {
+                parts[*number].names.insert(name.clone());
+            }
+        }
         parts.sort_by_key(|part| (Reverse(part.names.len()), part.pattern.to_string().len()));
-        Self { parts }
+        let mut parts_of: BTreeMap<RepositoryName, Vec<usize>> = BTreeMap::new();
+        let mut made_up_for: BTreeMap<RepositoryName, Vec<usize>> = BTreeMap::new();
+        for (number, part) in parts.iter().enumerate() {
+            for name in &part.names {
+                parts_of.entry(name.clone()).or_default().push(number);
+            }
+            for name in samples(part.pattern, user).into_iter().filter(is_made_up) {
+                made_up_for.entry(name).or_default().push(number);
+            }
+        }
+        Self { parts, parts_of, made_up_for }
     }
 
     /// Says which of the names these are.
     pub fn describe(&self, covered: &BTreeSet<RepositoryName>) -> Vec<Place> {
         let mut left = covered.clone();
         let mut places = Vec::new();
-        for part in &self.parts {
-            let is_meant = part.made_up.iter().any(|name| covered.contains(name));
-            if !is_meant || part.names.is_disjoint(&left) {
+        let meant: BTreeSet<usize> =
+            covered.iter().filter_map(|name| self.made_up_for.get(name)).flatten().copied().collect();
+        for part in meant.into_iter().map(|number| &self.parts[number]) {
+            if part.names.is_disjoint(&left) {
                 continue;
             }
             let Some(except) = self.exceptions(part, covered) else { continue };
@@ -81,10 +97,9 @@ impl<'a> Landscape<'a> {
         }
         for name in left {
             // Nobody knows a name that was made up, but the pattern it stands for.
-            let stands_for =
-                self.parts.iter().rev().find(|part| is_made_up(&name) && part.names.contains(&name));
-            let (pattern, in_part) = match stands_for {
-                Some(part) => (part.pattern.to_string(), true),
+            let narrowest = self.parts_of.get(&name).and_then(|numbers| numbers.last());
+            let (pattern, in_part) = match narrowest.filter(|_| is_made_up(&name)) {
+                Some(number) => (self.parts[*number].pattern.to_string(), true),
                 None => (name.to_string(), false),
             };
             let place = Place { pattern, except: Vec::new(), in_part };
@@ -99,7 +114,9 @@ impl<'a> Landscape<'a> {
     fn exceptions(&self, whole: &Part<'_>, covered: &BTreeSet<RepositoryName>) -> Option<Vec<String>> {
         let mut left: BTreeSet<&RepositoryName> = whole.names.difference(covered).collect();
         let mut except = Vec::new();
-        for part in &self.parts {
+        let inside: BTreeSet<usize> =
+            left.iter().filter_map(|name| self.parts_of.get(name)).flatten().copied().collect();
+        for part in inside.into_iter().map(|number| &self.parts[number]) {
             if left.is_empty() {
                 break;
             }

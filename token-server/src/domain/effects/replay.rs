@@ -3,7 +3,7 @@
 //! *Invariant:* what would be refused in either situation is no effect of the change. What cannot be looked at is counted
 //! and said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shared::action::ActionSet;
 use shared::repository_name::RepositoryName;
@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 
 use super::super::grant::Circumstances;
 use super::super::policy::Held;
+use super::anchored::Anchored;
 use super::{Comparison, Person, user_of};
 use crate::db::token_uses::SummedUse;
 
@@ -49,6 +50,8 @@ impl Comparison<'_> {
         now: OffsetDateTime,
     ) -> Replay {
         let mut replay = Replay::default();
+        let mut refusals: BTreeMap<(Person, RepositoryName, ActionSet), i64> = BTreeMap::new();
+        let changed = Anchored::new(self.changed.patterns.iter().map(|pattern| (pattern, ())));
         for used in given {
             let person = (!used.subject.is_empty()).then(|| used.subject.clone());
             if !self.before.situation.holders.contains_key(&person) {
@@ -59,7 +62,7 @@ impl Comparison<'_> {
                 replay.unknown += used.uses;
                 continue;
             };
-            if !self.changed.patterns.iter().any(|pattern| pattern.matches(&repository, user_of(&person))) {
+            if changed.about(&repository, user_of(&person)).next().is_none() {
                 continue;
             }
             if !names.contains(&repository) {
@@ -69,9 +72,17 @@ impl Comparison<'_> {
             let actions = self.lost_actions(&person, &repository, used, now);
             if !actions.is_empty() {
                 replay.refused += used.uses;
-                replay.note(Refused { person, actions, repository, requests: used.uses });
+                // The same may have been asked for together with other things.
+                *refusals.entry((person, repository, actions)).or_default() += used.uses;
             }
         }
+        let refusals = refusals.into_iter().map(|((person, repository, actions), requests)| Refused {
+            person,
+            actions,
+            repository,
+            requests,
+        });
+        replay.refusals = refusals.collect();
         replay.refusals.sort_by_key(|refused| std::cmp::Reverse(refused.requests));
         replay
     }
@@ -90,20 +101,5 @@ impl Comparison<'_> {
             Held::of(&rows, repository, user_of(person), circumstances).actions()
         });
         ActionSet::parse_known(&used.actions).intersection(before).difference(after)
-    }
-}
-
-impl Replay {
-    /// Adds to what is known of the same already: the same may have been asked for together with other things.
-    fn note(&mut self, more: Refused) {
-        let same = self.refusals.iter_mut().find(|known| {
-            known.person == more.person
-                && known.repository == more.repository
-                && known.actions == more.actions
-        });
-        match same {
-            Some(known) => known.requests += more.requests,
-            None => self.refusals.push(more),
-        }
     }
 }

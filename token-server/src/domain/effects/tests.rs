@@ -45,9 +45,11 @@ fn situation(grants: &[Grant], barriers: &[Barrier], team: &[&str]) -> Situation
 
 fn words(before: &Situation, after: &Situation, seen: &[&str]) -> Vec<String> {
     let patterns: Vec<_> = before.grants.iter().map(|grant| grant.pattern.clone()).collect();
-    let names = Names { seen: seen.iter().map(|name| name.parse().unwrap()).collect(), patterns };
+    let users = ["ann", "ben", "carol"].map(str::to_owned).into();
+    let names = Names { seen: seen.iter().map(|name| name.parse().unwrap()).collect(), patterns, users };
     let effects = Comparison::new(before, after).effects(&names, OffsetDateTime::UNIX_EPOCH);
-    let said = effects.into_iter().map(|effect| {
+    assert_eq!(effects.not_looked_at, 0);
+    let said = effects.personal.into_iter().map(|effect| {
         let people: Vec<_> = effect.people.iter().map(|person| person.as_deref().unwrap_or("-")).collect();
         let places: Vec<_> = effect.places.iter().map(ToString::to_string).collect();
         let tags = if effect.for_some_tags { " for some tags" } else { "" };

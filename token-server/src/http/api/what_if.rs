@@ -31,6 +31,8 @@ use crate::http::error::ApiError;
 pub struct WhatIf {
     /// What people would lose and gain, losses first.
     pub effects: Vec<WhatIfEffect>,
+    /// How many people were not looked at, because the change is about too many names at once.
+    pub not_looked_at: usize,
     /// The requests of so many days were looked at.
     pub days: u32,
     /// Since when requests are known, if that is less.
@@ -93,7 +95,8 @@ impl WhatIf {
     pub fn new(found: &what_if::WhatIf, days: u32) -> Self {
         let replay = &found.replay;
         Self {
-            effects: found.effects.iter().map(WhatIfEffect::from).collect(),
+            effects: found.effects.personal.iter().map(WhatIfEffect::from).collect(),
+            not_looked_at: found.effects.not_looked_at,
             days,
             known_since: found.known_since.map(written),
             requests: replay.requests,
