@@ -231,6 +231,20 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_covered_has_no_tag_that_is_not(
+            one in "[ab?*]{1,3}|[ab]{0,1}\\{a,b\\}[ab*]{0,1}|\\[ab\\][ab*]{0,2}",
+            other in "[ab?*]{1,3}|[ab]{0,1}\\{a,b\\}[ab*]{0,1}|\\[ab\\][ab*]{0,2}",
+            tag in "[ab]{1,4}",
+        ) {
+            let parsed = (TagPattern::parse(&one), TagPattern::parse(&other));
+            if let (Ok(one), Ok(other)) = parsed {
+                proptest::prop_assert!(!one.covers(&other) || !other.matches(&tag) || one.matches(&tag));
+            }
+        }
+    }
+
     #[test]
     fn an_exception_wins() {
         let tags = set(&["v*", "main"], &["v1.[0-9]", "x"]);

@@ -62,13 +62,21 @@ async fn a_secret_is_good_for_its_repositories_and_actions_only() -> anyhow::Res
     assert_eq!(seen["repositories"], json!(["platform/app", "platform/secret"]));
     let audit = run(stack, "audit list").await?.success()?.output;
     assert!(audit.contains("good for list,pull on platform/app/**"), "{audit}");
-    assert!(audit.contains("limited_credential"), "{audit}");
+    assert!(audit.contains("(limited_credential)") && audit.contains("(outside_of_credential)"), "{audit}");
+    assert!(!audit.contains("(no_grant)"), "{audit}");
     let listed = run(stack, "robot secret list platform/ci").await?.success()?.output;
     let good_for: Vec<&str> = listed.lines().skip(1).filter_map(|line| line.rsplit("  ").next()).collect();
     assert_eq!(
         good_for.iter().map(|text| text.trim()).collect::<Vec<_>>(),
         ["everything", "list,pull on platform/app/**"]
     );
+    // What needs no login at all is not refused to whoever has one.
+    done(stack, &["grant add everyone viewer open/**", "grant add robot:platform/ci maintainer open/**"])
+        .await?;
+    whole.forget_tokens();
+    whole.push_image("open/app", "v1", &image).await?;
+    reading.forget_tokens();
+    reading.pull_image("open/app", "v1", &image).await?;
     // What the robot loses, all its secrets lose.
     done(stack, &["grant remove robot:platform/ci maintainer platform/** --yes"]).await?;
     reading.forget_tokens();
@@ -127,23 +135,43 @@ async fn a_limited_secret_is_made_and_shown_over_the_api_and_good_for_registries
         "repositories": ["platform/app"], "actions": ["pull"], "tags": null, "networks": ["127.0.0.1/32"]
     });
     assert_eq!(made["limits"], shown);
-    let whole = api.post("admin", SECRETS, &json!({"limits": {}})).await?.expect(201)?.json()?;
-    assert_eq!(whole["limits"], json!(null), "nothing is limited by saying nothing");
+    let whole = api.post("admin", SECRETS, &json!({})).await?.expect(201)?.json()?;
+    assert_eq!(whole["limits"], json!(null));
     let one = api.get("admin", &format!("{SECRETS}/{}", made["id"].as_str().unwrap_or_default())).await?;
     assert_eq!(one.expect(200)?.json()?["limits"], shown);
-    let account = |secret: &serde_json::Value| {
+    let call = |secret: &serde_json::Value, method, path, body: Option<&serde_json::Value>| {
         let login = basic("platform/ci", secret.as_str().unwrap_or_default());
-        api.request(None, Method::GET, "/account", None).header(AUTHORIZATION, login)
+        api.request(None, method, path, body).header(AUTHORIZATION, login)
     };
-    api.send(&account(&whole["secret"])).await?.expect(200)?;
-    // With it, nothing is made that is not limited.
-    let refused = api.send(&account(&made["secret"])).await?.expect(403)?.text();
-    assert!(refused.contains("limited, and good for registries only"), "{refused}");
+    api.send(&call(&whole["secret"], Method::GET, "/account", None)).await?.expect(200)?;
+    // With it, nothing is made that is not limited, and nothing is asked.
+    for (method, path, body) in [
+        (Method::GET, "/account", None),
+        (Method::POST, SECRETS, Some(json!({}))),
+        (Method::GET, SECRETS, None),
+        (Method::GET, "/explain?subject=robot:platform/ci&action=pull&repository=platform/app", None),
+        (
+            Method::POST,
+            "/grants",
+            Some(json!({"subject": "everyone", "role": "viewer", "pattern": "platform/**"})),
+        ),
+    ] {
+        let refused =
+            api.send(&call(&made["secret"], method, path, body.as_ref())).await?.expect(403)?.text();
+        assert!(refused.contains("limited, and good for registries only"), "{path}: {refused}");
+    }
+    let audit = run(&town.stack, "audit list --event change_refused").await?.success()?.output;
+    assert!(
+        audit.contains("platform/ci") && audit.contains("limited, and good for registries only"),
+        "{audit}"
+    );
     for (limits, status, code) in [
         (json!({"repositories": ["A"]}), 422, "invalid_limits"),
         (json!({"repositories": ["${user}/**"]}), 422, "invalid_limits"),
         (json!({"actions": ["fly"]}), 422, "unknown_action"),
         (json!({"actions": []}), 422, "contradiction"),
+        (json!({}), 422, "contradiction"),
+        (json!({"actions": ["list", "pull"], "tags": "v*"}), 422, "invalid_limits"),
         (json!({"tags": "["}), 422, "invalid_limits"),
         (json!({"networks": ["here"]}), 422, "invalid_limits"),
         (json!({"hours": "9-17"}), 400, "bad_body"),
@@ -166,7 +194,18 @@ async fn limits_that_are_not_understood_let_nobody_in() -> anyhow::Result<()> {
         connection.execute(update).await?;
         ci.forget_tokens();
         ci.login().await?.expect(500)?;
+        // It is seen, another can be made, and it can be revoked.
+        let listed = run(stack, "robot secret list platform/ci").await?.success()?.output;
+        assert!(listed.contains("nothing: not understood"), "{listed}");
+        let listed = run(stack, "robot secret list platform/ci --output json").await?.success()?.output;
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&listed)?[0]["limits"]["actions"], json!([]));
     }
+    robot(stack, "").await?.login().await?.expect(200)?;
+    let listed = run(stack, "robot secret list platform/ci --output json").await?.success()?.output;
+    let listed: serde_json::Value = serde_json::from_str(&listed)?;
+    let number = listed[0]["id"].as_str().unwrap_or_default().to_owned();
+    done(stack, &[&format!("robot secret revoke {number} --yes")]).await?;
+    ci.login().await?.expect(401)?;
     for (line, part) in [
         ("robot secret add platform/ci --repository A", "`A` is no pattern"),
         ("robot secret add platform/ci --actions fly", "`fly` is not an action"),

@@ -188,7 +188,7 @@ pub(super) fn secrets(secrets: &[SecretSummary]) -> String {
         let moment = |at: Option<OffsetDateTime>| at.map_or("-".to_owned(), time);
         let label = secret.label.as_deref().unwrap_or("-");
         let (used, end) = (moment(secret.last_used_at), moment(secret.expires_at));
-        let limits = secret.limits.as_deref().map(|words| match CredentialLimits::stored(words) {
+        let limits = secret.limits.as_ref().map(|stored| match CredentialLimits::stored(stored) {
             Ok(limits) => limits.to_string(),
             Err(_) => "nothing: not understood".to_owned(),
         });

@@ -2,6 +2,7 @@
 //!
 //! *Invariant:* a secret itself is never given to the database.
 
+use serde_json::Value;
 use sqlx::PgExecutor;
 use sqlx::types::Json;
 use time::OffsetDateTime;
@@ -45,7 +46,7 @@ pub struct SecretSummary {
     /// When it ends.
     pub expires_at: Option<OffsetDateTime>,
     /// What it is good for, of what the robot holds; nothing if that is everything.
-    pub limits: Option<Json<LimitWords>>,
+    pub limits: Option<Value>,
 }
 
 /// What a login with a secret needs to know.
@@ -66,7 +67,7 @@ pub struct SecretRow {
     /// When it ends.
     pub expires_at: Option<OffsetDateTime>,
     /// What it is good for, of what the robot holds; nothing if that is everything.
-    pub limits: Option<Json<LimitWords>>,
+    pub limits: Option<Value>,
 }
 
 /// A secret to be stored.
@@ -258,7 +259,7 @@ pub async fn insert_secret(
 pub async fn find_secret(db: impl PgExecutor<'_>, mac: &[u8]) -> Result<Option<SecretRow>, DbError> {
     let query = sqlx::query_as!(
         SecretRow,
-        r#"select s.id, p.pid, p.uid, p.name, s.last_used_at, s.expires_at, s.limits as "limits: Json<LimitWords>",
+        r#"select s.id, p.pid, p.uid, p.name, s.last_used_at, s.expires_at, s.limits,
                   (p.disabled_at is not null or u.disabled_at is not null or u.deleted_at is not null) as "disabled!"
              from robot_secret s
              join principal p on p.pid = s.pid and p.deleted_at is null
@@ -277,7 +278,7 @@ pub async fn list_secrets(db: impl PgExecutor<'_>, pid: i64) -> Result<Vec<Secre
     let query = sqlx::query_as!(
         SecretSummary,
         r#"select s.id, p.name as robot, s.label, s.created_at, s.last_used_at, s.expires_at,
-                s.limits as "limits: Json<LimitWords>"
+                s.limits
            from robot_secret s join principal p on p.pid = s.pid
           where s.pid = $1 order by s.created_at, s.id"#,
         pid
@@ -293,7 +294,7 @@ pub async fn find_secret_summary(
     let query = sqlx::query_as!(
         SecretSummary,
         r#"select s.id, p.name as robot, s.label, s.created_at, s.last_used_at, s.expires_at,
-                s.limits as "limits: Json<LimitWords>"
+                s.limits
            from robot_secret s join principal p on p.pid = s.pid
           where s.id = $1"#,
         id

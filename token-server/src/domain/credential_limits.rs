@@ -7,6 +7,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde::Deserialize as _;
+use serde_json::Value;
 use shared::limits::{InvalidTagPattern, TagPattern};
 use shared::repository_name::RepositoryName;
 use shared::repository_pattern::{InvalidPattern, RepositoryPattern};
@@ -50,6 +52,11 @@ pub enum InvalidLimits {
     /// A pattern of tags.
     #[error(transparent)]
     Tags(#[from] InvalidTagPattern),
+    /// Tags, and no right that is about tags.
+    #[error(
+        "a pattern of tags limits pushing and deleting, and {0} is neither; what may be pulled has no limit of tags"
+    )]
+    NothingOfTags(RightSet),
     /// A network.
     #[error(transparent)]
     Network(#[from] InvalidConditions),
@@ -71,21 +78,29 @@ impl CredentialLimits {
             Err(error) => Err(InvalidLimits::Repository(text.clone(), error)),
         };
         let networks = networks.iter().map(|text| Conditions::parse_network(text));
-        let limits = Self {
+        let mut limits = Self {
             repositories: repositories.iter().map(repository).collect::<Result<_, _>>()?,
             rights: actions.as_deref().map(RightSet::parse).transpose()?,
             tags: tags.as_deref().map(TagPattern::parse).transpose()?,
             networks: networks.collect::<Result<_, _>>()?,
         };
+        limits.repositories.sort_by_cached_key(ToString::to_string);
+        limits.repositories.dedup();
+        if let Some(rights) = limits.rights.filter(|_| limits.tags.is_some())
+            && rights.intersection(RightSet::OF_TAGS).is_empty()
+        {
+            return Err(InvalidLimits::NothingOfTags(rights));
+        }
         Ok((limits != Self::default()).then_some(limits))
     }
 
     /// Understands what is stored with a secret of a robot.
-    pub fn stored(words: &LimitWords) -> Result<Self, DbError> {
-        Self::read(words).ok().flatten().ok_or_else(|| DbError::Inconsistent {
+    pub fn stored(value: &Value) -> Result<Self, DbError> {
+        let words = LimitWords::deserialize(value).ok();
+        words.and_then(|words| Self::read(&words).ok().flatten()).ok_or_else(|| DbError::Inconsistent {
             table: "robot_secret",
             column: "limits",
-            value: format!("{words:?}"),
+            value: value.to_string(),
         })
     }
 
@@ -160,19 +175,18 @@ pub(super) enum LimitedTags<'a> {
     None,
 }
 
-/// `push,pull on platform/**:pr-* in 10.0.0.0/8`, for lists and records.
+/// `push,pull on platform/**, tags pr-*, in 10.0.0.0/8`, for lists and records.
 impl fmt::Display for CredentialLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let LimitWords { repositories, actions, tags, networks } = self.words();
-        write!(f, "{}", actions.as_deref().unwrap_or("everything"))?;
-        let places = if repositories.is_empty() { "**".to_owned() } else { repositories.join(" ") };
-        if !repositories.is_empty() || tags.is_some() {
-            write!(f, " on {places}")?;
+        f.write_str(actions.as_deref().unwrap_or("everything"))?;
+        if !repositories.is_empty() {
+            write!(f, " on {}", repositories.join(" "))?;
         }
         if let Some(tags) = tags {
-            write!(f, ":{tags}")?;
+            write!(f, ", tags {tags}")?;
         }
-        if networks.is_empty() { Ok(()) } else { write!(f, " in {}", networks.join(" ")) }
+        if networks.is_empty() { Ok(()) } else { write!(f, ", in {}", networks.join(" ")) }
     }
 }
 
@@ -199,11 +213,11 @@ mod tests {
     fn limits_come_back_as_they_were_stored() {
         let all = words(&["a/**", "b"], Some("pull,push"), Some("pr-*"), &["10.0.0.0/8", "192.0.2.1/32"]);
         let limits = CredentialLimits::read(&all).unwrap().unwrap();
-        assert_eq!(limits.to_string(), "push,pull on a/** b:pr-* in 10.0.0.0/8 192.0.2.1/32");
+        assert_eq!(limits.to_string(), "push,pull on a/** b, tags pr-*, in 10.0.0.0/8 192.0.2.1/32");
         for words in [all, words(&[], None, Some("v1"), &[]), words(&["a"], None, None, &[])] {
             let limits = CredentialLimits::read(&words).unwrap().unwrap();
-            let stored = serde_json::to_string(&limits.words()).unwrap();
-            assert_eq!(CredentialLimits::stored(&serde_json::from_str(&stored).unwrap()).unwrap(), limits);
+            let stored = serde_json::to_value(limits.words()).unwrap();
+            assert_eq!(CredentialLimits::stored(&stored).unwrap(), limits);
         }
         assert_eq!(CredentialLimits::read(&LimitWords::default()), Ok(None));
     }
@@ -220,8 +234,9 @@ mod tests {
             "[]",
             "null",
         ] {
-            let words = serde_json::from_str::<LimitWords>(stored);
-            assert!(words.is_err() || CredentialLimits::stored(&words.unwrap()).is_err(), "{stored}");
+            let value: Value = serde_json::from_str(stored).unwrap();
+            let error = CredentialLimits::stored(&value).unwrap_err();
+            assert!(matches!(error, DbError::Inconsistent { table: "robot_secret", .. }), "{stored}");
         }
     }
 
@@ -235,6 +250,7 @@ mod tests {
             (words(&many, None, None, &[]), "at most 32 patterns"),
             (words(&[], Some("fly"), None, &[]), "fly"),
             (words(&[], None, Some("["), &[]), "brackets"),
+            (words(&[], Some("list,pull"), Some("v*"), &[]), "list,pull is neither"),
             (words(&[], None, None, &["10.0.0.0/99"]), "10.0.0.0/99"),
         ] {
             let said = CredentialLimits::read(&words).unwrap_err().to_string();

@@ -85,7 +85,7 @@ impl RobotSecrets {
         let Some(mut row) = found.filter(|row| row.name == robot) else {
             return Ok(Err(SecretFailure::Unknown));
         };
-        let limits = row.limits.take().map(|words| CredentialLimits::stored(&words)).transpose()?;
+        let limits = row.limits.take().as_ref().map(CredentialLimits::stored).transpose()?;
         Ok(if row.disabled {
             Err(SecretFailure::Disabled)
         } else if row.expires_at.is_some_and(|end| end <= clock.now()) {

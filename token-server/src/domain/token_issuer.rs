@@ -19,10 +19,11 @@ use super::audience::{AudienceRef, Audiences, Verifier};
 use super::audit::{Event, Origin, Outcome, Record};
 use super::audit_repeats::AuditRepeats;
 use super::authenticate::{Authenticator, Credentials};
+use super::credential_limits::CredentialLimits;
 use super::error::TokenServerError;
 use super::grant::Circumstances;
 use super::grantors::grantors;
-use super::issue::{self, Asker, Decision, Relevant, TokenFrame, Withheld};
+use super::issue::{self, Asker, Decision, Relevant, TokenFrame};
 use super::key_ring::SigningKeys;
 use super::policy::{Held, Rows};
 use super::random;
@@ -270,16 +271,14 @@ impl TokenIssuer {
         decision: &Decision,
         origin: &Origin,
     ) -> Result<(), TokenServerError> {
-        let reason = match subject {
-            Subject::Anonymous => "anonymous",
-            Subject::User(_) | Subject::Robot(_) if subject.limits().is_some() => {
-                Withheld::LimitedCredential.as_str()
-            }
-            Subject::User(_) | Subject::Robot(_) => "no_grant",
-        };
-        let refused = (!decision.refused.is_empty()).then(|| (printed(&decision.refused), reason));
-        let withheld = decision.withheld.iter().map(|(scope, why)| (scope.to_string(), why.as_str()));
-        for (target, reason) in refused.into_iter().chain(withheld) {
+        let refused = decision.refused.iter().map(|scope| (refused_because(subject, scope), scope));
+        let withheld = decision.withheld.iter().map(|(scope, why)| (why.as_str(), scope));
+        let mut by_reason: BTreeMap<&str, Vec<&Scope>> = BTreeMap::new();
+        for (reason, scope) in refused.chain(withheld) {
+            by_reason.entry(reason).or_default().push(scope);
+        }
+        for (reason, scopes) in by_reason {
+            let target = printed(&scopes);
             let refusal = Record {
                 event: Event::ScopesRefused,
                 actor: subject.name(),
@@ -319,6 +318,20 @@ impl TokenIssuer {
 const ACCOUNT_MISMATCH: TokenServerError =
     TokenServerError::UnusableCredentials("the parameter `account` names another user than the credentials");
 
-fn printed(scopes: &[Scope]) -> String {
-    scopes.iter().map(Scope::to_string).collect::<Vec<_>>().join(" ")
+/// The word in the record for a right that was not given.
+fn refused_because(subject: &Subject, scope: &Scope) -> &'static str {
+    let is_outside = |limits: &CredentialLimits| {
+        scope.resource.repository().is_some_and(|repository| !limits.covers(repository))
+    };
+    match subject {
+        Subject::Anonymous => "anonymous",
+        Subject::User(_) | Subject::Robot(_) if subject.limits().is_some_and(|limits| is_outside(limits)) => {
+            "outside_of_credential"
+        }
+        Subject::User(_) | Subject::Robot(_) => "no_grant",
+    }
+}
+
+fn printed(scopes: &[&Scope]) -> String {
+    scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }

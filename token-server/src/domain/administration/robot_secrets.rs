@@ -7,7 +7,7 @@ use shared::secret::Secret;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::super::audit::{self, Event};
+use super::super::audit::{self, Change, Event};
 use super::super::credential_limits::CredentialLimits;
 use super::super::delegation::NotDelegated;
 use super::super::error::TokenServerError;
@@ -89,10 +89,14 @@ impl Administration {
         let row = NewSecret { id, mac: &mac, pid, label, created_by, expires_at, limits: stored.as_ref() };
         robots::insert_secret(&mut *tx, &row, now).await?;
         let target = format!("{name} {id}");
-        let limited = limits.map(|limits| format!("good for {limits}"));
-        let remark: Vec<&str> = label.into_iter().chain(limited.as_deref()).collect();
-        let remark = (!remark.is_empty()).then(|| remark.join("; "));
-        self.record(&mut tx, Event::RobotSecretAdded, &target, remark.as_deref()).await?;
+        match limits {
+            None => self.record(&mut tx, Event::RobotSecretAdded, &target, label).await?,
+            Some(limits) => {
+                let target = label.map_or_else(|| target.clone(), |label| format!("{target} ({label})"));
+                let change = Change { before: "", after: &format!("good for {limits}") };
+                self.record_change(&mut tx, Event::RobotSecretAdded, &target, change).await?;
+            }
+        }
         db::commit(tx).await?;
         Ok(MadeSecret { id, secret })
     }

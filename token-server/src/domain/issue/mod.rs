@@ -131,7 +131,11 @@ pub fn decide(requested: &ScopeList, rows: &Relevant, asker: Asker<'_>) -> Decis
         let mut granted = wanted.intersection(held.actions());
         let of = |actions| Scope { actions, resource: scope.resource.clone() };
         let mut refused = of(refused(scope, wanted, held.actions()));
-        let unlimited = beyond_credential(&rows.near, name, asker).intersection(refused.actions);
+        let unlimited = if refused.actions.is_empty() {
+            ActionSet::EMPTY
+        } else {
+            beyond_credential(&rows.near, name, asker).intersection(refused.actions)
+        };
         if !unlimited.is_empty() {
             refused.actions = refused.actions.difference(unlimited);
             decision.withheld.push((of(unlimited), Withheld::LimitedCredential));
@@ -192,9 +196,13 @@ impl Decision {
             (Resource::Catalog, Some(all)) => &all.grants,
             _ => &rows.near.grants,
         };
+        let limits = rows.near.limits.as_ref();
         let about = grants.iter().filter(|grant| match resource {
-            Resource::Repository(name) => grant.pattern.matches(name, asker.user),
-            Resource::Catalog => true,
+            // What the credential has nothing to do with is not told by the life of a token either.
+            Resource::Repository(name) => {
+                limits.is_none_or(|limits| limits.covers(name)) && grant.pattern.matches(name, asker.user)
+            }
+            Resource::Catalog => limits.is_none_or(|limits| !limits.within(&grant.pattern).is_empty()),
         });
         let moments = about.filter_map(|grant| grant.changes_after(asker.circumstances.now));
         self.changes_at = moments.chain(self.changes_at).min();

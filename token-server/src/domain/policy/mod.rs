@@ -21,6 +21,7 @@ use super::credential_limits::{CredentialLimits, LimitedTags};
 use super::grant::{Circumstances, Effect, Grant};
 use super::namespace::Namespace;
 use super::right::{Right, RightSet};
+use crate::db::principals::EVERYONE;
 
 /// Everything that is known of somebody's rights.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,9 +60,9 @@ impl Rows {
         }
     }
 
-    /// Nothing is denied less because a credential is limited.
+    /// Nothing is denied less because a credential is limited, and what needs no credential is not given less.
     fn limits_of(&self, grant: &Grant) -> Option<&CredentialLimits> {
-        self.limits.as_deref().filter(|_| grant.effect == Effect::Allow)
+        self.limits.as_deref().filter(|_| grant.effect == Effect::Allow && grant.holder != EVERYONE)
     }
 }
 

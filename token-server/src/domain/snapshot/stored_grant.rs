@@ -73,7 +73,7 @@ impl StoredGrant {
     pub(super) fn is_about(&self, names: &[&RepositoryName]) -> bool {
         match self.pattern.as_deref() {
             Some(Ok(pattern)) => names.iter().any(|name| pattern.can_match(name)),
-            None | Some(Err(_)) => true,
+            None | Some(Err(_)) => !names.is_empty(),
         }
     }
 

@@ -80,11 +80,13 @@ async fn log_in(request: &HttpRequest, services: &Services) -> Result<Login, Api
         }
     };
     RequestLog::note_subject(request, subject.name());
-    if subject.limits().is_some() {
-        return Err(TokenServerError::from(NotDelegated::LimitedCredential).into());
-    }
     let actor = Actor::Subject { subject: subject.clone(), origin };
     let administration = services.administration.on_behalf_of(actor);
+    if subject.limits().is_some() {
+        let refused = TokenServerError::from(NotDelegated::LimitedCredential);
+        administration.record_refusal(&refused).await?;
+        return Err(refused.into());
+    }
     Ok(Login { subject, administration })
 }
 

@@ -6,6 +6,7 @@
 use actix_web::http::Method;
 use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -16,6 +17,7 @@ use super::{cursor, etag, robots, roles};
 use crate::db::limit_words::LimitWords;
 use crate::db::robots::SecretSummary;
 use crate::domain::administration::robot_secrets::WantedSecret;
+use crate::domain::credential_limits::CredentialLimits;
 use crate::domain::error::TokenServerError;
 use crate::domain::moment::{self, written};
 use crate::domain::robot_name::RobotName;
@@ -58,7 +60,7 @@ impl From<&SecretSummary> for RobotSecret {
             added_at: written(secret.created_at),
             last_used_at: secret.last_used_at.map(written),
             expires_at: secret.expires_at.map(written),
-            limits: secret.limits.as_deref().map(Limits::from),
+            limits: secret.limits.as_ref().map(Limits::from),
         }
     }
 }
@@ -68,7 +70,7 @@ impl From<&SecretSummary> for RobotSecret {
 pub struct Limits {
     /// On repositories that one of these patterns covers.
     pub repositories: Vec<String>,
-    /// Only these actions.
+    /// Only these actions; an empty list where the limits are not understood, so that it is good for nothing.
     #[schema(required = true)]
     pub actions: Option<Vec<String>>,
     /// Only on these tags, and what is needed around that.
@@ -78,14 +80,15 @@ pub struct Limits {
     pub networks: Vec<String>,
 }
 
-impl From<&LimitWords> for Limits {
-    fn from(words: &LimitWords) -> Self {
-        Self {
-            repositories: words.repositories.clone(),
-            actions: words.actions.as_deref().map(roles::words),
-            tags: words.tags.clone(),
-            networks: words.networks.clone(),
-        }
+impl From<&Value> for Limits {
+    fn from(stored: &Value) -> Self {
+        let LimitWords { repositories, actions, tags, networks } = match CredentialLimits::stored(stored) {
+            Ok(limits) => limits.words(),
+            // Nobody gets in with what this release does not understand: it is good for no action.
+            Err(_) => LimitWords { actions: Some(String::new()), ..LimitWords::default() },
+        };
+        let actions = actions.map(|list| if list.is_empty() { Vec::new() } else { roles::words(&list) });
+        Self { repositories, actions, tags, networks }
     }
 }
 
@@ -132,6 +135,14 @@ struct NewLimits {
 
 impl NewLimits {
     fn words(self) -> Result<LimitWords, TokenServerError> {
+        if self.repositories.is_empty()
+            && self.actions.is_none()
+            && self.tags.is_none()
+            && self.networks.is_empty()
+        {
+            let sentence = "say what the secret is to be good for, or leave `limits` out".to_owned();
+            return Err(TokenServerError::Contradiction(sentence));
+        }
         let Self { repositories, actions, tags, networks } = self;
         let actions = actions.as_deref().map(roles::rights).transpose()?.map(|rights| rights.to_string());
         Ok(LimitWords { repositories, actions, tags, networks })
