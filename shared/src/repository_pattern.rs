@@ -182,10 +182,12 @@ impl RepositoryPattern {
 
     /// Whether something can be covered by both; yes if in doubt.
     pub fn overlaps(&self, other: &Self) -> bool {
-        let literal = |pattern: &Self| match &pattern.0 {
-            Form::Exact(name) => format!("{name}/"),
-            _ => pattern.anchor().strip_prefix(ROOT).unwrap_or_default().to_owned(),
-        };
+        match (&self.0, &other.0) {
+            (Form::Exact(name), _) => return other.can_match(name),
+            (_, Form::Exact(name)) => return self.can_match(name),
+            _ => {}
+        }
+        let literal = |pattern: &Self| pattern.anchor().strip_prefix(ROOT).unwrap_or_default().to_owned();
         let (one, two) = (literal(self), literal(other));
         one.starts_with(&two) || two.starts_with(&one)
     }

@@ -1,15 +1,19 @@
 //! What a token comes to say, for every kind of registry.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use shared::limits::{TagPattern, TagSet};
 use shared::repository_pattern::RepositoryPattern;
 use time::OffsetDateTime;
 
+use super::super::credential_limits::CredentialLimits;
 use super::super::grant::{Conditions, Effect, Grant, What};
 use super::super::right::{Right, RightSet};
 use super::super::role::Role;
 use super::super::subject::User;
 use super::*;
+use crate::db::limit_words::LimitWords;
 
 fn grant(pattern: &str, role: Role) -> Grant {
     Grant {
@@ -180,6 +184,47 @@ fn what_means_less_than_it_says_is_told_to_ours_and_withheld_from_others() {
         let expected = |text: &str| (text.to_owned(), Withheld::Unenforceable);
         assert_eq!(withheld, [expected("repository:a:push"), expected("repository:b:push")]);
     }
+}
+
+#[test]
+fn a_limited_credential_gives_less_and_says_why() {
+    let mut elsewhere = grant("other/**", Role::MAINTAINER);
+    elsewhere.conditions.expires_at = OffsetDateTime::from_unix_timestamp(1_000_020).ok();
+    let grants = [grant("a", Role::MAINTAINER), grant("a/b", Role::MAINTAINER), elsewhere];
+    let limited = |words: LimitWords| {
+        let mut rows = rows(&grants);
+        let limits = CredentialLimits::read(&words).unwrap().map(Arc::new);
+        rows.near.limits.clone_from(&limits);
+        rows.all.as_mut().unwrap().limits = limits;
+        rows
+    };
+    let pulling = limited(LimitWords {
+        repositories: vec!["a".into(), "a/b".into()],
+        actions: Some("list,pull".into()),
+        ..LimitWords::default()
+    });
+    let requested = ScopeList::parse(["repository:a:pull,push repository:other/x:pull registry:catalog:*"]);
+    let decision = decide(&requested, &pulling, asker(Verifier::Portcullis));
+    assert_eq!(printed(&decision.granted), "repository:a:pull registry:catalog:*");
+    assert_eq!(printed(&decision.refused), "repository:other/x:pull", "as for whoever holds nothing");
+    let withheld: Vec<_> = decision.withheld.iter().map(|(scope, why)| (scope.to_string(), *why)).collect();
+    assert_eq!(withheld, [("repository:a:push".to_owned(), Withheld::LimitedCredential)]);
+    let seen = serde_json::to_string(&decision.catalogue).unwrap();
+    assert_eq!(seen, r#"[{"in":["a","a/b"]}]"#);
+    // Nor does the life of the token tell what the robot has elsewhere.
+    assert_eq!(decision.changes_at, None);
+    let (claims, _) = super::claims(&decision, &alice(), &frame(Verifier::Portcullis));
+    let reasons: Vec<_> = claims.portcullis.unwrap().refused.iter().map(|refusal| refusal.reason).collect();
+    assert_eq!(reasons, [RefusalReason::NoGrant, RefusalReason::LimitedCredential]);
+
+    let tagged = limited(LimitWords { tags: Some("pr-*".into()), ..LimitWords::default() });
+    let requested = ScopeList::parse(["repository:a:pull,push,delete"]);
+    let ours = decide(&requested, &tagged, asker(Verifier::Portcullis));
+    assert_eq!(printed(&ours.granted), "repository:a:pull,push,delete");
+    assert_eq!(ours.limits[0].create.to_string(), "pr-*");
+    let theirs = decide(&requested, &tagged, asker(Verifier::Distribution3));
+    assert_eq!(printed(&theirs.granted), "repository:a:pull");
+    assert_eq!(theirs.withheld[0].1, Withheld::Unenforceable);
 }
 
 proptest! {
