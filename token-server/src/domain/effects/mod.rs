@@ -233,19 +233,24 @@ impl<'a> Comparison<'a> {
         // Each right by itself first: who loses two of them need not lose both in the same places.
         let mut found: BTreeMap<(Direction, bool, Right, Vec<Place>), BTreeSet<Person>> = BTreeMap::new();
         let changed = Anchored::new(self.changed.patterns.iter().map(|pattern| (pattern, ())));
+        let rows = Anchored::new(self.changed.grants.iter().map(|grant| (&grant.pattern, grant.holder)));
+        let keepers = Anchored::new(self.changed.keepers.iter().map(|pattern| (pattern, ())));
         let look_around = |user: Option<&str>| {
             let all = names_for(user, names, &patterns, &changed);
-            (Landscape::new(&patterns, &all, user), self.concerned(&all, user))
+            (Landscape::new(&patterns, &all, user), Concerned::by(&rows, &keepers, &all, user))
         };
+        // Where no pattern is another one for each user, the same names tell the difference for everybody.
+        let has_own_names = patterns.iter().any(RepositoryPattern::is_per_user);
         let common = look_around(None);
         let (mut looks, mut not_looked_at) = (0, 0);
         for class in self.classes() {
-            let is_unknown = class.user.as_ref().is_some_and(|user| !names.users.contains(user));
+            let own_names = class.user.as_deref().filter(|_| has_own_names);
+            let is_unknown = own_names.is_some_and(|user| !names.users.contains(user));
             if is_unknown || looks > MAX_LOOKS {
                 not_looked_at += class.people.len();
                 continue;
             }
-            let own = class.user.as_deref().map(|user| look_around(Some(user)));
+            let own = own_names.map(|user| look_around(Some(user)));
             let (landscape, concerned) = own.as_ref().unwrap_or(&common);
             let all = concerned.of(&class);
             looks += all.len();
@@ -268,22 +273,6 @@ impl<'a> Comparison<'a> {
         let mut effects: Vec<PersonalEffect> = effects.collect();
         effects.sort_by_key(|effect| (effect.direction, Reverse(effect.people.len())));
         Effects { personal: effects, not_looked_at }
-    }
-
-    /// Whose rows differ on which of these names, for a user.
-    fn concerned(&self, names: &BTreeSet<RepositoryName>, user: Option<&str>) -> Concerned {
-        let rows = Anchored::new(self.changed.grants.iter().map(|grant| (&grant.pattern, grant.holder)));
-        let others = Anchored::new(self.changed.keepers.iter().map(|pattern| (pattern, ())));
-        let mut concerned = Concerned::default();
-        for name in names {
-            for holder in rows.about(name, user) {
-                concerned.holders.entry(*holder).or_default().insert(name.clone());
-            }
-            if others.about(name, user).next().is_some() {
-                concerned.everybody.insert(name.clone());
-            }
-        }
-        concerned
     }
 
     /// Now, and the places and times of rows that differ: what does not count at the moment means something too.
@@ -384,6 +373,25 @@ struct Concerned {
 }
 
 impl Concerned {
+    /// Whose rows differ, and what keeps rights out otherwise, on these names for a user.
+    fn by(
+        rows: &Anchored<'_, i64>,
+        keepers: &Anchored<'_, ()>,
+        names: &BTreeSet<RepositoryName>,
+        user: Option<&str>,
+    ) -> Self {
+        let mut concerned = Self::default();
+        for name in names {
+            for holder in rows.about(name, user) {
+                concerned.holders.entry(*holder).or_default().insert(name.clone());
+            }
+            if keepers.about(name, user).next().is_some() {
+                concerned.everybody.insert(name.clone());
+            }
+        }
+        concerned
+    }
+
     fn of(&self, class: &Class) -> BTreeSet<&RepositoryName> {
         let own = class.before.union(&class.after).filter_map(|holder| self.holders.get(holder));
         own.flatten().chain(&self.everybody).collect()

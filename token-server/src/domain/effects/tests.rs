@@ -161,3 +161,23 @@ fn requests_that_would_be_refused_are_counted() {
         .collect();
     assert_eq!(said, [r#"Some("ann") push prod/app 17"#]);
 }
+
+#[test]
+fn own_places_that_a_change_is_not_about_keep_nobody_from_being_looked_at() {
+    let personal = grant(1, AUTHENTICATED, "push", "${user}/**");
+    let before = situation(std::slice::from_ref(&personal), &[], &["ann"]);
+    let after = situation(&[personal, grant(2, TEAM, "pull", "prod/**")], &[], &["ann"]);
+    let patterns = vec![RepositoryPattern::parse("prod/**").unwrap()];
+    let names = Names { patterns, ..Names::default() };
+    let effects = Comparison::new(&before, &after).effects(&names, OffsetDateTime::UNIX_EPOCH);
+    assert_eq!(effects.not_looked_at, 0);
+    let [effect] = &effects.personal[..] else { panic!("{effects:?}") };
+    assert_eq!(effect.people, BTreeSet::from([Some("ann".to_owned())]));
+    // Those whose own places it is about and that are not known are counted.
+    let after = situation(&[grant(3, AUTHENTICATED, "pull", "own/${user}")], &[], &[]);
+    let before = situation(&[], &[], &[]);
+    let names = Names { users: BTreeSet::from(["ben".to_owned()]), ..Names::default() };
+    let effects = Comparison::new(&before, &after).effects(&names, OffsetDateTime::UNIX_EPOCH);
+    assert_eq!(effects.not_looked_at, 2);
+    assert_eq!(effects.personal[0].people, BTreeSet::from([Some("ben".to_owned())]));
+}

@@ -196,13 +196,15 @@ impl Decision {
             (Resource::Catalog, Some(all)) => &all.grants,
             _ => &rows.near.grants,
         };
-        let limits = rows.near.limits.as_ref();
         let about = grants.iter().filter(|grant| match resource {
-            // What the credential has nothing to do with is not told by the life of a token either.
+            // What the credential is not good for is not told by the life of a token either.
             Resource::Repository(name) => {
-                limits.is_none_or(|limits| limits.covers(name)) && grant.pattern.matches(name, asker.user)
+                grant.pattern.matches(name, asker.user)
+                    && rows.near.limits_of(grant).is_none_or(|limits| limits.covers(name))
             }
-            Resource::Catalog => limits.is_none_or(|limits| !limits.within(&grant.pattern).is_empty()),
+            Resource::Catalog => {
+                rows.near.limits_of(grant).is_none_or(|limits| !limits.within(&grant.pattern).is_empty())
+            }
         });
         let moments = about.filter_map(|grant| grant.changes_after(asker.circumstances.now));
         self.changes_at = moments.chain(self.changes_at).min();

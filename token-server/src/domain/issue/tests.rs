@@ -14,6 +14,7 @@ use super::super::role::Role;
 use super::super::subject::User;
 use super::*;
 use crate::db::limit_words::LimitWords;
+use crate::db::principals::EVERYONE;
 
 fn grant(pattern: &str, role: Role) -> Grant {
     Grant {
@@ -216,6 +217,15 @@ fn a_limited_credential_gives_less_and_says_why() {
     let (claims, _) = super::claims(&decision, &alice(), &frame(Verifier::Portcullis));
     let reasons: Vec<_> = claims.portcullis.unwrap().refused.iter().map(|refusal| refusal.reason).collect();
     assert_eq!(reasons, [RefusalReason::NoGrant, RefusalReason::LimitedCredential]);
+
+    // What everybody may ends for it as for everybody.
+    let mut open = pulling.clone();
+    let mut everybodys = grants[2].clone();
+    everybodys.holder = EVERYONE;
+    open.near.grants.push(everybodys);
+    let decision = decide(&ScopeList::parse(["repository:other/x:pull"]), &open, asker(Verifier::Portcullis));
+    assert_eq!(printed(&decision.granted), "repository:other/x:pull");
+    assert_eq!(decision.changes_at, OffsetDateTime::from_unix_timestamp(1_000_020).ok());
 
     let tagged = limited(LimitWords { tags: Some("pr-*".into()), ..LimitWords::default() });
     let requested = ScopeList::parse(["repository:a:pull,push,delete"]);

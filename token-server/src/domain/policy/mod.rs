@@ -61,7 +61,7 @@ impl Rows {
     }
 
     /// Nothing is denied less because a credential is limited, and what needs no credential is not given less.
-    fn limits_of(&self, grant: &Grant) -> Option<&CredentialLimits> {
+    pub(super) fn limits_of(&self, grant: &Grant) -> Option<&CredentialLimits> {
         self.limits.as_deref().filter(|_| grant.effect == Effect::Allow && grant.holder != EVERYONE)
     }
 }
