@@ -26,20 +26,20 @@ use crate::domain::administration::{Administration, Parts};
 use crate::domain::audit::SYSTEM;
 use crate::domain::audit_repeats::AuditRepeats;
 use crate::domain::audit_retention::keep_pruning;
-use crate::domain::authenticate::Authenticator;
+use crate::domain::authenticate::{self, Authenticator};
+use crate::domain::credential::Secrets;
+use crate::domain::credential_uses::CredentialUses;
 use crate::domain::docker_auth::plan::OwnSettings;
 use crate::domain::error::TokenServerError;
 use crate::domain::key_ring::SigningKeys;
 use crate::domain::key_store;
-use crate::domain::opaque_token::{TokenKind, TokenMac};
 use crate::domain::password::PasswordHasher;
 use crate::domain::random::NoRandomness;
 use crate::domain::refresh::RefreshTokens;
-use crate::domain::robot_secret::RobotSecrets;
 use crate::domain::row_source::RowSource;
 use crate::domain::shadow::{ShadowError, ShadowRules};
 use crate::domain::snapshot::follower::Follower;
-use crate::domain::token_issuer::{IssuerRecords, Sources, TokenIssuer};
+use crate::domain::token_issuer::{IssuerRecords, TokenIssuer};
 use crate::domain::token_uses::TokenUses;
 use crate::http::api::document::Documents;
 use crate::http::turns::Turns;
@@ -105,6 +105,7 @@ pub struct TokenServer {
     pool: Pool,
     hasher: Arc<PasswordHasher>,
     uses: Arc<TokenUses>,
+    credential_uses: Arc<CredentialUses>,
     /// What goes on beside requests until the server stops.
     chores: Vec<BoxFuture<'static, ()>>,
 }
@@ -123,39 +124,13 @@ impl TokenServer {
         let hasher = Arc::new(hasher.map_err(TokenServerError::from)?);
         let verified = VerifiedPasswords::new(passwords.cache, &random)
             .map_err(|_| TokenServerError::from(NoRandomness))?;
-        let refresh_tokens =
-            RefreshTokens::new(TokenMac::new(TokenKind::Refresh, &settings.secret), settings.refresh);
+        let secrets = Arc::new(Secrets::new(&settings.secret));
+        let refresh_tokens = RefreshTokens::new(secrets.clone(), settings.refresh.clone());
         let repeats = Arc::new(AuditRepeats::default());
         let uses = Arc::new(TokenUses::default());
-        let robot_secrets = Arc::new(RobotSecrets::new(&settings.secret));
-        let authenticator = Arc::new(Authenticator::new(
-            pool.clone(),
-            clock.clone(),
-            hasher.clone(),
-            verified,
-            refresh_tokens,
-            robot_secrets.clone(),
-            repeats.clone(),
-        ));
-        let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
-        let administration = Administration::new(Parts {
-            pool: pool.clone(),
-            clock: clock.clone(),
-            random: random.clone(),
-            hasher: hasher.clone(),
-            repeats: repeats.clone(),
-            secrets: robot_secrets.clone(),
-            master: settings.secret.clone(),
-            personal_namespaces: settings.personal_namespaces,
-        });
+        let credential_uses = Arc::new(CredentialUses::default());
         let mut chores =
             vec![keys.clone().keep_following(pool.clone(), settings.secret.clone(), random.clone()).boxed()];
-        if let Some(retention) = settings.audit_retention {
-            chores.push(keep_pruning(pool.clone(), clock.clone(), retention).boxed());
-        }
-        if let Some(shadow) = &shadow {
-            chores.push(shadow.clone().keep_following().boxed());
-        }
         let rows = match settings.decisions.source {
             DecisionSource::Database => RowSource::Database(pool.clone()),
             DecisionSource::Snapshot => {
@@ -165,10 +140,40 @@ impl TokenServer {
                 RowSource::Snapshot(follower, pool.clone())
             }
         };
+        let authenticator = Arc::new(Authenticator::new(authenticate::Parts {
+            pool: pool.clone(),
+            clock: clock.clone(),
+            hasher: hasher.clone(),
+            verified,
+            refresh_tokens,
+            secrets: secrets.clone(),
+            policy: settings.credentials,
+            rows,
+            uses: credential_uses.clone(),
+            repeats: repeats.clone(),
+        }));
+        let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
+        let administration = Administration::new(Parts {
+            pool: pool.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            hasher: hasher.clone(),
+            repeats: repeats.clone(),
+            secrets,
+            policy: settings.credentials,
+            master: settings.secret.clone(),
+            personal_namespaces: settings.personal_namespaces,
+        });
+        if let Some(retention) = settings.audit_retention {
+            chores.push(keep_pruning(pool.clone(), clock.clone(), retention).boxed());
+        }
+        if let Some(shadow) = &shadow {
+            chores.push(shadow.clone().keep_following().boxed());
+        }
         let own_settings = Arc::new(own_settings(&settings));
         let issuer = TokenIssuer::new(
             settings.issuer,
-            Sources { pool: pool.clone(), rows },
+            pool.clone(),
             clock,
             random,
             authenticator.clone(),
@@ -189,7 +194,8 @@ impl TokenServer {
             trials: Arc::new(Semaphore::new(TRIALS)),
             body_timeout: settings.listener.stall_timeout,
         };
-        Ok(Self { listener, services, token_paths: settings.token_paths, pool, hasher, uses, chores })
+        let token_paths = settings.token_paths;
+        Ok(Self { listener, services, token_paths, pool, hasher, uses, credential_uses, chores })
     }
 
     /// Where it is bound, with the real port.
@@ -212,12 +218,16 @@ impl TokenServer {
         });
         let routes = routes::configure(self.services, self.token_paths);
         let chores: Vec<_> = self.chores.into_iter().map(tokio::spawn).collect();
-        let (uses, pool) = (self.uses.clone(), self.pool.clone());
-        let writing = tokio::spawn(async move { uses.keep_writing(&pool).await });
+        let (uses, credential_uses, pool) =
+            (self.uses.clone(), self.credential_uses.clone(), self.pool.clone());
+        let writing = tokio::spawn(async move {
+            tokio::join!(uses.keep_writing(&pool), credential_uses.keep_writing(&pool));
+        });
         let outcome = self.listener.run(health, shutdown, routes).await;
         self.uses.stop();
+        self.credential_uses.stop();
         if tokio::time::timeout(LAST_WRITE_TIMEOUT, writing).await.is_err() {
-            tracing::warn!("the last uses of tokens were not written: the database did not answer");
+            tracing::warn!("the last uses were not written: the database did not answer");
         }
         for chore in chores {
             chore.abort();

@@ -8,10 +8,12 @@ use serde_json::{Value, to_value};
 
 use crate::db::audit::EventRow;
 use crate::db::barriers::BarrierRow;
+use crate::db::credentials::CredentialSummary;
 use crate::db::elevations::ElevationRow;
 use crate::db::grants::GrantSummary;
 use crate::db::namespaces::NamespaceRow;
-use crate::db::robots::{RobotSummary, SecretSummary};
+use crate::db::refresh_tokens::LoginSummary;
+use crate::db::robots::RobotSummary;
 use crate::db::roles::RoleRow;
 use crate::db::teams::{MemberRow, TeamSummary};
 use crate::db::users::UserSummary;
@@ -73,8 +75,18 @@ pub(super) fn robots(robots: &[RobotSummary]) -> Value {
 }
 
 /// Secrets of a robot, without what is secret of them.
-pub(super) fn secrets(secrets: &[SecretSummary]) -> Value {
+pub(super) fn secrets(secrets: &[CredentialSummary]) -> Value {
     represented::<_, api::robot_secrets::RobotSecret>(secrets)
+}
+
+/// Personal access tokens, without what is secret of them.
+pub(super) fn tokens(tokens: &[CredentialSummary]) -> Value {
+    represented::<_, api::personal_tokens::PersonalToken>(tokens)
+}
+
+/// Logins that devices keep.
+pub(super) fn logins(logins: &[LoginSummary]) -> Value {
+    represented::<_, api::logins::Login>(logins)
 }
 
 /// All workloads.

@@ -15,14 +15,13 @@ use crate::db::barriers::BarrierRow;
 use crate::db::elevations::ElevationRow;
 use crate::db::grants::GrantSummary;
 use crate::db::namespaces::NamespaceRow;
-use crate::db::robots::{RobotSummary, SecretSummary};
+use crate::db::robots::RobotSummary;
 use crate::db::roles::RoleRow;
 use crate::db::teams::{MemberRow, TeamSummary};
 use crate::db::users::UserSummary;
 use crate::db::workloads::WorkloadSummary;
 use crate::domain::administration::keys::KeySummary;
 use crate::domain::audience::Verifier;
-use crate::domain::credential_limits::CredentialLimits;
 use crate::domain::explanation::{Capable, Explanation, Limited};
 use crate::domain::grant::{Conditions, Effect, NotNow};
 use crate::domain::grant_subject::{GrantSubject, spelled};
@@ -177,23 +176,6 @@ pub(super) fn robots(robots: &[RobotSummary]) -> String {
         let description = robot.description.as_deref().unwrap_or("-");
         let (secrets, added) = (robot.secrets.to_string(), time(robot.created_at));
         table.add_row([&robot.name, state, &secrets, &added, description]);
-    }
-    printed(&table)
-}
-
-/// Secrets of a robot.
-pub(super) fn secrets(secrets: &[SecretSummary]) -> String {
-    let mut table = table(&["ID", "LABEL", "ADDED", "LAST USED", "EXPIRES", "GOOD FOR"]);
-    for secret in secrets {
-        let moment = |at: Option<OffsetDateTime>| at.map_or("-".to_owned(), time);
-        let label = secret.label.as_deref().unwrap_or("-");
-        let (used, end) = (moment(secret.last_used_at), moment(secret.expires_at));
-        let limits = secret.limits.as_ref().map(|stored| match CredentialLimits::stored(stored) {
-            Ok(limits) => limits.to_string(),
-            Err(_) => "nothing: not understood".to_owned(),
-        });
-        let limits = limits.as_deref().unwrap_or("everything");
-        table.add_row([&secret.id.to_string(), label, &time(secret.created_at), &used, &end, limits]);
     }
     printed(&table)
 }

@@ -13,6 +13,10 @@ mod audit;
 
 mod barriers;
 
+mod credential_listings;
+
+mod credentials;
+
 mod command_lines;
 
 mod elevations;
@@ -62,9 +66,9 @@ use shared::server::telemetry;
 
 use crate::app;
 use crate::domain::administration::{Administration, Parts};
+use crate::domain::credential::Secrets;
 use crate::domain::error::TokenServerError;
 use crate::domain::password::PasswordHasher;
-use crate::domain::robot_secret::RobotSecrets;
 use crate::settings::{self, TokenServerSettings};
 use arguments::{Arguments, Command};
 use error::CliError;
@@ -79,7 +83,7 @@ pub async fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::USAGE));
         }
     };
-    match run(arguments).await {
+    match Box::pin(run(arguments)).await {
         Ok(code) => code,
         Err(error) => {
             if !error.is_unread() {
@@ -115,6 +119,12 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
             namespaces::namespace(command, &administration(&settings).await?, output).await?;
         }
         Command::Robot(command) => robots::robot(command, &administration(&settings).await?, output).await?,
+        Command::Token(command) => {
+            credentials::token(command, &administration(&settings).await?, output).await?;
+        }
+        Command::Login(command) => {
+            credentials::login(command, &administration(&settings).await?, output).await?;
+        }
         Command::Workload(command) => {
             workloads::workload(command, &administration(&settings).await?, output).await?;
         }
@@ -154,7 +164,8 @@ async fn administration(settings: &TokenServerSettings) -> Result<Administration
         random,
         hasher: Arc::new(hasher),
         repeats: Arc::default(),
-        secrets: Arc::new(RobotSecrets::new(&settings.secret)),
+        secrets: Arc::new(Secrets::new(&settings.secret)),
+        policy: settings.credentials,
         master: settings.secret.clone(),
         personal_namespaces: settings.personal_namespaces,
     }))

@@ -40,14 +40,27 @@ pub(super) async fn user(
         UserCommand::Password { name: user, password, confirmation } => {
             let user = name(&user)?;
             confirm(&format!("Set another password for user {user} and end all logins?"), confirmation)?;
-            administration.set_password(&user, &new_password(password)?).await?;
+            let tokens = administration.set_password(&user, &new_password(password)?).await?;
             remark(&format!("password of user {user} set; earlier logins have ended"));
+            if tokens > 0 {
+                let tokens = counted(tokens, "personal access token stays", "personal access tokens stay");
+                remark(&format!("{tokens} good; `token list user:{user}` shows what to revoke"));
+            }
         }
         UserCommand::Disable { name: user, confirmation } => {
             let user = name(&user)?;
             confirm(&format!("Disable user {user} and end all logins?"), confirmation)?;
-            let changed = administration.disable_user(&user).await?;
-            remark(&format!("user {user} {} disabled", if changed { "is now" } else { "was already" }));
+            let disabled = administration.disable_user(&user).await?;
+            let since = if disabled.is_change { "is now" } else { "was already" };
+            let tokens = counted(disabled.tokens, "personal access token", "personal access tokens");
+            remark(&format!("user {user} {since} disabled; {tokens} revoked"));
+            if !disabled.knows_secrets_of.is_empty() {
+                let robots = disabled.knows_secrets_of.join(", ");
+                remark(&format!(
+                    "{user} made secrets of {robots}, which stay good; `robot secret list` shows them, and whoever \
+                     manages the robot decides"
+                ));
+            }
         }
         UserCommand::Enable { name: user } => {
             let user = name(&user)?;

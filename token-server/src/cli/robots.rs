@@ -3,14 +3,14 @@
 //! *Invariant:* a secret is alone on standard output; whatever is said about it goes to standard error.
 
 use super::arguments::Output;
-use super::arguments::people::{LimitArguments, RobotCommand, RobotSecretCommand};
+use super::arguments::credentials::RobotSecretCommand;
+use super::arguments::people::RobotCommand;
 use super::error::CliError;
 use super::terminal::{confirm, print, remark, show};
 use super::times::parse_ahead;
-use super::{json, listings};
-use crate::db::limit_words::LimitWords;
+use super::{credential_listings, credentials, json, listings};
 use crate::domain::administration::Administration;
-use crate::domain::administration::robot_secrets::WantedSecret;
+use crate::domain::administration::credentials::WantedCredential;
 use crate::domain::counted::counted;
 use crate::domain::error::TokenServerError;
 use crate::domain::principal_name::PrincipalName;
@@ -67,19 +67,19 @@ async fn secret(
         RobotSecretCommand::Add { name, label, expires, limits } => {
             let name = parse(&name)?;
             let expires_at = expires.map(|text| parse_ahead(&text, administration.now())).transpose()?;
-            let LimitArguments { repository: repositories, actions, tags, network: networks } = limits;
-            let limits = LimitWords { repositories, actions, tags, networks };
-            let wanted = WantedSecret { label, expires_at, limits };
+            let limits = credentials::limits(limits);
+            let wanted = WantedCredential { label, expires_at, limits };
             let made = administration.add_robot_secret(&name, &wanted).await?;
             remark(&format!(
-                "secret {} of robot {name}; log in with `docker login --username {name}`",
-                made.id
+                "secret {} of robot {name} {}; log in with `docker login --username {name}`",
+                made.id,
+                credentials::end(&made)
             ));
             print(made.secret.expose())?;
         }
         RobotSecretCommand::List { name } => {
             let found = administration.list_robot_secrets(&parse(&name)?).await?;
-            show(output, || listings::secrets(&found), || json::secrets(&found))?;
+            show(output, || credential_listings::secrets(&found), || json::secrets(&found))?;
         }
         RobotSecretCommand::Revoke { id, confirmation } => {
             confirm(&format!("Revoke secret {id}?"), confirmation)?;

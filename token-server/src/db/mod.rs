@@ -36,6 +36,8 @@ pub mod limit_words;
 
 pub mod robots;
 
+pub mod credentials;
+
 pub mod workloads;
 
 pub mod elevations;

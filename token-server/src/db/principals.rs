@@ -93,6 +93,8 @@ pub async fn list_named(
 pub struct PrincipalState {
     /// Inner number.
     pub pid: i64,
+    /// Stable id.
+    pub uid: Uuid,
     /// `builtin`, `user`, `team`, `robot` or `workload`.
     pub kind: String,
     /// Folded name.
@@ -101,17 +103,23 @@ pub struct PrincipalState {
     pub is_disabled: bool,
     /// The teams it is itself a member of, in order.
     pub teams: Vec<i64>,
+    /// Inner number of the user with whom a robot goes quiet.
+    pub owner: Option<i64>,
 }
 
 /// All the living, one after the other.
 pub fn visit_principals(db: &mut PgConnection) -> impl Stream<Item = Result<PrincipalState, DbError>> {
     let query = sqlx::query_as!(
         PrincipalState,
-        r#"select p.pid, p.kind, p.name, p.disabled_at is not null as "is_disabled!",
-                  coalesce(m.teams, '{}') as "teams!"
+        r#"select p.pid, p.uid, p.kind, p.name, p.disabled_at is not null as "is_disabled!",
+                  coalesce(m.teams, '{}') as "teams!", coalesce(r.user_pid, o.pid) as "owner?"
              from principal p
              left join (select member_pid, array_agg(team_pid order by team_pid) as teams
                           from team_member group by member_pid) m on m.member_pid = p.pid
+             left join robot r on r.pid = p.pid
+             left join namespace n on n.id = r.namespace_id
+             -- A namespace with the name of its owner is that user's own, and so are its robots.
+             left join principal o on o.pid = n.owner_pid and o.name = n.name
             where p.deleted_at is null"#
     );
     query.fetch(db).map_err(DbError::from)
@@ -121,10 +129,14 @@ pub fn visit_principals(db: &mut PgConnection) -> impl Stream<Item = Result<Prin
 pub async fn list_states(db: impl PgExecutor<'_>, pids: &[i64]) -> Result<Vec<PrincipalState>, DbError> {
     let query = sqlx::query_as!(
         PrincipalState,
-        r#"select p.pid, p.kind, p.name, p.disabled_at is not null as "is_disabled!",
+        r#"select p.pid, p.uid, p.kind, p.name, p.disabled_at is not null as "is_disabled!",
                   array(select m.team_pid from team_member m
-                         where m.member_pid = p.pid order by m.team_pid) as "teams!"
+                         where m.member_pid = p.pid order by m.team_pid) as "teams!",
+                  coalesce(r.user_pid, o.pid) as "owner?"
              from principal p
+             left join robot r on r.pid = p.pid
+             left join namespace n on n.id = r.namespace_id
+             left join principal o on o.pid = n.owner_pid and o.name = n.name
             where p.pid = any($1) and p.deleted_at is null"#,
         pids
     );

@@ -11,6 +11,7 @@ use super::audit::{self, Event, Origin, Outcome, Record};
 use super::authenticate::Authenticator;
 use super::error::TokenServerError;
 use super::password::{NewPassword, PasswordHasher};
+use super::subject::Proof;
 use crate::db::{self, Pool, refresh_tokens, users};
 
 /// Changes accounts.
@@ -42,10 +43,11 @@ impl Accounts {
     ) -> Result<String, TokenServerError> {
         // The proof first: a stranger does not learn what a good password is.
         let user = self.authenticator.authenticate_password(user, current, origin).await?;
+        let Proof::Password(old) = &user.proof else { return Err(TokenServerError::WrongCredentials) };
         let hash = self.hasher.hash(&NewPassword::parse(new)?).await?;
-        let mut tx = db::begin(&self.pool).await?;
-        let (old, now) = (user.password_hash.expose(), self.clock.now());
-        if !users::update_own_password(&mut *tx, user.pid, old, &hash, now).await? {
+        let mut tx = db::begin_change(&self.pool).await?;
+        let now = self.clock.now();
+        if !users::update_own_password(&mut *tx, user.pid, old.expose(), &hash, now).await? {
             // Somebody else set another password meanwhile.
             return Err(TokenServerError::WrongCredentials);
         }

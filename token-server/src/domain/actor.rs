@@ -5,6 +5,7 @@
 use uuid::Uuid;
 
 use super::audit::{COMMAND_LINE, Origin};
+use super::credential::Credential;
 use super::subject::{Robot, Subject};
 
 /// Who changes something.
@@ -43,6 +44,14 @@ impl Actor {
         match self {
             Self::Operator => None,
             Self::Subject { subject, .. } => subject.pid(),
+        }
+    }
+
+    /// What was brought to log in, if that is not a password.
+    pub fn credential(&self) -> Option<&Credential> {
+        match self {
+            Self::Operator => None,
+            Self::Subject { subject, .. } => subject.credential(),
         }
     }
 

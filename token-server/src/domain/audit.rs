@@ -97,6 +97,14 @@ pub enum Event {
     RobotSecretAdded,
     /// …
     RobotSecretRevoked,
+    /// A user made a personal access token, or had one made on the server.
+    PersonalTokenAdded,
+    /// … and it was revoked.
+    PersonalTokenRevoked,
+    /// A login that was kept was ended.
+    LoginEnded,
+    /// A secret was reported as leaked, and revoked.
+    LeakedSecretRevoked,
     /// Rights for a while were asked for.
     ElevationRequested,
     /// … and given,
@@ -123,7 +131,7 @@ pub enum Event {
 
 impl Event {
     /// Every one.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 50] = [
         Self::Login,
         Self::ScopesRefused,
         Self::RefreshTokenIssued,
@@ -159,6 +167,10 @@ impl Event {
         Self::WorkloadEnabled,
         Self::RobotSecretAdded,
         Self::RobotSecretRevoked,
+        Self::PersonalTokenAdded,
+        Self::PersonalTokenRevoked,
+        Self::LoginEnded,
+        Self::LeakedSecretRevoked,
         Self::ElevationRequested,
         Self::ElevationApproved,
         Self::ElevationDenied,
@@ -218,6 +230,10 @@ impl Event {
             Self::WorkloadEnabled => "workload_enabled",
             Self::RobotSecretAdded => "robot_secret_added",
             Self::RobotSecretRevoked => "robot_secret_revoked",
+            Self::PersonalTokenAdded => "personal_token_added",
+            Self::PersonalTokenRevoked => "personal_token_revoked",
+            Self::LoginEnded => "login_ended",
+            Self::LeakedSecretRevoked => "leaked_secret_revoked",
             Self::ElevationRequested => "elevation_requested",
             Self::ElevationApproved => "elevation_approved",
             Self::ElevationDenied => "elevation_denied",

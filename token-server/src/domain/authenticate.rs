@@ -1,8 +1,8 @@
 //! From credentials to a user or a robot: the only door there is.
 //!
 //! *Invariant:* an unknown user, a wrong password and a disabled user get the same answer after the same work; why a
-//! login failed is in the record only. The user's row is read each time, so disabling and password changes count at
-//! once.
+//! login failed is in the record only. Who somebody is, is looked up each time, so disabling, revoking and new passwords
+//! count at once.
 
 use std::sync::Arc;
 
@@ -13,20 +13,24 @@ use uuid::Uuid;
 
 use super::audit::{Event, Origin, Outcome, Record};
 use super::audit_repeats::AuditRepeats;
+use super::credential::{Credential, CredentialPolicy, Failure, Secrets};
+use super::credential_uses::CredentialUses;
 use super::error::TokenServerError;
+use super::opaque_token::{self, TokenKind};
 use super::password::{MAX_PASSWORD_BYTES, PasswordHasher};
 use super::principal_name::PrincipalName;
-use super::refresh::{RefreshFailure, RefreshTokens};
+use super::refresh::{Brought, Looks, RefreshFailure, RefreshTokens};
 use super::robot_name::RobotName;
-use super::robot_secret::{self, RobotSecrets, SecretFailure};
-use super::subject::{Robot, Subject, User};
+use super::row_source::{Owner, RowSource, View};
+use super::snapshot::people::Kind;
+use super::subject::{Proof, Robot, Subject, User};
+use crate::db::Pool;
 use crate::db::users::{self, UserRow};
-use crate::db::{Pool, robots};
 
 /// What came with a request, unverified.
 #[derive(Clone, Debug)]
 pub enum Credentials {
-    /// User name and password, or the name of a robot and one of its secrets.
+    /// The name of a user with a password or a personal access token, or the name of a robot and one of its secrets.
     Password {
         /// As typed.
         user: String,
@@ -37,73 +41,118 @@ pub enum Credentials {
     RefreshToken(Secret),
 }
 
+/// What logins are checked with.
+pub struct Parts {
+    /// Where passwords are, and where is recorded who logged in.
+    pub pool: Pool,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// For passwords.
+    pub hasher: Arc<PasswordHasher>,
+    /// Passwords that were right a moment ago.
+    pub verified: VerifiedPasswords,
+    /// For logins that last.
+    pub refresh_tokens: RefreshTokens,
+    /// For secrets of robots and personal access tokens.
+    pub secrets: Arc<Secrets>,
+    /// How long these are good for.
+    pub policy: CredentialPolicy,
+    /// Where these are looked up.
+    pub rows: RowSource,
+    /// When these were used.
+    pub uses: Arc<CredentialUses>,
+    /// What was recorded a moment ago.
+    pub repeats: Arc<AuditRepeats>,
+}
+
 /// Turns credentials into users and robots.
-pub struct Authenticator {
-    pool: Pool,
-    clock: Arc<dyn Clock>,
-    hasher: Arc<PasswordHasher>,
-    verified: VerifiedPasswords,
-    refresh_tokens: RefreshTokens,
-    robot_secrets: Arc<RobotSecrets>,
-    repeats: Arc<AuditRepeats>,
+pub struct Authenticator(Parts);
+
+/// Whoever logged in, and how things were when they did, where that was looked at.
+pub struct LoggedIn {
+    /// Who.
+    pub subject: Subject,
+    /// How things were; for a password nothing that was not looked up by itself.
+    pub view: Option<View>,
 }
 
 impl Authenticator {
     /// Puts the parts together.
-    pub fn new(
-        pool: Pool,
-        clock: Arc<dyn Clock>,
-        hasher: Arc<PasswordHasher>,
-        verified: VerifiedPasswords,
-        refresh_tokens: RefreshTokens,
-        robot_secrets: Arc<RobotSecrets>,
-        repeats: Arc<AuditRepeats>,
-    ) -> Self {
-        Self { pool, clock, hasher, verified, refresh_tokens, robot_secrets, repeats }
+    pub fn new(parts: Parts) -> Self {
+        Self(parts)
     }
 
     /// Refresh tokens, for whoever issues them.
     pub fn refresh_tokens(&self) -> &RefreshTokens {
-        &self.refresh_tokens
+        &self.0.refresh_tokens
     }
 
-    /// Checks a name and what came with it: of a user a password, of a robot one of its secrets.
+    /// Where things are looked up.
+    pub fn rows(&self) -> &RowSource {
+        &self.0.rows
+    }
+
+    /// Checks a name and what came with it: of a user a password or a personal access token, of a robot a secret.
     pub async fn authenticate(
         &self,
         name: &str,
         password: &Secret,
         origin: &Origin,
-    ) -> Result<Subject, TokenServerError> {
-        match RobotName::parse(name) {
-            Ok(robot) => Ok(Subject::Robot(self.authenticate_robot(&robot, password, origin).await?)),
-            Err(_) => Ok(Subject::User(self.authenticate_password(name, password, origin).await?)),
-        }
-    }
-
-    async fn authenticate_robot(
-        &self,
-        name: &RobotName,
-        secret: &Secret,
-        origin: &Origin,
-    ) -> Result<Robot, TokenServerError> {
-        match self.robot_secrets.check(&self.pool, &*self.clock, name.as_str(), secret, origin.ip()).await? {
-            Ok((row, limits)) => {
-                if robot_secret::is_new_use(&row, self.clock.now()) {
-                    robots::update_secret_used(&self.pool, row.id, self.clock.now()).await?;
-                }
-                let secret_ends_at = row.expires_at;
-                let limits = limits.map(Arc::new);
-                let robot = Robot { pid: row.pid, uid: row.uid, name: row.name, secret_ends_at, limits };
-                self.record_login(&robot.name, robot.uid, "robot_secret", origin).await?;
-                Ok(robot)
+    ) -> Result<LoggedIn, TokenServerError> {
+        let kind = if RobotName::parse(name).is_ok() {
+            TokenKind::Robot
+        } else if opaque_token::is_well_formed(TokenKind::Personal, password) {
+            TokenKind::Personal
+        } else {
+            let user = self.authenticate_password(name, password, origin).await?;
+            return Ok(LoggedIn { subject: Subject::User(user), view: None });
+        };
+        let view = self.0.rows.view().await;
+        match self.check(kind, name, password, origin, &view).await? {
+            Ok((owner, credential)) => {
+                let id = credential.id;
+                self.0.uses.note(kind, id, self.0.clock.now(), origin);
+                let Owner { pid, uid, name, .. } = owner;
+                let (subject, how) = if kind == TokenKind::Robot {
+                    (Subject::Robot(Robot { pid, uid, name, credential }), "robot_secret")
+                } else {
+                    let proof = Proof::PersonalToken(credential);
+                    (Subject::User(User { pid, uid, name, proof }), "personal_token")
+                };
+                self.record_login(subject.name(), uid, &format!("{how} {id}"), origin).await?;
+                Ok(LoggedIn { subject, view: Some(view) })
             }
             Err(failure) => {
                 // A secret that is known says whose name was typed; anything else may be a password in the wrong field.
-                let is_known = !matches!(failure, SecretFailure::Malformed | SecretFailure::Unknown);
-                let known = is_known.then_some(name.as_str());
-                Err(self.refuse_login(Typed { name: name.as_str(), known }, failure.as_str(), origin).await?)
+                let known = failure.is_of_owner().then_some(name);
+                Err(self.refuse_login(Typed { name, known }, failure.as_str(kind), origin).await?)
             }
         }
+    }
+
+    /// Looks a secret up and says whose it is, if it is good and of whoever is named.
+    async fn check(
+        &self,
+        kind: TokenKind,
+        name: &str,
+        secret: &Secret,
+        origin: &Origin,
+        view: &View,
+    ) -> Result<Result<(Owner, Credential), Failure>, TokenServerError> {
+        let Some(mac) = self.0.secrets.mac(kind, secret) else { return Ok(Err(Failure::Malformed)) };
+        let owner_kind = if kind == TokenKind::Robot { Kind::Robot } else { Kind::User };
+        let found = view.credential(&mac).await?;
+        let is_theirs = |owner: &Owner| owner.kind == owner_kind && owner.name.eq_ignore_ascii_case(name);
+        let Some((stored, owner)) = found.filter(|(_, owner)| is_theirs(owner)) else {
+            return Ok(Err(Failure::Unknown));
+        };
+        let ends_at = self.0.policy.end(kind, stored.created_at, stored.expires_at);
+        let credential = Credential { id: stored.id, ends_at, limits: stored.limits()? };
+        Ok(match credential.failure(self.0.clock.now(), origin.ip()) {
+            _ if !owner.may_log_in => Err(Failure::Disabled),
+            Some(failure) => Err(failure),
+            None => Ok((owner, credential)),
+        })
     }
 
     /// Checks a user name and a password.
@@ -114,7 +163,7 @@ impl Authenticator {
         origin: &Origin,
     ) -> Result<User, TokenServerError> {
         let row = match PrincipalName::parse(user) {
-            Ok(name) => users::find_user(&self.pool, name.as_str()).await?,
+            Ok(name) => users::find_user(&self.0.pool, name.as_str()).await?,
             Err(_) => None,
         };
         let known = row.as_ref().map(|row| row.name.clone());
@@ -124,7 +173,7 @@ impl Authenticator {
         }
         let active = row.as_ref().filter(|row| !row.disabled);
         if let Some(row) = active
-            && self.verified.contains(row.uid.as_bytes(), &row.password_hash, password, &*self.clock)
+            && self.0.verified.contains(row.uid.as_bytes(), &row.password_hash, password, &*self.0.clock)
         {
             let user = User::from_row(row.clone());
             self.record_login(&user.name, user.uid, "password", origin).await?;
@@ -136,8 +185,8 @@ impl Authenticator {
             Some(row) if row.disabled => "disabled_user",
             Some(_) => "wrong_password",
         };
-        let slowest_bcrypt = users::find_slowest_bcrypt(&self.pool).await?;
-        if !self.hasher.verify(password, hash, slowest_bcrypt).await? {
+        let slowest_bcrypt = users::find_slowest_bcrypt(&self.0.pool).await?;
+        if !self.0.hasher.verify(password, hash, slowest_bcrypt).await? {
             return Err(self.refuse_login(typed, reason, origin).await?);
         }
         match self.still_as_checked(row).await? {
@@ -149,7 +198,7 @@ impl Authenticator {
     /// A check can wait long in the queue; what counts is the user as it is afterwards.
     async fn still_as_checked(&self, row: Option<UserRow>) -> Result<Option<UserRow>, TokenServerError> {
         let Some(checked) = row else { return Ok(None) };
-        let now = users::find_user(&self.pool, &checked.name).await?;
+        let now = users::find_user(&self.0.pool, &checked.name).await?;
         Ok(now.filter(|now| {
             now.uid == checked.uid && !now.disabled && now.password_hash == checked.password_hash
         }))
@@ -161,12 +210,12 @@ impl Authenticator {
         password: &Secret,
         origin: &Origin,
     ) -> Result<User, TokenServerError> {
-        if self.hasher.is_outdated(&row.password_hash) {
-            let fresh = self.hasher.hash_unchecked(password).await?;
-            users::update_rehashed(&self.pool, row.pid, &row.password_hash, &fresh).await?;
+        if self.0.hasher.is_outdated(&row.password_hash) {
+            let fresh = self.0.hasher.hash_unchecked(password).await?;
+            users::update_rehashed(&self.0.pool, row.pid, &row.password_hash, &fresh).await?;
             row.password_hash = fresh;
         }
-        self.verified.insert(row.uid.as_bytes(), &row.password_hash, password, &*self.clock);
+        self.0.verified.insert(row.uid.as_bytes(), &row.password_hash, password, &*self.0.clock);
         let user = User::from_row(row);
         self.record_login(&user.name, user.uid, "password", origin).await?;
         Ok(user)
@@ -175,19 +224,20 @@ impl Authenticator {
     /// Checks a refresh token.
     pub async fn authenticate_refresh_token(
         &self,
-        token: &Secret,
-        audience: &str,
+        brought: &Brought<'_>,
         origin: &Origin,
-    ) -> Result<User, TokenServerError> {
-        match self.refresh_tokens.check(&self.pool, &*self.clock, token, audience).await? {
-            Ok(row) => {
-                let is_new_use = RefreshTokens::is_new_use(&row, &*self.clock);
-                let user = User::from_row(row.user);
-                if is_new_use {
-                    self.refresh_tokens.touch(&self.pool, &*self.clock, token).await?;
-                    self.record_login(&user.name, user.uid, "refresh_token", origin).await?;
+    ) -> Result<LoggedIn, TokenServerError> {
+        let Parts { refresh_tokens, uses, clock, pool, rows, .. } = &self.0;
+        let view = rows.view().await;
+        let looks = Looks { view: &view, uses, pool, clock: &**clock };
+        match refresh_tokens.check(looks, brought).await? {
+            Ok(user) => {
+                if let Proof::KeptLogin(login) = &user.proof {
+                    uses.note(TokenKind::Refresh, login.id, clock.now(), origin);
+                    let how = format!("refresh_token {}", login.id);
+                    self.record_login(&user.name, user.uid, &how, origin).await?;
                 }
-                Ok(user)
+                Ok(LoggedIn { subject: Subject::User(user), view: Some(view) })
             }
             Err(refused) => {
                 let refusal = Record {
@@ -197,10 +247,14 @@ impl Authenticator {
                     target: refused.user.as_deref().unwrap_or_default(),
                     outcome: Outcome::Refused(refused.failure.as_str()),
                 };
-                self.repeats.record(&self.pool, &*self.clock, origin, refusal).await?;
+                self.0.repeats.record(pool, &**clock, origin, refusal).await?;
                 Err(match refused.failure {
                     // Clients put a password there when they were given no user name.
                     RefreshFailure::Malformed => TokenServerError::WrongCredentials,
+                    RefreshFailure::Replaced => {
+                        refresh_tokens.end_stolen(pool, &**clock, brought.token, origin).await?;
+                        TokenServerError::RefreshTokenRefused
+                    }
                     _ => TokenServerError::RefreshTokenRefused,
                 })
             }
@@ -221,7 +275,7 @@ impl Authenticator {
             target: name,
             outcome: Outcome::Allowed(Some(how)),
         };
-        Ok(self.repeats.record(&self.pool, &*self.clock, origin, record).await?)
+        Ok(self.0.repeats.record(&self.0.pool, &*self.0.clock, origin, record).await?)
     }
 
     /// Records a failed login and says what the client is told. What was typed as a name is kept only when it is
@@ -239,7 +293,7 @@ impl Authenticator {
             target: typed.known.unwrap_or_default(),
             outcome: Outcome::Refused(reason),
         };
-        self.repeats.record_as(&self.pool, &*self.clock, origin, record, typed.name).await?;
+        self.0.repeats.record_as(&self.0.pool, &*self.0.clock, origin, record, typed.name).await?;
         Ok(TokenServerError::WrongCredentials)
     }
 }

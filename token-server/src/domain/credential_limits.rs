@@ -94,11 +94,11 @@ impl CredentialLimits {
         Ok((limits != Self::default()).then_some(limits))
     }
 
-    /// Understands what is stored with a secret of a robot.
+    /// Understands what is stored with a credential.
     pub fn stored(value: &Value) -> Result<Self, DbError> {
         let words = LimitWords::deserialize(value).ok();
         words.and_then(|words| Self::read(&words).ok().flatten()).ok_or_else(|| DbError::Inconsistent {
-            table: "robot_secret",
+            table: "credential",
             column: "limits",
             value: value.to_string(),
         })
@@ -236,7 +236,7 @@ mod tests {
         ] {
             let value: Value = serde_json::from_str(stored).unwrap();
             let error = CredentialLimits::stored(&value).unwrap_err();
-            assert!(matches!(error, DbError::Inconsistent { table: "robot_secret", .. }), "{stored}");
+            assert!(matches!(error, DbError::Inconsistent { table: "credential", .. }), "{stored}");
         }
     }
 

@@ -104,6 +104,9 @@ pub enum TokenServerError {
     /// A robot has as many secrets as it may have.
     #[error("{0} has two secrets already, which is what it takes to replace one; revoke one first")]
     TooManySecrets(String),
+    /// A user has as many personal access tokens as one may have.
+    #[error("{0} has {most} personal access tokens already; revoke one first", most = super::credential::MAX_PERSONAL_TOKENS)]
+    TooManyTokens(String),
     /// Somebody could act as a robot that holds more than they do.
     #[error("{robot} holds more than you do ({what}), so its secrets are made by those who hold that")]
     RobotHoldsMore {

@@ -21,6 +21,8 @@ pub enum Purpose {
     RefreshTokens,
     /// The MAC of secrets of robots.
     RobotSecrets,
+    /// The MAC of personal access tokens.
+    PersonalTokens,
     /// Sealing where a page of a list ended.
     Cursors,
 }
@@ -31,6 +33,7 @@ impl Purpose {
             Self::SigningKeys => b"signing keys 1",
             Self::RefreshTokens => b"refresh tokens 1",
             Self::RobotSecrets => b"robot secrets 1",
+            Self::PersonalTokens => b"personal tokens 1",
             Self::Cursors => b"cursors 1",
         }
     }

@@ -6,7 +6,7 @@
 //! decided ([`policy`] on [`stored_rows`] or a [`snapshot`], by [`row_source`]), explained ([`question`],
 //! [`explanation`]) and becomes claims ([`issue`], [`audience`], less [`withholding`]) or a refusal ([`grantors`]); who
 //! changes them ([`delegation`], [`actor`]), also for a while ([`elevation`]) or all at once ([`policy_file`]); how
-//! people log in ([`password`], [`password_bcrypt`], [`opaque_token`], [`refresh`], [`robot_secret`],
+//! people log in ([`password`], [`password_bcrypt`], [`opaque_token`], [`credential`], [`credential_uses`], [`refresh`],
 //! [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`key_names`], [`signing`],
 //! [`signing_import`], [`key_ring`], [`key_store`]); what others would say ([`docker_auth`], [`shadow`]); what is asked
 //! for ([`token_issuer`], [`account`], [`administration`]); what is remembered ([`audit`], [`audit_repeats`]), for how
@@ -86,7 +86,9 @@ pub mod opaque_token;
 
 pub mod refresh;
 
-pub mod robot_secret;
+pub mod credential;
+
+pub mod credential_uses;
 
 pub mod authenticate;
 

@@ -1,11 +1,14 @@
 //! Logins that last: refresh tokens.
 //!
-//! A client that keeps one on disk cannot replace it, so it does not change when it is used. It ends when it was not
-//! used for a while, at its last day in any case, and at once when the password changes or the user is disabled.
-//! The client's own id is kept for people to read; it is not checked, because clients share one file of logins.
+//! Most clients that keep one on disk cannot replace it, so it does not change when it is used. A client that is known
+//! to take a new one gets one with each use; then the one before is good for a moment only, and whoever uses it later
+//! ends the login, because one of the two is a thief. A login ends when it was not used for a while, at its last day in
+//! any case, and at once when the password changes or the user is disabled.
 //!
-//! *Invariant:* a token is good for one user and one registry.
+//! *Invariant:* a token is good for one user and one registry; one that is replaced with each use, for its client only.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ring::rand::SystemRandom;
@@ -14,35 +17,45 @@ use shared::secret::Secret;
 use time::OffsetDateTime;
 
 use super::audit::{self, Event, Origin, Outcome, Record};
+use super::credential::{Credential, Secrets};
+use super::credential_uses::CredentialUses;
 use super::error::TokenServerError;
-use super::opaque_token::{self, TokenKind, TokenMac};
-use super::subject::User;
-use crate::db::refresh_tokens::{self, NewRefreshToken, RefreshTokenRow};
+use super::opaque_token::TokenKind;
+use super::random;
+use super::row_source::{Owner, View};
+use super::snapshot::credentials::StoredLogin;
+use super::subject::{Proof, User};
+use crate::db::refresh_tokens::{self, NewRefreshToken};
 use crate::db::{self, Pool};
-
-/// Uses within this time count as one: it is what a push of many layers looks like.
-pub const USE_PRECISION: Duration = Duration::from_mins(1);
 
 const MAX_CLIENT_ID_CHARACTERS: usize = 100;
 
 /// A user has at most this many for one registry; the oldest make room, so that scripts that log in for each build
 /// do not pile them up.
-const MAX_TOKENS: i64 = 100;
+const MAX_LOGINS: i64 = 100;
 
-/// How long refresh tokens are good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RefreshLifetimes {
-    /// Since the last use.
+/// A client whose answer was lost may use the token before once more.
+const REPLACED_GRACE: Duration = Duration::from_mins(1);
+
+/// So many tokens that were replaced are recognised.
+const REMEMBERED_REPLACED: i64 = 20;
+
+/// How logins are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefreshSettings {
+    /// They end so long after the last use.
     pub idle: Duration,
-    /// Since the login.
+    /// They end so long after the login.
     pub absolute: Duration,
+    /// What clients call themselves that take another token with each use.
+    pub rotating_clients: BTreeSet<String>,
 }
 
 /// Issues and checks refresh tokens.
 #[derive(Debug)]
 pub struct RefreshTokens {
-    mac: TokenMac,
-    lifetimes: RefreshLifetimes,
+    secrets: Arc<Secrets>,
+    settings: RefreshSettings,
 }
 
 /// Why a token is not good.
@@ -58,6 +71,10 @@ pub enum RefreshFailure {
     Expired,
     /// For another registry.
     WrongAudience,
+    /// For another client.
+    WrongClient,
+    /// Another one was given out in its place.
+    Replaced,
     /// Its user may not log in.
     Disabled,
 }
@@ -71,6 +88,8 @@ impl RefreshFailure {
             Self::Idle => "idle_refresh_token",
             Self::Expired => "expired_refresh_token",
             Self::WrongAudience => "refresh_token_for_another_registry",
+            Self::WrongClient => "refresh_token_of_another_client",
+            Self::Replaced => "replaced_refresh_token",
             Self::Disabled => "disabled_user",
         }
     }
@@ -98,41 +117,74 @@ pub struct Login<'a> {
     pub origin: &'a Origin,
 }
 
+/// A token that came with a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Brought<'a> {
+    /// The token.
+    pub token: &'a Secret,
+    /// For which registry it is to be good.
+    pub audience: &'a str,
+    /// What the client calls itself.
+    pub client_id: &'a str,
+}
+
+/// What a check looks at.
+#[derive(Clone, Copy)]
+pub struct Looks<'a> {
+    /// How things are.
+    pub view: &'a View,
+    /// When logins were last used here.
+    pub uses: &'a CredentialUses,
+    /// Where it is stored when they were last used elsewhere.
+    pub pool: &'a Pool,
+    /// What time it is.
+    pub clock: &'a dyn Clock,
+}
+
+/// What clients call themselves, as far as it is kept.
+fn kept(client_id: &str) -> String {
+    client_id.chars().filter(char::is_ascii_graphic).take(MAX_CLIENT_ID_CHARACTERS).collect()
+}
+
 impl RefreshTokens {
-    /// Uses this MAC and these limits.
-    pub fn new(mac: TokenMac, lifetimes: RefreshLifetimes) -> Self {
-        Self { mac, lifetimes }
+    /// Uses these keys and settings.
+    pub fn new(secrets: Arc<Secrets>, settings: RefreshSettings) -> Self {
+        Self { secrets, settings }
     }
 
-    /// Makes a token for a user who just logged in with a password.
+    /// Makes a token for a user who just logged in with a password; for others there is none.
     pub async fn issue(
         &self,
         pool: &Pool,
         clock: &dyn Clock,
         random: &SystemRandom,
         login: &Login<'_>,
-    ) -> Result<Secret, TokenServerError> {
+    ) -> Result<Option<Secret>, TokenServerError> {
         let Login { user, audience, client_id, origin } = *login;
-        let token = opaque_token::generate(TokenKind::Refresh, random)?;
-        let client_id: String =
-            client_id.chars().filter(char::is_ascii_graphic).take(MAX_CLIENT_ID_CHARACTERS).collect();
+        let Proof::Password(password_hash) = &user.proof else { return Ok(None) };
+        let (token, mac) = self.secrets.generate(TokenKind::Refresh, random)?;
+        let client_id = kept(client_id);
         let now = clock.now();
-        let mac = self.mac.of(&token);
-        let mut tx = db::begin(pool).await?;
+        let agent = origin.agent.as_deref().map(audit::printable);
+        // Whoever changes rights waits for the same lock, and the tables that this changes are noted under it.
+        let mut tx = db::begin_change(pool).await?;
         // A row that nobody can use any more is of no use to us either.
-        refresh_tokens::delete_idle(&mut *tx, user.pid, now - self.lifetimes.idle).await?;
+        refresh_tokens::delete_idle(&mut *tx, user.pid, now - self.settings.idle).await?;
         let row = NewRefreshToken {
-            mac: mac.as_ref(),
+            mac: &mac,
+            family: random::dated_id(random, clock)?,
             pid: user.pid,
-            password_hash: user.password_hash.expose(),
+            password_hash: password_hash.expose(),
             audience,
             client_id: &client_id,
-            expires_at: now + self.lifetimes.absolute,
+            agent: agent.as_deref(),
+            made_from: origin.address.as_deref(),
+            expires_at: now + self.settings.absolute,
         };
         if !refresh_tokens::insert_refresh_token(&mut *tx, &row, now).await? {
             return Err(TokenServerError::WrongCredentials);
         }
-        refresh_tokens::delete_beyond(&mut *tx, user.pid, audience, MAX_TOKENS).await?;
+        refresh_tokens::delete_beyond(&mut *tx, user.pid, audience, MAX_LOGINS).await?;
         let record = Record {
             event: Event::RefreshTokenIssued,
             actor: &user.name,
@@ -142,57 +194,144 @@ impl RefreshTokens {
         };
         audit::record(&mut *tx, clock, origin, record).await?;
         db::commit(tx).await?;
-        Ok(token)
+        Ok(Some(token))
     }
 
-    /// Checks a token. The row says whether this use is to be recorded.
-    pub async fn check(
+    /// What a client is to keep that used a token: the same, or another if it can replace it. With the database away
+    /// it is the same, because nobody could remember another.
+    pub async fn next(
         &self,
         pool: &Pool,
         clock: &dyn Clock,
-        token: &Secret,
-        audience: &str,
-    ) -> Result<Result<RefreshTokenRow, RefusedToken>, TokenServerError> {
-        if !opaque_token::is_well_formed(TokenKind::Refresh, token) {
-            return Ok(Err(RefusedToken { user: None, failure: RefreshFailure::Malformed }));
+        random: &SystemRandom,
+        brought: &Brought<'_>,
+        origin: &Origin,
+    ) -> Result<Secret, TokenServerError> {
+        if !self.rotates(brought.client_id) {
+            return Ok(brought.token.clone());
         }
-        let row = refresh_tokens::find_refresh_token(pool, self.mac.of(token).as_ref()).await?;
-        let Some(row) = row else {
-            return Ok(Err(RefusedToken { user: None, failure: RefreshFailure::Unknown }));
-        };
-        Ok(match self.failure(&row, audience, clock.now()) {
-            Some(failure) => Err(RefusedToken { user: Some(row.user.name), failure }),
-            None => Ok(row),
-        })
+        match self.replace(pool, clock, random, brought.token, origin).await {
+            Ok(Some(new)) => Ok(new),
+            Ok(None) | Err(TokenServerError::Db(_)) => Ok(brought.token.clone()),
+            Err(error) => Err(error),
+        }
     }
 
-    fn failure(&self, row: &RefreshTokenRow, audience: &str, now: OffsetDateTime) -> Option<RefreshFailure> {
-        if row.user.disabled {
+    /// Whether a client gets another token with each use.
+    pub fn rotates(&self, client_id: &str) -> bool {
+        self.settings.rotating_clients.contains(client_id)
+    }
+
+    async fn replace(
+        &self,
+        pool: &Pool,
+        clock: &dyn Clock,
+        random: &SystemRandom,
+        token: &Secret,
+        origin: &Origin,
+    ) -> Result<Option<Secret>, TokenServerError> {
+        let Some(old) = self.secrets.mac(TokenKind::Refresh, token) else { return Ok(None) };
+        let (new, mac) = self.secrets.generate(TokenKind::Refresh, random)?;
+        let now = clock.now();
+        let mut tx = db::begin_change(pool).await?;
+        let Some(row) = refresh_tokens::find_refresh_token(&mut *tx, &old).await? else { return Ok(None) };
+        // One that was replaced a moment ago by a request whose answer was lost gets a successor as well.
+        refresh_tokens::update_replaced(&mut *tx, &old, now).await?;
+        let from = origin.address.as_deref();
+        refresh_tokens::insert_successor(&mut *tx, &old, &mac, now, from).await?;
+        refresh_tokens::delete_replaced_beyond(&mut *tx, row.family, REMEMBERED_REPLACED).await?;
+        db::commit(tx).await?;
+        Ok(Some(new))
+    }
+
+    /// Checks a token.
+    pub async fn check(
+        &self,
+        looks: Looks<'_>,
+        brought: &Brought<'_>,
+    ) -> Result<Result<User, RefusedToken>, TokenServerError> {
+        let refused = |user: Option<String>, failure| Ok(Err(RefusedToken { user, failure }));
+        let Some(mac) = self.secrets.mac(TokenKind::Refresh, brought.token) else {
+            return refused(None, RefreshFailure::Malformed);
+        };
+        let Some((login, owner)) = looks.view.login(&mac).await? else {
+            return refused(None, RefreshFailure::Unknown);
+        };
+        let now = looks.clock.now();
+        let failure = match self.failure(&login, &owner, brought, now) {
+            None if self.is_idle(&login, looks, now).await? => Some(RefreshFailure::Idle),
+            failure => failure,
+        };
+        if let Some(failure) = failure {
+            return refused(Some(owner.name), failure);
+        }
+        let credential = Credential { id: login.family, ends_at: Some(login.expires_at), limits: None };
+        let Owner { pid, uid, name, .. } = owner;
+        Ok(Ok(User { pid, uid, name, proof: Proof::KeptLogin(credential) }))
+    }
+
+    fn failure(
+        &self,
+        login: &StoredLogin,
+        owner: &Owner,
+        brought: &Brought<'_>,
+        now: OffsetDateTime,
+    ) -> Option<RefreshFailure> {
+        if !owner.may_log_in {
             Some(RefreshFailure::Disabled)
-        } else if row.audience != audience {
+        } else if *login.audience != *brought.audience {
             Some(RefreshFailure::WrongAudience)
-        } else if now >= row.expires_at {
+        } else if now >= login.expires_at {
             Some(RefreshFailure::Expired)
-        } else if now - row.last_used_at >= self.lifetimes.idle {
-            Some(RefreshFailure::Idle)
+        } else if login.replaced_at.is_some_and(|at| now - at >= REPLACED_GRACE) {
+            Some(RefreshFailure::Replaced)
+        } else if self.rotates(&login.client_id) && *login.client_id != *kept(brought.client_id) {
+            Some(RefreshFailure::WrongClient)
         } else {
             None
         }
     }
 
-    /// Whether a use now is far enough from the last one to be recorded.
-    pub fn is_new_use(row: &RefreshTokenRow, clock: &dyn Clock) -> bool {
-        clock.now() - row.last_used_at >= USE_PRECISION
+    /// Whether it was not used for too long, here or elsewhere. The database is asked only when it seems so.
+    async fn is_idle(
+        &self,
+        login: &StoredLogin,
+        looks: Looks<'_>,
+        now: OffsetDateTime,
+    ) -> Result<bool, TokenServerError> {
+        let is_long_ago = |at: OffsetDateTime| now - at >= self.settings.idle;
+        let here = looks.uses.last(login.family);
+        if here.into_iter().chain([login.last_used_at]).any(|at| !is_long_ago(at)) {
+            return Ok(false);
+        }
+        let elsewhere = refresh_tokens::find_last_used(looks.pool, login.family).await?;
+        Ok(elsewhere.is_none_or(is_long_ago))
     }
 
-    /// Records a use.
-    pub async fn touch(
+    /// Ends the login of a token that somebody used although it was replaced.
+    pub async fn end_stolen(
         &self,
         pool: &Pool,
         clock: &dyn Clock,
         token: &Secret,
+        origin: &Origin,
     ) -> Result<(), TokenServerError> {
-        Ok(refresh_tokens::update_last_used(pool, self.mac.of(token).as_ref(), clock.now()).await?)
+        let Some(mac) = self.secrets.mac(TokenKind::Refresh, token) else { return Ok(()) };
+        let mut tx = db::begin_change(pool).await?;
+        let Some(row) = refresh_tokens::find_refresh_token(&mut *tx, &mac).await? else { return Ok(()) };
+        let Some(login) = refresh_tokens::find_login(&mut *tx, row.family).await? else { return Ok(()) };
+        refresh_tokens::delete_login(&mut *tx, row.family).await?;
+        let target = format!("user:{} {}", login.user, row.family);
+        let remark = "a token was used again that had been replaced";
+        let record = Record {
+            event: Event::LoginEnded,
+            actor: "",
+            actor_uid: None,
+            target: &target,
+            outcome: Outcome::Allowed(Some(remark)),
+        };
+        audit::record(&mut *tx, clock, origin, record).await?;
+        Ok(db::commit(tx).await?)
     }
 }
 
@@ -202,43 +341,52 @@ mod tests {
     use uuid::Uuid;
 
     use super::super::master_secret::MasterSecret;
+    use super::super::snapshot::people::Kind;
     use super::*;
-    use crate::db::users::UserRow;
 
     const LOGIN: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
-    const DAY: time::Duration = time::Duration::days(1);
+    const DAY: Duration = Duration::from_hours(24);
 
-    fn row() -> RefreshTokenRow {
-        RefreshTokenRow {
-            user: UserRow {
-                pid: 100,
-                uid: Uuid::nil(),
-                name: "alice".into(),
-                password_hash: String::new(),
-                disabled: false,
-            },
+    fn login() -> StoredLogin {
+        StoredLogin {
+            family: Uuid::nil(),
+            pid: 100,
             audience: "a".into(),
-            last_used_at: LOGIN + DAY * 80,
-            expires_at: LOGIN + DAY * 90,
+            client_id: "docker".into(),
+            expires_at: LOGIN + 90 * DAY,
+            replaced_at: None,
+            last_used_at: LOGIN,
         }
+    }
+
+    fn owner(may_log_in: bool) -> Owner {
+        Owner { pid: 100, uid: Uuid::nil(), name: "alice".into(), kind: Kind::User, may_log_in }
     }
 
     #[test]
     fn each_limit_ends_a_login_by_itself() {
         let secret = MasterSecret::parse(&Secret::new("s".repeat(32))).unwrap();
-        let lifetimes =
-            RefreshLifetimes { idle: Duration::from_hours(30 * 24), absolute: Duration::from_hours(90 * 24) };
-        let tokens = RefreshTokens::new(TokenMac::new(TokenKind::Refresh, &secret), lifetimes);
-        let failure =
-            |row: &RefreshTokenRow, audience, days| tokens.failure(row, audience, LOGIN + DAY * days);
-        assert_eq!(failure(&row(), "a", 89), None);
-        assert_eq!(failure(&row(), "b", 89), Some(RefreshFailure::WrongAudience));
-        assert_eq!(failure(&row(), "a", 90), Some(RefreshFailure::Expired));
-        let unused = RefreshTokenRow { last_used_at: LOGIN, ..row() };
-        assert_eq!(failure(&unused, "a", 29), None);
-        assert_eq!(failure(&unused, "a", 30), Some(RefreshFailure::Idle));
-        let mut disabled = row();
-        disabled.user.disabled = true;
-        assert_eq!(failure(&disabled, "a", 81), Some(RefreshFailure::Disabled));
+        let settings = RefreshSettings {
+            idle: 30 * DAY,
+            absolute: 90 * DAY,
+            rotating_clients: ["helper".to_owned()].into(),
+        };
+        let tokens = RefreshTokens::new(Arc::new(Secrets::new(&secret)), settings);
+        let token = Secret::new("");
+        let failure = |login: &StoredLogin, may_log_in, audience, client_id, days: u32| {
+            let brought = Brought { token: &token, audience, client_id };
+            tokens.failure(login, &owner(may_log_in), &brought, LOGIN + days * DAY)
+        };
+        assert_eq!(failure(&login(), true, "a", "docker", 89), None);
+        assert_eq!(failure(&login(), true, "a", "buildkit-client", 89), None, "clients share one file");
+        assert_eq!(failure(&login(), true, "b", "docker", 89), Some(RefreshFailure::WrongAudience));
+        assert_eq!(failure(&login(), true, "a", "docker", 90), Some(RefreshFailure::Expired));
+        assert_eq!(failure(&login(), false, "a", "docker", 1), Some(RefreshFailure::Disabled));
+        let rotating = StoredLogin { client_id: "helper".into(), ..login() };
+        assert_eq!(failure(&rotating, true, "a", "helper", 1), None);
+        assert_eq!(failure(&rotating, true, "a", "docker", 1), Some(RefreshFailure::WrongClient));
+        let replaced = StoredLogin { replaced_at: Some(LOGIN + DAY), ..rotating };
+        assert_eq!(failure(&replaced, true, "a", "helper", 1), None, "an answer can be lost");
+        assert_eq!(failure(&replaced, true, "a", "helper", 2), Some(RefreshFailure::Replaced));
     }
 }

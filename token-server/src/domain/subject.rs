@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use shared::secret::Secret;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::credential::Credential;
 use super::credential_limits::CredentialLimits;
 use crate::db::users::UserRow;
 
@@ -49,12 +49,18 @@ impl Subject {
         }
     }
 
+    /// What was brought to log in, if that is not a password.
+    pub fn credential(&self) -> Option<&Credential> {
+        match self {
+            Self::Anonymous => None,
+            Self::User(user) => user.proof.credential(),
+            Self::Robot(robot) => Some(&robot.credential),
+        }
+    }
+
     /// What the credential is good for, where that is not all that the subject holds.
     pub fn limits(&self) -> Option<&Arc<CredentialLimits>> {
-        match self {
-            Self::Anonymous | Self::User(_) => None,
-            Self::Robot(robot) => robot.limits.as_ref(),
-        }
+        self.credential()?.limits.as_ref()
     }
 
     /// The inner number.
@@ -76,10 +82,8 @@ pub struct Robot {
     pub uid: Uuid,
     /// `OWNER/NAME`.
     pub name: String,
-    /// When the secret ends that it brought.
-    pub secret_ends_at: Option<OffsetDateTime>,
-    /// What that secret is good for, where that is not everything.
-    pub limits: Option<Arc<CredentialLimits>>,
+    /// The secret that it brought.
+    pub credential: Credential,
 }
 
 /// A user who logged in.
@@ -91,12 +95,33 @@ pub struct User {
     pub uid: Uuid,
     /// Folded name.
     pub name: String,
-    /// The stored hash at the time of the login.
-    pub(super) password_hash: Secret,
+    /// With what.
+    pub proof: Proof,
+}
+
+/// What a user logged in with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The password; the stored hash at the time of the login.
+    Password(Secret),
+    /// A personal access token.
+    PersonalToken(Credential),
+    /// A login that was kept.
+    KeptLogin(Credential),
+}
+
+impl Proof {
+    fn credential(&self) -> Option<&Credential> {
+        match self {
+            Self::Password(_) => None,
+            Self::PersonalToken(credential) | Self::KeptLogin(credential) => Some(credential),
+        }
+    }
 }
 
 impl User {
     pub(super) fn from_row(row: UserRow) -> Self {
-        Self { pid: row.pid, uid: row.uid, name: row.name, password_hash: Secret::new(row.password_hash) }
+        let UserRow { pid, uid, name, password_hash, .. } = row;
+        Self { pid, uid, name, proof: Proof::Password(Secret::new(password_hash)) }
     }
 }

@@ -18,7 +18,7 @@ use shared::secret::Secret;
 use super::audience::{AudienceRef, Audiences, Verifier};
 use super::audit::{Event, Origin, Outcome, Record};
 use super::audit_repeats::AuditRepeats;
-use super::authenticate::{Authenticator, Credentials};
+use super::authenticate::{Authenticator, Credentials, LoggedIn};
 use super::credential_limits::CredentialLimits;
 use super::error::TokenServerError;
 use super::grant::Circumstances;
@@ -27,8 +27,8 @@ use super::issue::{self, Asker, Decision, Relevant, TokenFrame};
 use super::key_ring::SigningKeys;
 use super::policy::{Held, Rows};
 use super::random;
-use super::refresh::Login;
-use super::row_source::RowSource;
+use super::refresh::{Brought, Login};
+use super::row_source::View;
 use super::shadow::{Decided, ShadowRules};
 use super::subject::Subject;
 use super::token_uses::TokenUses;
@@ -96,21 +96,13 @@ pub struct IssuerRecords {
     pub uses: Arc<TokenUses>,
 }
 
-/// What an issuer reads and writes.
-pub struct Sources {
-    /// Where records and refresh tokens are kept.
-    pub pool: Pool,
-    /// Where rights come from.
-    pub rows: RowSource,
-}
-
 /// Of so many refused repositories it is said who can give them; clients ask for two at most.
 const MAX_ASKED_ABOUT: usize = 4;
 
 /// Issues tokens.
 pub struct TokenIssuer {
     settings: IssuerSettings,
-    sources: Sources,
+    pool: Pool,
     clock: Arc<dyn Clock>,
     random: SystemRandom,
     authenticator: Arc<Authenticator>,
@@ -123,14 +115,14 @@ impl TokenIssuer {
     /// Puts the parts together.
     pub fn new(
         settings: IssuerSettings,
-        sources: Sources,
+        pool: Pool,
         clock: Arc<dyn Clock>,
         random: SystemRandom,
         authenticator: Arc<Authenticator>,
         keys: Arc<SigningKeys>,
         records: IssuerRecords,
     ) -> Self {
-        Self { settings, sources, clock, random, authenticator, keys, records, shadow: None }
+        Self { settings, pool, clock, random, authenticator, keys, records, shadow: None }
     }
 
     /// Compares each answer with those of these rules, if there are any.
@@ -146,8 +138,8 @@ impl TokenIssuer {
         origin: &Origin,
     ) -> Result<IssuedToken, TokenServerError> {
         let audience = self.settings.audiences.resolve(request.service.as_deref())?;
-        let subject = self.authenticate(request, audience, origin).await?;
-        let decision = self.decide(&subject, &request.scopes, audience.verifier, origin).await?;
+        let LoggedIn { subject, view } = self.authenticate(request, audience, origin).await?;
+        let decision = self.decide(&subject, view, &request.scopes, audience.verifier, origin).await?;
         if let Some(shadow) = &self.shadow {
             shadow.compare(&Decided {
                 user: subject.user_name(),
@@ -185,14 +177,14 @@ impl TokenIssuer {
         request: &TokenRequest,
         audience: AudienceRef<'_>,
         origin: &Origin,
-    ) -> Result<Subject, TokenServerError> {
+    ) -> Result<LoggedIn, TokenServerError> {
         let account = request.account.as_deref();
-        let subject = match &request.credentials {
+        let logged_in = match &request.credentials {
             // A login without credentials must not look as if it had succeeded.
             None if !request.asked_for_scopes || account.is_some() => {
                 return Err(TokenServerError::CredentialsRequired);
             }
-            None => return Ok(Subject::Anonymous),
+            None => return Ok(LoggedIn { subject: Subject::Anonymous, view: None }),
             Some(Credentials::Password { user, password }) => {
                 if account.is_some_and(|account| !account.eq_ignore_ascii_case(user)) {
                     return Err(ACCOUNT_MISMATCH);
@@ -200,19 +192,20 @@ impl TokenIssuer {
                 self.authenticator.authenticate(user, password, origin).await?
             }
             Some(Credentials::RefreshToken(token)) => {
-                let tokens = self.authenticator.authenticate_refresh_token(token, audience.name, origin);
-                Subject::User(tokens.await?)
+                let brought = brought(token, request, audience);
+                self.authenticator.authenticate_refresh_token(&brought, origin).await?
             }
         };
-        if account.is_some_and(|account| !account.eq_ignore_ascii_case(subject.name())) {
+        if account.is_some_and(|account| !account.eq_ignore_ascii_case(logged_in.subject.name())) {
             return Err(ACCOUNT_MISMATCH);
         }
-        Ok(subject)
+        Ok(logged_in)
     }
 
     async fn decide(
         &self,
         subject: &Subject,
+        view: Option<View>,
         requested: &ScopeList,
         verifier: Verifier,
         origin: &Origin,
@@ -220,11 +213,14 @@ impl TokenIssuer {
         if requested.is_empty() {
             return Ok(Decision::default());
         }
-        let Sources { rows, .. } = &self.sources;
+        let view = match view {
+            Some(view) => view,
+            None => self.authenticator.rows().view().await,
+        };
         let names: Vec<_> = requested.iter().filter_map(|scope| scope.resource.repository()).collect();
-        let mut near = rows.near(subject.pid(), &names).await?;
+        let mut near = view.near(subject.pid(), &names).await?;
         let mut all = if requested.iter().any(|scope| scope.resource == Resource::Catalog) {
-            rows.all(subject.pid()).await?
+            view.all(subject.pid()).await?
         } else {
             None
         };
@@ -254,7 +250,9 @@ impl TokenIssuer {
             let held = Held::of(near, name, asker.user, asker.circumstances);
             let is_seen = !held.rights().is_empty();
             // Where nothing is seen, nothing that stands there makes a difference, not even in time.
-            let Some(managers) = self.sources.rows.managers(is_seen.then_some(name)) else { continue };
+            let Some(managers) = self.authenticator.rows().managers(is_seen.then_some(name)) else {
+                continue;
+            };
             // Where whoever is asked comes from is not known.
             let circumstances = Circumstances { address: None, ..asker.circumstances };
             let names = grantors(&managers, name, scope.actions, is_seen, circumstances);
@@ -286,13 +284,13 @@ impl TokenIssuer {
                 target: &target,
                 outcome: Outcome::Refused(reason),
             };
-            self.records.repeats.record(&self.sources.pool, &*self.clock, origin, refusal).await?;
+            self.records.repeats.record(&self.pool, &*self.clock, origin, refusal).await?;
         }
         Ok(())
     }
 
-    /// Only a login with the password of a user makes a new refresh token; using one gives the same again, because the
-    /// clients that keep it cannot replace it. The secret of a robot can be revoked by itself.
+    /// Only a login with the password of a user makes a new refresh token; using one gives the same again, because most
+    /// clients that keep it cannot replace it. Secrets of robots and personal access tokens can be revoked by themselves.
     async fn refresh_token(
         &self,
         request: &TokenRequest,
@@ -300,19 +298,26 @@ impl TokenIssuer {
         audience: AudienceRef<'_>,
         origin: &Origin,
     ) -> Result<Option<Secret>, TokenServerError> {
-        match (&request.credentials, subject, request.access) {
-            (Some(Credentials::RefreshToken(token)), Subject::User(_), Access::Offline) => {
-                Ok(Some(token.clone()))
+        let (tokens, offline) = (self.authenticator.refresh_tokens(), request.access == Access::Offline);
+        match (&request.credentials, subject) {
+            (Some(Credentials::RefreshToken(token)), Subject::User(_))
+                if offline || tokens.rotates(&request.client_id) =>
+            {
+                let brought = brought(token, request, audience);
+                let next = tokens.next(&self.pool, &*self.clock, &self.random, &brought, origin);
+                next.await.map(Some)
             }
-            (Some(Credentials::Password { .. }), Subject::User(user), Access::Offline) => {
-                let tokens = self.authenticator.refresh_tokens();
+            (Some(Credentials::Password { .. }), Subject::User(user)) if offline => {
                 let login = Login { user, audience: audience.name, client_id: &request.client_id, origin };
-                let issued = tokens.issue(&self.sources.pool, &*self.clock, &self.random, &login);
-                issued.await.map(Some)
+                tokens.issue(&self.pool, &*self.clock, &self.random, &login).await
             }
             _ => Ok(None),
         }
     }
+}
+
+fn brought<'a>(token: &'a Secret, request: &'a TokenRequest, audience: AudienceRef<'a>) -> Brought<'a> {
+    Brought { token, audience: audience.name, client_id: &request.client_id }
 }
 
 const ACCOUNT_MISMATCH: TokenServerError =

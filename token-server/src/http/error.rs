@@ -218,7 +218,8 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::ElevationOver { .. }
         | E::TooManyRequests
         | E::PolicyStep { .. }
-        | E::TooManySecrets(_) => bad_request(StatusCode::CONFLICT),
+        | E::TooManySecrets(_)
+        | E::TooManyTokens(_) => bad_request(StatusCode::CONFLICT),
         E::Hashing(HashingError::Busy) | E::Db(DbError::Locked(_)) => Verdict::retry(2),
         E::Db(DbError::Unavailable(_)) => Verdict::retry(5),
         E::Hashing(HashingError::Failed | HashingError::NoRandomness(_))

@@ -143,6 +143,7 @@ const fn domain_code(error: &TokenServerError) -> &'static str {
         E::ElevationOver { .. } => "elevation_over",
         E::TooManyRequests => "too_many_requests",
         E::TooManySecrets(_) => "too_many_secrets",
+        E::TooManyTokens(_) => "too_many_tokens",
         E::TeamCycle { .. } => "team_cycle",
         E::TeamsTooDeep { .. } => "teams_too_deep",
         E::RoleInUse { .. } => "role_in_use",

@@ -1,10 +1,12 @@
 //! What an operator can tell the token server.
 //!
-//! [`SCHEMA`] is the table of keys; everything else about settings (the example file, `check-config`, the table in
+//! [`SCHEMA`] is the table of [`keys`]; everything else about settings (the example file, `check-config`, the table in
 //! the README) comes from it.
 //!
 //! *Invariant:* a [`TokenServerSettings`] is complete and in range; all problems are reported together, each with its
 //! key.
+
+pub mod keys;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,18 +18,18 @@ use shared::server::client_address::TrustedProxies;
 use shared::server::listener::ListenerSettings;
 use shared::server::passwords::gate::HashingGate;
 use shared::server::response_headers::ResponseHeaders;
-use shared::server::settings::{
-    Duration as DurationText, Key, Kind, Loaded, Schema, SettingsError, UnknownKeys,
-};
+use shared::server::settings::{Duration as DurationText, Loaded, SettingsError};
 use shared::server::sockets::Endpoint;
 use shared::server::telemetry::LogSettings;
 use shared::server::tls::{TlsFiles, TlsSettings};
 
 use crate::domain::audience::{Audiences, Verifier};
+use crate::domain::credential::CredentialPolicy;
 use crate::domain::issue::REFUSED_LIFETIME;
 use crate::domain::master_secret::MasterSecret;
-use crate::domain::refresh::RefreshLifetimes;
+use crate::domain::refresh::RefreshSettings;
 use crate::domain::token_issuer::IssuerSettings;
+use keys::SCHEMA;
 
 /// The name under which our registry asks for tokens when nothing is configured.
 pub const DEFAULT_AUDIENCE: &str = "portcullis-registry";
@@ -37,94 +39,6 @@ const MAX_LIFETIME: Duration = Duration::from_hours(1);
 
 /// No duration here needs to be longer.
 const TEN_YEARS: Duration = Duration::from_hours(10 * 365 * 24);
-
-const fn scalar(path: &'static str, default: &'static str, doc: &'static str) -> Key {
-    Key::new(path, Kind::Scalar, default, doc)
-}
-
-/// Every key there is.
-pub const KEYS: &[Key] = &[
-    scalar("http.addr", "\":5001\"", "Address and port to listen on; without an address, on all of them."),
-    scalar("http.tls.certificate", "", "PEM file with the certificate and its intermediates; turns TLS on."),
-    scalar("http.tls.key", "", "PEM file with the private key of the certificate."),
-    Key::new(
-        "http.trustedproxies",
-        Kind::List,
-        "",
-        "Addresses and networks of proxies whose X-Forwarded-For and Forwarded headers are believed.",
-    ),
-    scalar("http.draintimeout", "30s", "How long open requests may take after a request to stop."),
-    scalar("http.stalltimeout", "60s", "How long a client may send or take nothing before it is cut off."),
-    scalar("http.maxconnections", "2000", "Connections at a time; more wait."),
-    scalar("log.level", "info", "Least severe level that is logged: error, warn, info or debug."),
-    scalar("log.formatter", "text", "How log lines look: text or json."),
-    Key::new(
-        "database.url",
-        Kind::Secret,
-        "",
-        "Address of the Postgres database, such as `postgres://user:password@host/name`.",
-    ),
-    scalar("database.maxconnections", "10", "Most connections to the database at once."),
-    scalar("database.migrate", "true", "Whether `serve` and other commands bring the schema up to date."),
-    scalar(
-        "decisions.source",
-        "snapshot",
-        "Where rights are decided from: snapshot (memory, which follows the database) or database.",
-    ),
-    scalar(
-        "decisions.maxage",
-        "15m",
-        "With the database away, rights are decided as they were for this long.",
-    ),
-    Key::new(
-        "secret",
-        Kind::Secret,
-        "",
-        "At least 32 random characters that protect the signing key and refresh tokens in the database.",
-    ),
-    scalar("token.issuer", "portcullis", "Text of the claim `iss`; registries must be told the same."),
-    scalar("token.lifetime", "300s", "How long tokens live: 60s to 3600s."),
-    Key::new("token.paths", Kind::List, "[/token, /auth, /auth/token]", "Paths of the token endpoint."),
-    scalar(
-        "audiences.*.verifier",
-        "portcullis",
-        "What the registry that calls itself NAME (its `service`) is: portcullis, distribution2 or distribution3.",
-    ),
-    scalar(
-        "namespaces.personal",
-        "false",
-        "Whether a new user gets a namespace of the same name, to do everything in.",
-    ),
-    scalar("passwords.concurrency", "0", "Most password checks at once; 0 for half of the cores."),
-    scalar("passwords.queue", "64", "Most password checks that wait; beyond them logins are answered 503."),
-    scalar(
-        "passwords.cache",
-        "60s",
-        "How long a password that was right is not checked again; 0 to check always.",
-    ),
-    scalar("refresh.idle", "720h", "A login that is kept ends when it was not used for this long."),
-    scalar("refresh.lifetime", "2160h", "A login that is kept ends after this long in any case."),
-    scalar(
-        "audit.retention",
-        "",
-        "How long rows of the audit record, and counts of what tokens were issued for, are kept; without it, until \
-         `audit prune`.",
-    ),
-    scalar(
-        "shadow.dockerauth",
-        "",
-        "Settings of docker_auth whose answer to each request is compared with ours; differences are logged.",
-    ),
-];
-
-/// The table with its rules.
-pub const SCHEMA: Schema = Schema {
-    env_prefix: "TOKEN_SERVER_",
-    keys: &[KEYS],
-    unknown: UnknownKeys::Refuse,
-    variable_names: &[],
-    synonyms: &[],
-};
 
 #[derive(Debug, Deserialize)]
 struct Raw {
@@ -140,6 +54,8 @@ struct Raw {
     namespaces: RawNamespaces,
     passwords: RawPasswords,
     refresh: RawRefresh,
+    personaltokens: RawCredentials,
+    robots: RawCredentials,
     #[serde(default)]
     audit: RawAudit,
     #[serde(default)]
@@ -222,6 +138,13 @@ struct RawShadow {
 struct RawRefresh {
     idle: DurationText,
     lifetime: DurationText,
+    #[serde(default)]
+    rotatingclients: BTreeSet<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawCredentials {
+    maxlifetime: DurationText,
 }
 
 /// Where the database is and how it is used.
@@ -294,8 +217,10 @@ pub struct TokenServerSettings {
     pub personal_namespaces: bool,
     /// How passwords are checked.
     pub passwords: PasswordSettings,
-    /// How long refresh tokens are good for.
-    pub refresh: RefreshLifetimes,
+    /// How logins are kept.
+    pub refresh: RefreshSettings,
+    /// How long other credentials are good for.
+    pub credentials: CredentialPolicy,
     /// How long records are kept, if not for ever.
     pub audit_retention: Option<Duration>,
     /// Settings of docker_auth to compare with.
@@ -345,6 +270,14 @@ impl TokenServerSettings {
         problems.range("passwords.cache", raw.passwords.cache, Duration::ZERO, MAX_LIFETIME);
         problems.range("refresh.idle", raw.refresh.idle, Duration::from_mins(1), TEN_YEARS);
         problems.range("refresh.lifetime", raw.refresh.lifetime, Duration::from_mins(1), TEN_YEARS);
+        for (key, longest) in [
+            ("personaltokens.maxlifetime", raw.personaltokens.maxlifetime),
+            ("robots.maxlifetime", raw.robots.maxlifetime),
+        ] {
+            if unless_zero(longest).is_some() {
+                problems.range(key, longest, Duration::from_mins(1), TEN_YEARS);
+            }
+        }
         if let Some(retention) = raw.audit.retention {
             problems.range("audit.retention", retention, Duration::from_hours(1), TEN_YEARS);
         }
@@ -372,11 +305,23 @@ impl TokenServerSettings {
                 queue: raw.passwords.queue.min(MAX_QUEUE),
                 cache: raw.passwords.cache.0,
             },
-            refresh: RefreshLifetimes { idle: raw.refresh.idle.0, absolute: raw.refresh.lifetime.0 },
+            refresh: RefreshSettings {
+                idle: raw.refresh.idle.0,
+                absolute: raw.refresh.lifetime.0,
+                rotating_clients: raw.refresh.rotatingclients,
+            },
+            credentials: CredentialPolicy {
+                personal: unless_zero(raw.personaltokens.maxlifetime),
+                robots: unless_zero(raw.robots.maxlifetime),
+            },
             audit_retention: raw.audit.retention.map(|retention| retention.0),
             shadow: raw.shadow.dockerauth,
         })
     }
+}
+
+fn unless_zero(duration: DurationText) -> Option<Duration> {
+    (!duration.0.is_zero()).then_some(duration.0)
 }
 
 /// A longer queue would only hold logins that everybody has given up on.

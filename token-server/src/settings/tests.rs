@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::keys::KEYS;
 use super::*;
 
 fn environment(variables: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -4,6 +4,8 @@
 
 pub mod people;
 
+pub mod credentials;
+
 pub mod rights;
 
 pub mod records;
@@ -13,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::what_if::arguments::WhatIfArguments;
+use credentials::{LoginCommand, TokenCommand};
 use people::{NamespaceCommand, RobotCommand, TeamCommand, UserCommand, WorkloadCommand};
 use records::{AuditCommand, ImportCommand, KeyCommand};
 use rights::{BarrierCommand, ElevationCommand, GrantCommand, PolicyCommand, QuestionArguments, RoleCommand};
@@ -82,6 +85,12 @@ pub enum Command {
     /// Robots: what pipelines log in as, and their secrets
     #[command(subcommand)]
     Robot(RobotCommand),
+    /// Personal access tokens: create, list, revoke; and what to do with secrets that leaked
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Logins that devices keep: list, revoke
+    #[command(subcommand)]
+    Login(LoginCommand),
     /// Workloads: subjects for build jobs and clusters, which cannot log in yet
     #[command(subcommand)]
     Workload(WorkloadCommand),
@@ -164,6 +173,12 @@ mod tests {
             "token-server team member add platform team:core",
             "token-server team member add platform ann --maintainer",
             "token-server team member change platform ben --no-maintainer",
+            "token-server token create user:alice --name laptop --repository platform/** --actions pull,push --expires 30d",
+            "token-server token list user:alice",
+            "token-server token revoke 0199a1b2-0000-7000-8000-000000000000 --yes",
+            "token-server token leaked found.txt --place https://git.example/1",
+            "token-server login list user:alice",
+            "token-server login revoke --all user:alice --yes",
             "token-server workload add nightly --description builds",
             "token-server grant unused --days 30",
             "token-server explain user:ann push platform/app:v1 --address 192.0.2.1",

@@ -5,6 +5,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Confirmation;
+use super::credentials::RobotSecretCommand;
 
 /// Where a new password comes from.
 #[derive(Clone, Copy, Debug, Args)]
@@ -38,7 +39,7 @@ pub enum UserCommand {
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         confirmation: Confirmation,
     },
-    /// Refuse logins of a user and end those that last
+    /// Refuse logins of a user, end those that last and revoke personal access tokens
     Disable {
         /// Which user
         name: String,
@@ -230,55 +231,6 @@ pub enum RobotCommand {
     /// What a robot logs in with: add, list, revoke
     #[command(subcommand)]
     Secret(RobotSecretCommand),
-}
-
-/// About secrets of robots.
-#[derive(Debug, Subcommand)]
-pub enum RobotSecretCommand {
-    /// Make a secret and print it, once; a robot has at most two, so that one can replace the other
-    Add {
-        /// OWNER/NAME
-        name: String,
-        /// What to call it
-        #[arg(long, value_name = "TEXT")]
-        label: Option<String>,
-        /// When it ends: a time, or how long from now, such as 90d
-        #[arg(long, value_name = "TIME")]
-        expires: Option<String>,
-        #[command(flatten)]
-        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
-        limits: LimitArguments,
-    },
-    /// List the secrets of a robot, without what is secret of them
-    List {
-        /// OWNER/NAME
-        name: String,
-    },
-    /// Revoke a secret
-    Revoke {
-        /// Its number, as `robot secret list` shows it
-        id: uuid::Uuid,
-        #[command(flatten)]
-        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
-        confirmation: Confirmation,
-    },
-}
-
-/// What a secret is good for, of what its owner holds.
-#[derive(Debug, Args)]
-pub struct LimitArguments {
-    /// Good only for repositories that this pattern covers; may be repeated
-    #[arg(long, value_name = "PATTERN")]
-    pub repository: Vec<String>,
-    /// Good only for these actions, as for `grant add --actions`
-    #[arg(long, value_name = "LIST")]
-    pub actions: Option<String>,
-    /// Good only for tags that this pattern covers, and what is needed around that
-    #[arg(long, value_name = "PATTERN")]
-    pub tags: Option<String>,
-    /// Good only for clients with an address in this network; may be repeated
-    #[arg(long, value_name = "NETWORK")]
-    pub network: Vec<String>,
 }
 
 /// About workloads.

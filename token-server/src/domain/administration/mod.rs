@@ -1,5 +1,5 @@
-//! What administrators do: users, teams, roles, grants, barriers, namespaces, robots, workloads, rights for a while, whole
-//! policies and signing keys; reading what there is and what was done; and asking what a change would mean.
+//! What administrators do: users, teams, roles, grants, barriers, namespaces, robots, workloads, what all of these log in
+//! with, rights for a while, whole policies and signing keys; reading what there is and what was done; and asking what a change would mean.
 //!
 //! *Invariant:* each change, the check that whoever makes it may do so, and its record are one transaction, which the
 //! record ends, and one after the other; a change that changes nothing is an answer ("already there", "not there") and
@@ -21,7 +21,13 @@ pub mod namespaces;
 
 pub mod robots;
 
+pub mod credentials;
+
 pub mod robot_secrets;
+
+pub mod personal_tokens;
+
+pub mod leaks;
 
 pub mod workloads;
 
@@ -62,6 +68,7 @@ use time::OffsetDateTime;
 use super::actor::Actor;
 use super::audit::{self, Change, Event, Origin, Outcome, Record};
 use super::audit_repeats::AuditRepeats;
+use super::credential::{CredentialPolicy, Secrets};
 use super::delegation::{Authority, NotDelegated};
 use super::error::TokenServerError;
 use super::explanation::{self, Capable, Explanation};
@@ -72,7 +79,6 @@ use super::password::PasswordHasher;
 use super::principal_name::PrincipalName;
 use super::question::Question;
 use super::robot_name::RobotName;
-use super::robot_secret::RobotSecrets;
 use super::stored_rows;
 use crate::db::principals::{self, ROBOT, TEAM, USER, WORKLOAD};
 use crate::db::roles::RoleRow;
@@ -91,8 +97,10 @@ pub struct Parts {
     pub hasher: Arc<PasswordHasher>,
     /// For what is refused again and again.
     pub repeats: Arc<AuditRepeats>,
-    /// For secrets of robots.
-    pub secrets: Arc<RobotSecrets>,
+    /// For secrets of robots, personal access tokens and kept logins.
+    pub secrets: Arc<Secrets>,
+    /// How long these are good for.
+    pub policy: CredentialPolicy,
     /// For signing keys.
     pub master: MasterSecret,
     /// Whether a new user gets a namespace.
@@ -107,7 +115,8 @@ pub struct Administration {
     random: SystemRandom,
     hasher: Arc<PasswordHasher>,
     repeats: Arc<AuditRepeats>,
-    secrets: Arc<RobotSecrets>,
+    secrets: Arc<Secrets>,
+    policy: CredentialPolicy,
     master: MasterSecret,
     personal_namespaces: bool,
     actor: Actor,
@@ -117,7 +126,8 @@ pub struct Administration {
 impl Administration {
     /// For whoever runs the server, until it is said on whose behalf it acts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { pool, clock, random, hasher, repeats, secrets, master, personal_namespaces } = parts;
+        let Parts { pool, clock, random, hasher, repeats, secrets, policy, master, personal_namespaces } =
+            parts;
         let (actor, expectation) = (Actor::Operator, None);
         Self {
             pool,
@@ -126,6 +136,7 @@ impl Administration {
             hasher,
             repeats,
             secrets,
+            policy,
             master,
             personal_namespaces,
             actor,

@@ -282,7 +282,7 @@ impl Administration {
     pub(super) async fn delete_robot(&self, tx: &mut Transaction, pid: i64) -> Result<u64, TokenServerError> {
         principals::update_deleted_by_pid(&mut **tx, pid, self.clock.now()).await?;
         db::teams::delete_members(&mut **tx, pid).await?;
-        robots::delete_secrets_of(&mut **tx, &[pid]).await?;
+        db::credentials::delete_credentials_of(&mut **tx, &[pid]).await?;
         Ok(grants::delete_grants_of(&mut **tx, pid).await?)
     }
 }

@@ -1,18 +1,32 @@
 //! Users: add, list, set a password, disable, enable.
 //!
-//! *Invariant:* a user whose password was set or who was disabled has no login left that was made before.
+//! *Invariant:* a user whose password was set has no login left that was made with the old one; one who was disabled has
+//! no login left at all, nor a personal access token.
 
 use super::super::audit::{self, Change, Event};
+use super::super::counted::counted;
 use super::super::error::TokenServerError;
+use super::super::opaque_token::TokenKind;
 use super::super::password::NewPassword;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
 use super::{Administration, find_user, name_taken};
 use crate::db::users::UserSummary;
-use crate::db::{self, principals, refresh_tokens, users};
+use crate::db::{self, credentials, principals, refresh_tokens, users};
 
 /// The state of a user who can log in, as records have it.
 const ACTIVE: &str = "active";
+
+/// What became of a user who is to log in no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disabled {
+    /// Whether they could log in before.
+    pub is_change: bool,
+    /// How many personal access tokens were revoked.
+    pub tokens: u64,
+    /// Robots of which they made secrets that are good still: the user may have kept them.
+    pub knows_secrets_of: Vec<String>,
+}
 
 const SETTING_A_PASSWORD: &str = "setting the password of somebody else";
 
@@ -58,12 +72,12 @@ impl Administration {
         Ok(users::list_users(&self.pool).await?)
     }
 
-    /// Sets another password and ends all logins made with the old one.
+    /// Sets another password and ends all logins made with the old one; says how many personal access tokens stay.
     pub async fn set_password(
         &self,
         name: &PrincipalName,
         password: &NewPassword,
-    ) -> Result<(), TokenServerError> {
+    ) -> Result<usize, TokenServerError> {
         let hash = self.hash_for_change(SETTING_A_PASSWORD, password).await?;
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, SETTING_A_PASSWORD).await?;
@@ -74,24 +88,30 @@ impl Administration {
         refresh_tokens::delete_refresh_tokens_of(&mut *tx, pid).await?;
         let of = |at| format!("set {}", audit::moment(at));
         let change = Change { before: &of(before), after: &of(now) };
+        let tokens = self.living_credentials(&mut tx, TokenKind::Personal, pid).await?.len();
         self.record_change(&mut tx, Event::UserPasswordSet, name.as_str(), change).await?;
-        Ok(db::commit(tx).await?)
+        db::commit(tx).await?;
+        Ok(tokens)
     }
 
-    /// Refuses logins from now on and ends those that last; says whether that was a change.
-    pub async fn disable_user(&self, name: &PrincipalName) -> Result<bool, TokenServerError> {
+    /// Refuses logins from now on, ends those that last, and revokes the personal access tokens.
+    pub async fn disable_user(&self, name: &PrincipalName) -> Result<Disabled, TokenServerError> {
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, "disabling a user").await?;
         self.compare_user(&mut tx, name).await?;
         let pid = find_user(&mut *tx, name).await?;
         let before = users::update_disabled(&mut *tx, pid, Some(self.clock.now())).await?;
-        if before.is_some() {
+        let knows_secrets_of = credentials::list_robots_with_secrets_by(&mut *tx, pid).await?;
+        let mut disabled = Disabled { is_change: before.is_some(), tokens: 0, knows_secrets_of };
+        if disabled.is_change {
             refresh_tokens::delete_refresh_tokens_of(&mut *tx, pid).await?;
-            let change = Change { before: ACTIVE, after: "disabled" };
+            disabled.tokens = credentials::delete_credentials_of(&mut *tx, &[pid]).await?;
+            let tokens = counted(disabled.tokens, "personal access token", "personal access tokens");
+            let change = Change { before: ACTIVE, after: &format!("disabled, {tokens} revoked") };
             self.record_change(&mut tx, Event::UserDisabled, name.as_str(), change).await?;
         }
         db::commit(tx).await?;
-        Ok(before.is_some())
+        Ok(disabled)
     }
 
     /// Allows logins again; says whether that was a change.

@@ -63,6 +63,9 @@ pub enum NotDelegated {
         "the secret of this login is limited, and good for registries only; the API takes one that is not"
     )]
     LimitedCredential,
+    /// It is for the user it is about, who has to prove to be there.
+    #[error("{0} takes the password of that user: it is made by them, logged in with it")]
+    PasswordLogin(&'static str),
 }
 
 /// A row that is to be added, changed or removed: its pattern, its rights, and when and from where it counts.

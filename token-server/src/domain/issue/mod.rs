@@ -319,7 +319,9 @@ pub fn claims(decision: &Decision, subject: &Subject, frame: &TokenFrame<'_>) ->
     let lifetime =
         if decision.refused.is_empty() { frame.lifetime } else { frame.lifetime.min(REFUSED_LIFETIME) };
     // No token outlives what it rests on.
-    let until_change = decision.changes_at.map(|moment| moment.unix_timestamp().saturating_sub(frame.now));
+    let credential_ends_at = subject.credential().and_then(|credential| credential.ends_at);
+    let changes_at = decision.changes_at.into_iter().chain(credential_ends_at).min();
+    let until_change = changes_at.map(|moment| moment.unix_timestamp().saturating_sub(frame.now));
     let until_change =
         until_change.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0).max(1)));
     let lifetime = until_change.map_or(lifetime, |until_change| lifetime.min(until_change));

@@ -70,7 +70,7 @@ fn alice() -> Subject {
         pid: 100,
         uid: Uuid::from_u128(7),
         name: "alice".into(),
-        password_hash: shared::secret::Secret::default(),
+        proof: super::super::subject::Proof::Password(shared::secret::Secret::default()),
     })
 }
 

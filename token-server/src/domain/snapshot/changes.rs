@@ -7,13 +7,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::load::{read_barrier, read_namespaces, read_roles};
 use super::stored_grant::Interner;
 use super::{Contents, Snapshot};
 use crate::db::changes::{self, ChangeRow, Position};
 use crate::db::copied_grants::{self, CopiedGrant};
 use crate::db::error::DbError;
-use crate::db::{self, Connection, barriers, principals, roles};
+use crate::db::{self, Connection, barriers, credentials, principals, refresh_tokens, robots, roles};
 
 /// After more changes than this, reading everything is as fast.
 const MAX_CHANGES: i64 = 5_000;
@@ -26,7 +28,9 @@ struct Changed {
     grants: BTreeSet<(i64, String)>,
     barriers: BTreeSet<String>,
     roles: bool,
-    namespaces: bool,
+    namespaces: BTreeSet<String>,
+    credentials: BTreeSet<Uuid>,
+    logins: BTreeSet<Uuid>,
 }
 
 impl Changed {
@@ -45,7 +49,15 @@ impl Changed {
                     changed.barriers.insert(anchor.clone());
                 }
                 ("role", ..) => changed.roles = true,
-                ("namespace", ..) => changed.namespaces = true,
+                ("namespace", _, Some(name)) => {
+                    changed.namespaces.insert(name.clone());
+                }
+                ("credential", _, Some(id)) => {
+                    changed.credentials.insert(id.parse().ok()?);
+                }
+                ("login", _, Some(family)) => {
+                    changed.logins.insert(family.parse().ok()?);
+                }
                 _ => return None,
             }
         }
@@ -78,7 +90,13 @@ fn at(row: &ChangeRow) -> Position {
 }
 
 impl Contents {
-    async fn follow(&mut self, changed: Changed, tx: &mut Connection) -> Result<(), DbError> {
+    async fn follow(&mut self, mut changed: Changed, tx: &mut Connection) -> Result<(), DbError> {
+        if !changed.namespaces.is_empty() {
+            // Whose a namespace is decides with whom its robots go quiet.
+            let names: Vec<String> = changed.namespaces.iter().cloned().collect();
+            changed.principals.extend(robots::list_pids_of_namespaces(&mut *tx, &names).await?);
+            self.namespaces = read_namespaces(tx).await?;
+        }
         if !changed.principals.is_empty() {
             let pids: Vec<i64> = changed.principals.into_iter().collect();
             let states = principals::list_states(&mut *tx, &pids).await?;
@@ -115,8 +133,23 @@ impl Contents {
         if changed.roles {
             self.roles = Arc::new(read_roles(roles::list_roles(&mut *tx).await?));
         }
-        if changed.namespaces {
-            self.namespaces = read_namespaces(tx).await?;
+        if !changed.credentials.is_empty() {
+            let ids: Vec<Uuid> = changed.credentials.into_iter().collect();
+            for id in &ids {
+                self.credentials.remove(*id);
+            }
+            for state in credentials::list_states(&mut *tx, &ids).await? {
+                self.put_credential(&state)?;
+            }
+        }
+        if !changed.logins.is_empty() {
+            let families: Vec<Uuid> = changed.logins.into_iter().collect();
+            for family in &families {
+                self.logins.remove(*family);
+            }
+            for state in refresh_tokens::list_states(&mut *tx, &families).await? {
+                self.put_login(state)?;
+            }
         }
         Ok(())
     }

@@ -10,14 +10,17 @@ use futures_util::StreamExt as _;
 use super::super::barrier::Barrier;
 use super::super::namespace::Namespace;
 use super::super::right::RightSet;
+use super::credentials::StoredCredential;
 use super::grants::Gathering;
 use super::people::People;
 use super::stored_grant::{Interner, Roles, Unusable};
-use super::{Contents, Namespaces, Snapshot};
+use super::{Contents, Namespaces, Snapshot, by_mac};
 use crate::db::barriers::PlacedBarrier;
 use crate::db::copied_grants::{self, CopiedGrant};
+use crate::db::credentials::{self, CredentialState};
 use crate::db::error::DbError;
 use crate::db::namespaces::CreatePolicyRow;
+use crate::db::refresh_tokens::{self, RefreshTokenState};
 use crate::db::roles::RoleRow;
 use crate::db::{self, Connection, barriers, changes, namespaces, principals, roles};
 
@@ -50,8 +53,40 @@ impl Snapshot {
         }
         contents.roles = Arc::new(read_roles(roles::list_roles(&mut *tx).await?));
         contents.namespaces = read_namespaces(&mut tx).await?;
+        {
+            let mut states = pin!(credentials::visit_credentials(&mut tx).ready_chunks(ROWS_AT_ONCE));
+            while let Some(states) = states.next().await {
+                for state in states {
+                    contents.put_credential(&state?)?;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        {
+            let mut states = pin!(refresh_tokens::visit_refresh_tokens(&mut tx).ready_chunks(ROWS_AT_ONCE));
+            while let Some(states) = states.next().await {
+                for state in states {
+                    contents.put_login(state?)?;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
         db::commit(tx).await?;
         Ok(Self { position, contents })
+    }
+}
+
+impl Contents {
+    pub(super) fn put_credential(&mut self, state: &CredentialState) -> Result<(), DbError> {
+        let mac = by_mac::mac("credential", state.id, &state.mac)?;
+        self.credentials.add(state.id, mac, StoredCredential::read(state));
+        Ok(())
+    }
+
+    pub(super) fn put_login(&mut self, state: RefreshTokenState) -> Result<(), DbError> {
+        let mac = by_mac::mac("refresh_token", state.family, &state.mac)?;
+        self.logins.add(state.family, mac, state.into());
+        Ok(())
     }
 }
 

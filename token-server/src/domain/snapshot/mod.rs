@@ -1,18 +1,23 @@
-//! Everything that decisions need, in memory: who there is, who is in which team, and what everybody was given.
+//! Everything that logins and decisions need, in memory: who there is, who is in which team, what everybody was given,
+//! and what they log in with instead of a password.
 //!
-//! Reading order: the maps underneath (`shards`), what they hold (`stored_grant`, `grants`, `people`), how all
-//! of it is read ([`load`]), and how it follows the database ([`changes`], [`follower`]).
+//! Reading order: the maps underneath (`shards`, `by_mac`), what they hold (`stored_grant`, `grants`, [`people`],
+//! [`credentials`]), how all of it is read ([`load`]), and how it follows the database ([`changes`], [`follower`]).
 //!
 //! *Invariant:* a [`Snapshot`] never changes, and is what the database said at its position. It only finds rows; what
 //! they come to is decided where rows of the database are.
 
 mod shards;
 
+mod by_mac;
+
 mod stored_grant;
 
 mod grants;
 
 pub mod people;
+
+pub mod credentials;
 
 pub mod load;
 
@@ -28,6 +33,7 @@ use shared::repository_name::RepositoryName;
 use shared::repository_pattern;
 
 use super::barrier::Barrier;
+use super::credential::Mac;
 use super::grantors::Managers;
 use super::namespace::Namespace;
 use super::policy::Rows;
@@ -36,6 +42,8 @@ use super::stored_rows::namespace_names;
 use crate::db::changes::Position;
 use crate::db::error::DbError;
 use crate::db::principals::{AUTHENTICATED, EVERYONE};
+use by_mac::ByMac;
+use credentials::{StoredCredential, StoredLogin};
 use grants::Grants;
 use people::{People, Person};
 use stored_grant::{Roles, Unusable};
@@ -54,6 +62,8 @@ struct Contents {
     barriers: Arc<Barriers>,
     roles: Arc<Roles>,
     namespaces: Arc<Namespaces>,
+    credentials: ByMac<StoredCredential>,
+    logins: ByMac<StoredLogin>,
 }
 
 /// Namespaces that matter, by name.
@@ -82,6 +92,10 @@ pub struct Size {
     pub anchors: usize,
     /// Barriers.
     pub barriers: usize,
+    /// Secrets of robots and personal access tokens.
+    pub credentials: usize,
+    /// Tokens of logins that are kept.
+    pub logins: usize,
 }
 
 impl Snapshot {
@@ -97,12 +111,14 @@ impl Snapshot {
 
     /// How much it holds.
     pub fn size(&self) -> Size {
-        let Contents { people, grants, barriers, .. } = &self.contents;
+        let Contents { people, grants, barriers, credentials, logins, .. } = &self.contents;
         Size {
             principals: people.len(),
             grants: grants.len(),
             anchors: grants.anchors(),
             barriers: barriers.values().map(Vec::len).sum(),
+            credentials: credentials.len(),
+            logins: logins.len(),
         }
     }
 
@@ -111,9 +127,25 @@ impl Snapshot {
         self.contents.people.iter()
     }
 
+    /// Somebody by number, and whether they may log in.
+    pub fn person(&self, pid: i64) -> Option<(&Person, bool)> {
+        let person = self.contents.people.get(pid)?;
+        Some((person, self.contents.people.may_log_in(person)))
+    }
+
+    /// The credential with this MAC.
+    pub fn credential(&self, mac: &Mac) -> Option<&StoredCredential> {
+        self.contents.credentials.get(mac)
+    }
+
+    /// The token of a kept login with this MAC.
+    pub fn login(&self, mac: &Mac) -> Option<&StoredLogin> {
+        self.contents.logins.get(mac)
+    }
+
     /// What a subject, or without one everybody, has on these repositories. Whoever is gone or disabled has nothing.
     pub fn near(&self, pid: Option<i64>, names: &[&RepositoryName]) -> Result<Rows, DbError> {
-        let Contents { people, grants, barriers, roles, namespaces } = &self.contents;
+        let Contents { people, grants, barriers, roles, namespaces, .. } = &self.contents;
         let Some(subjects) = people.subjects(pid) else { return Ok(Rows::default()) };
         let anchors = repository_pattern::anchors(names.iter().copied());
         // All places are looked up before any is looked at, so that waiting for memory overlaps.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use uuid::Uuid;
 
 use super::super::grantors::{Manager, ManagerKind};
 use super::shards::Shards;
@@ -30,6 +31,8 @@ pub enum Kind {
 /// One principal that is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
+    /// Stable id.
+    pub uid: Uuid,
     /// Folded name.
     pub name: Box<str>,
     /// What it is.
@@ -37,6 +40,28 @@ pub struct Person {
     /// Whether logins are refused.
     pub is_disabled: bool,
     teams: Box<[i64]>,
+    /// Whoever a robot goes quiet with.
+    pub owner: Option<i64>,
+}
+
+impl From<PrincipalState> for Person {
+    fn from(state: PrincipalState) -> Self {
+        let kind = match state.kind.as_str() {
+            USER => Kind::User,
+            ROBOT => Kind::Robot,
+            WORKLOAD => Kind::Workload,
+            TEAM => Kind::Team,
+            _ => Kind::Other,
+        };
+        Self {
+            uid: state.uid,
+            name: state.name.into(),
+            kind,
+            is_disabled: state.is_disabled,
+            teams: state.teams.into(),
+            owner: state.owner,
+        }
+    }
 }
 
 impl Person {
@@ -74,26 +99,21 @@ impl People {
 
     /// Takes somebody in, in the place of what was known before.
     pub(super) fn put(&mut self, state: PrincipalState) {
-        let kind = match state.kind.as_str() {
-            USER => Kind::User,
-            ROBOT => Kind::Robot,
-            WORKLOAD => Kind::Workload,
-            TEAM => Kind::Team,
-            _ => Kind::Other,
-        };
-        self.nest(state.pid, if kind == Kind::Team { &state.teams } else { &[] });
-        let person = Person {
-            name: state.name.into(),
-            kind,
-            is_disabled: state.is_disabled,
-            teams: state.teams.into(),
-        };
-        self.all.entry(state.pid).insert_entry(person);
+        let pid = state.pid;
+        let person = Person::from(state);
+        self.nest(pid, if person.kind == Kind::Team { &person.teams } else { &[] });
+        self.all.entry(pid).insert_entry(person);
     }
 
     pub(super) fn remove(&mut self, pid: i64) {
         self.all.remove(&pid);
         self.nest(pid, &[]);
+    }
+
+    /// Whether somebody may log in: not who is disabled, nor a robot whose owner is disabled or gone.
+    pub(super) fn may_log_in(&self, person: &Person) -> bool {
+        let is_active = |pid| self.get(pid).is_some_and(|owner| !owner.is_disabled);
+        !person.is_disabled && person.owner.is_none_or(is_active)
     }
 
     fn nest(&mut self, pid: i64, teams: &[i64]) {
@@ -139,10 +159,12 @@ mod tests {
     fn state(pid: i64, kind: &str, teams: &[i64]) -> PrincipalState {
         PrincipalState {
             pid,
+            uid: Uuid::nil(),
             kind: kind.into(),
             name: format!("p{pid}"),
             is_disabled: false,
             teams: teams.into(),
+            owner: None,
         }
     }
 
@@ -171,6 +193,20 @@ mod tests {
         assert_eq!(people.subjects(Some(102)), None);
         people.remove(100);
         assert_eq!(people.subjects(Some(100)), None);
+    }
+
+    #[test]
+    fn a_robot_goes_quiet_with_its_owner() {
+        let mut people = People::default();
+        people.put(state(100, USER, &[]));
+        people.put(PrincipalState { owner: Some(100), ..state(101, ROBOT, &[]) });
+        people.put(state(102, ROBOT, &[]));
+        let may = |people: &People, pid| people.may_log_in(people.get(pid).unwrap());
+        assert!(may(&people, 101) && may(&people, 102));
+        people.put(PrincipalState { is_disabled: true, ..state(100, USER, &[]) });
+        assert!(!may(&people, 101) && may(&people, 102));
+        people.remove(100);
+        assert!(!may(&people, 101));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::parameters::Query;
 use super::{etag, request_body};
 use crate::domain::actor::Actor;
 use crate::domain::administration::Administration;
+use crate::domain::audit::Origin;
 use crate::domain::authenticate::Credentials;
 use crate::domain::delegation::NotDelegated;
 use crate::domain::error::TokenServerError;
@@ -76,7 +77,7 @@ async fn log_in(request: &HttpRequest, services: &Services) -> Result<Login, Api
             return Err(TokenServerError::UnusableCredentials(sentence).into());
         }
         Some(Credentials::Password { user, password }) => {
-            services.authenticator.authenticate(&user, &password, &origin).await?
+            services.authenticator.authenticate(&user, &password, &origin).await?.subject
         }
     };
     RequestLog::note_subject(request, subject.name());
@@ -109,6 +110,11 @@ impl Call {
 
     fn login(&self) -> Result<&Login, ApiError> {
         self.login.as_ref().ok_or_else(|| TokenServerError::CredentialsRequired.into())
+    }
+
+    /// Where the request came from, for the record.
+    pub(super) fn origin(&self) -> Origin {
+        origin(&self.request)
     }
 
     /// A name in the path, decoded.

@@ -47,6 +47,14 @@ pub mod robots;
 
 pub mod robot_secrets;
 
+pub mod limits;
+
+pub mod personal_tokens;
+
+pub mod logins;
+
+pub mod leaked_secrets;
+
 pub mod workloads;
 
 pub mod elevations;
@@ -99,6 +107,12 @@ pub enum Resource {
     Robots,
     /// What robots log in with.
     RobotSecrets,
+    /// What users log in with in place of the password.
+    PersonalTokens,
+    /// Logins that devices keep.
+    Logins,
+    /// Secrets that were found where they should not be.
+    LeakedSecrets,
     /// Workloads.
     Workloads,
     /// Rights for a while.
@@ -125,7 +139,7 @@ pub enum Resource {
 
 impl Resource {
     /// Every resource.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Account,
         Self::Users,
         Self::Teams,
@@ -136,6 +150,9 @@ impl Resource {
         Self::Namespaces,
         Self::Robots,
         Self::RobotSecrets,
+        Self::PersonalTokens,
+        Self::Logins,
+        Self::LeakedSecrets,
         Self::Workloads,
         Self::Elevations,
         Self::Audit,
@@ -162,6 +179,9 @@ impl Resource {
             Self::Namespaces => "Namespaces",
             Self::Robots => "Robots",
             Self::RobotSecrets => "Secrets of robots",
+            Self::PersonalTokens => "Personal access tokens",
+            Self::Logins => "Kept logins",
+            Self::LeakedSecrets => "Leaked secrets",
             Self::Workloads => "Workloads",
             Self::Elevations => "Rights for a while",
             Self::Audit => "Audit",
@@ -189,6 +209,9 @@ impl Resource {
             Self::Namespaces => namespaces::endpoints(),
             Self::Robots => robots::endpoints(),
             Self::RobotSecrets => robot_secrets::endpoints(),
+            Self::PersonalTokens => personal_tokens::endpoints(),
+            Self::Logins => logins::endpoints(),
+            Self::LeakedSecrets => leaked_secrets::endpoints(),
             Self::Workloads => workloads::endpoints(),
             Self::Elevations => elevations::endpoints(),
             Self::Audit => audit::endpoints(),

@@ -6,18 +6,16 @@
 use actix_web::http::Method;
 use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::call::Call;
 use super::endpoint::Endpoint;
+use super::limits::{Limits, NewLimits};
 use super::reply::Reply;
-use super::{cursor, etag, robots, roles};
-use crate::db::limit_words::LimitWords;
-use crate::db::robots::SecretSummary;
-use crate::domain::administration::robot_secrets::WantedSecret;
-use crate::domain::credential_limits::CredentialLimits;
+use super::{cursor, etag, robots};
+use crate::db::credentials::CredentialSummary;
+use crate::domain::administration::credentials::WantedCredential;
 use crate::domain::error::TokenServerError;
 use crate::domain::moment::{self, written};
 use crate::domain::robot_name::RobotName;
@@ -40,9 +38,17 @@ pub struct RobotSecret {
     /// When it was made.
     #[schema(format = DateTime)]
     pub added_at: String,
+    /// Who made it; nobody on the command line of the server.
+    #[schema(required = true)]
+    pub added_by: Option<String>,
+    /// Whether whoever made it, and may have kept it, can log in no more.
+    pub maker_is_gone: bool,
     /// When it was last used, within some minutes.
     #[schema(required = true, format = DateTime)]
     pub last_used_at: Option<String>,
+    /// From which address that was.
+    #[schema(required = true)]
+    pub last_used_from: Option<String>,
     /// When it ends.
     #[schema(required = true, format = DateTime)]
     pub expires_at: Option<String>,
@@ -51,44 +57,20 @@ pub struct RobotSecret {
     pub limits: Option<Limits>,
 }
 
-impl From<&SecretSummary> for RobotSecret {
-    fn from(secret: &SecretSummary) -> Self {
+impl From<&CredentialSummary> for RobotSecret {
+    fn from(secret: &CredentialSummary) -> Self {
         Self {
             id: secret.id.to_string(),
-            robot: secret.robot.clone(),
+            robot: secret.owner.clone(),
             label: secret.label.clone(),
             added_at: written(secret.created_at),
+            added_by: secret.created_by.clone(),
+            maker_is_gone: secret.is_maker_gone,
             last_used_at: secret.last_used_at.map(written),
+            last_used_from: secret.last_used_from.clone(),
             expires_at: secret.expires_at.map(written),
             limits: secret.limits.as_ref().map(Limits::from),
         }
-    }
-}
-
-/// What a secret is good for; what is not said is not limited.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Limits {
-    /// On repositories that one of these patterns covers.
-    pub repositories: Vec<String>,
-    /// Only these actions; an empty list where the limits are not understood, so that it is good for nothing.
-    #[schema(required = true)]
-    pub actions: Option<Vec<String>>,
-    /// Only on these tags, and what is needed around that.
-    #[schema(required = true)]
-    pub tags: Option<String>,
-    /// Only for clients in one of these networks.
-    pub networks: Vec<String>,
-}
-
-impl From<&Value> for Limits {
-    fn from(stored: &Value) -> Self {
-        let LimitWords { repositories, actions, tags, networks } = match CredentialLimits::stored(stored) {
-            Ok(limits) => limits.words(),
-            // Nobody gets in with what this release does not understand: it is good for no action.
-            Err(_) => LimitWords { actions: Some(String::new()), ..LimitWords::default() },
-        };
-        let actions = actions.map(|list| if list.is_empty() { Vec::new() } else { roles::words(&list) });
-        Self { repositories, actions, tags, networks }
     }
 }
 
@@ -115,38 +97,6 @@ struct NewRobotSecret {
     expires_at: Option<String>,
     /// What it is good for, of what the robot holds; without it, everything.
     limits: Option<NewLimits>,
-}
-
-/// What a secret is to be good for; what is not said is not limited.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct NewLimits {
-    /// On repositories that one of these patterns covers.
-    #[serde(default)]
-    repositories: Vec<String>,
-    /// Only these actions.
-    actions: Option<Vec<String>>,
-    /// Only on these tags, and what is needed around that.
-    tags: Option<String>,
-    /// Only for clients in one of these networks.
-    #[serde(default)]
-    networks: Vec<String>,
-}
-
-impl NewLimits {
-    fn words(self) -> Result<LimitWords, TokenServerError> {
-        if self.repositories.is_empty()
-            && self.actions.is_none()
-            && self.tags.is_none()
-            && self.networks.is_empty()
-        {
-            let sentence = "say what the secret is to be good for, or leave `limits` out".to_owned();
-            return Err(TokenServerError::Contradiction(sentence));
-        }
-        let Self { repositories, actions, tags, networks } = self;
-        let actions = actions.as_deref().map(roles::rights).transpose()?.map(|rights| rights.to_string());
-        Ok(LimitWords { repositories, actions, tags, networks })
-    }
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -197,7 +147,7 @@ async fn add(call: Call) -> Result<Reply, ApiError> {
     let expires_at = new.expires_at.as_deref().map(moment::parse).transpose();
     let expires_at = expires_at.map_err(TokenServerError::from)?;
     let limits = new.limits.map(NewLimits::words).transpose()?.unwrap_or_default();
-    let wanted = WantedSecret { label: new.label, expires_at, limits };
+    let wanted = WantedCredential { label: new.label, expires_at, limits };
     let made = call.administration()?.add_robot_secret(&robot, &wanted).await?;
     let shown = RobotSecret::from(&find(&call, &robot, made.id).await?);
     let tag = etag::of(&shown);
@@ -205,7 +155,7 @@ async fn add(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::made_once(address(&robot, made.id), tag, &answer))
 }
 
-async fn find(call: &Call, robot: &RobotName, id: Uuid) -> Result<SecretSummary, ApiError> {
+async fn find(call: &Call, robot: &RobotName, id: Uuid) -> Result<CredentialSummary, ApiError> {
     let found = call.administration()?.show_robot_secrets(robot).await?;
     Ok(found.into_iter().find(|secret| secret.id == id).ok_or_else(|| missing(id.to_string()))?)
 }

@@ -107,7 +107,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 /// The name in the path; one that nobody can have is not there.
-fn name(call: &Call) -> Result<PrincipalName, ApiError> {
+pub(super) fn name(call: &Call) -> Result<PrincipalName, ApiError> {
     let text = call.path("user");
     PrincipalName::parse(&text).map_err(|_| TokenServerError::NotFound { kind: "user", name: text }.into())
 }

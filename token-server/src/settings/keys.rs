@@ -1,0 +1,109 @@
+//! Every key of the settings with its default and what it is for.
+//!
+//! *Invariant:* what is not in this table is refused, so a misspelt key is never passed over.
+
+use shared::server::settings::{Key, Kind, Schema, UnknownKeys};
+
+const fn scalar(path: &'static str, default: &'static str, doc: &'static str) -> Key {
+    Key::new(path, Kind::Scalar, default, doc)
+}
+
+/// Every key there is.
+pub const KEYS: &[Key] = &[
+    scalar("http.addr", "\":5001\"", "Address and port to listen on; without an address, on all of them."),
+    scalar("http.tls.certificate", "", "PEM file with the certificate and its intermediates; turns TLS on."),
+    scalar("http.tls.key", "", "PEM file with the private key of the certificate."),
+    Key::new(
+        "http.trustedproxies",
+        Kind::List,
+        "",
+        "Addresses and networks of proxies whose X-Forwarded-For and Forwarded headers are believed.",
+    ),
+    scalar("http.draintimeout", "30s", "How long open requests may take after a request to stop."),
+    scalar("http.stalltimeout", "60s", "How long a client may send or take nothing before it is cut off."),
+    scalar("http.maxconnections", "2000", "Connections at a time; more wait."),
+    scalar("log.level", "info", "Least severe level that is logged: error, warn, info or debug."),
+    scalar("log.formatter", "text", "How log lines look: text or json."),
+    Key::new(
+        "database.url",
+        Kind::Secret,
+        "",
+        "Address of the Postgres database, such as `postgres://user:password@host/name`.",
+    ),
+    scalar("database.maxconnections", "10", "Most connections to the database at once."),
+    scalar("database.migrate", "true", "Whether `serve` and other commands bring the schema up to date."),
+    scalar(
+        "decisions.source",
+        "snapshot",
+        "Where rights are decided from: snapshot (memory, which follows the database) or database.",
+    ),
+    scalar(
+        "decisions.maxage",
+        "15m",
+        "With the database away, rights are decided as they were for this long.",
+    ),
+    Key::new(
+        "secret",
+        Kind::Secret,
+        "",
+        "At least 32 random characters that protect the signing key and refresh tokens in the database.",
+    ),
+    scalar("token.issuer", "portcullis", "Text of the claim `iss`; registries must be told the same."),
+    scalar("token.lifetime", "300s", "How long tokens live: 60s to 3600s."),
+    Key::new("token.paths", Kind::List, "[/token, /auth, /auth/token]", "Paths of the token endpoint."),
+    scalar(
+        "audiences.*.verifier",
+        "portcullis",
+        "What the registry that calls itself NAME (its `service`) is: portcullis, distribution2 or distribution3.",
+    ),
+    scalar(
+        "namespaces.personal",
+        "false",
+        "Whether a new user gets a namespace of the same name, to do everything in.",
+    ),
+    scalar("passwords.concurrency", "0", "Most password checks at once; 0 for half of the cores."),
+    scalar("passwords.queue", "64", "Most password checks that wait; beyond them logins are answered 503."),
+    scalar(
+        "passwords.cache",
+        "60s",
+        "How long a password that was right is not checked again; 0 to check always.",
+    ),
+    scalar("refresh.idle", "720h", "A login that is kept ends when it was not used for this long."),
+    scalar("refresh.lifetime", "2160h", "A login that is kept ends after this long in any case."),
+    Key::new(
+        "refresh.rotatingclients",
+        Kind::List,
+        "",
+        "What clients call themselves (`client_id`) that store another token with each use; they get one.",
+    ),
+    scalar(
+        "personaltokens.maxlifetime",
+        "8760h",
+        "A personal access token ends after this long at the latest, also one that was made before; 0 for never.",
+    ),
+    scalar(
+        "robots.maxlifetime",
+        "0",
+        "A secret of a robot ends after this long at the latest, also one that was made before; 0 for never.",
+    ),
+    scalar(
+        "audit.retention",
+        "",
+        "How long rows of the audit record, and counts of what tokens were issued for, are kept; without it, until \
+         `audit prune`.",
+    ),
+    scalar(
+        "shadow.dockerauth",
+        "",
+        "Settings of docker_auth whose answer to each request is compared with ours; differences are logged.",
+    ),
+];
+
+/// The table with its rules.
+pub const SCHEMA: Schema = Schema {
+    env_prefix: "TOKEN_SERVER_",
+    keys: &[KEYS],
+    unknown: UnknownKeys::Refuse,
+    variable_names: &[],
+    synonyms: &[],
+};
