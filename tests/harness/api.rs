@@ -27,6 +27,11 @@ impl Api {
         Ok(Self { client, url, document: answer.json()? })
     }
 
+    /// The address of the server.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The description.
     pub fn document(&self) -> &Value {
         &self.document

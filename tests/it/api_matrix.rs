@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use harness::actors::Town;
 use harness::api::Api;
-use harness::client::{Request, basic};
+use harness::client::{OciClient, Request, basic};
+use harness::settings::SERVICE;
 use harness::stack::password_of;
 use reqwest::Method;
 use reqwest::header::AUTHORIZATION;
@@ -19,7 +20,7 @@ use token_server::http::api::endpoints;
 use crate::imported_keys::Pair;
 
 /// For each address: what somebody without rights, who administers `platform/**` and `works/**`, and who owns everything get.
-const EXPECTED: [(&str, [u16; 3]); 74] = [
+const EXPECTED: [(&str, [u16; 3]); 82] = [
     ("getAccount", [200, 200, 200]),
     ("setOwnPassword", [204, 204, 204]),
     ("listUsers", [200, 200, 200]),
@@ -63,6 +64,14 @@ const EXPECTED: [(&str, [u16; 3]); 74] = [
     ("addRobotSecret", [403, 201, 201]),
     ("getRobotSecret", [404, 200, 200]),
     ("revokeRobotSecret", [404, 204, 204]),
+    ("listPersonalTokens", [404, 404, 200]),
+    ("addPersonalToken", [404, 404, 403]),
+    ("getPersonalToken", [404, 404, 200]),
+    ("revokePersonalToken", [404, 404, 204]),
+    ("listLogins", [404, 404, 200]),
+    ("getLogin", [404, 404, 200]),
+    ("endLogin", [404, 404, 204]),
+    ("endLogins", [404, 404, 204]),
     ("listWorkloads", [200, 200, 200]),
     ("addWorkload", [403, 403, 201]),
     ("getWorkload", [404, 200, 200]),
@@ -75,7 +84,7 @@ const EXPECTED: [(&str, [u16; 3]); 74] = [
     ("approveElevation", [404, 200, 200]),
     ("denyElevation", [404, 200, 200]),
     ("endElevation", [404, 200, 200]),
-    ("listAuditEvents", [403, 403, 200]),
+    ("listAuditEvents", [200, 200, 200]),
     ("exportAuditEvents", [403, 403, 200]),
     ("verifyAuditEvents", [403, 403, 200]),
     ("listTokenUses", [403, 403, 200]),
@@ -96,13 +105,16 @@ const EXPECTED: [(&str, [u16; 3]); 74] = [
     ("getKeySet", [200, 200, 200]),
 ];
 
-const OPEN: [&str; 2] = ["getOpenApi", "getDocs"];
+const OPEN: [&str; 3] = ["getOpenApi", "getDocs", "reportLeakedSecrets"];
 
 /// What each of them finds to work with, under names of their own.
 struct Furniture {
     actor: &'static str,
     grant: String,
     secret: String,
+    /// A personal access token, and a login that is kept.
+    token: String,
+    login: String,
     /// Requests of somebody else, the first of which is approved, the second denied, the third ended.
     elevations: Vec<String>,
     /// A key pair that was sent already, and one that was not.
@@ -142,6 +154,7 @@ impl Furniture {
         let secrets = format!("/robots/works/made-{actor}/secrets");
         let made = api.post("admin", &secrets, &json!({})).await?.expect(201)?.json()?;
         let secret = made["id"].as_str().unwrap_or_default().to_owned();
+        let (token, login) = keeper(api, actor).await?;
         let mut elevations = Vec::new();
         for _ in 0..3 {
             let request = api.request(None, Method::POST, "/elevations", Some(&elevation()));
@@ -154,12 +167,12 @@ impl Furniture {
         let key = api.post("admin", "/keys", &sent).await?.expect(201)?.json()?;
         let key = key["id"].as_str().unwrap_or_default().to_owned();
         let pair = Pair::make(&curve, 365).await?.body()?;
-        Ok(Self { actor, grant, secret, elevations, key, pair })
+        Ok(Self { actor, grant, secret, token, login, elevations, key, pair })
     }
 
     /// The path and body with which an address is tried.
     fn request(&self, id: &str) -> (String, Option<Value>) {
-        let Self { actor, grant, secret, elevations, key, pair } = self;
+        let Self { actor, grant, secret, token, login, elevations, key, pair } = self;
         let secrets = format!("/robots/works/made-{actor}/secrets");
         let password = |text: &str| Some(json!({"password": text}));
         let bare = |path: String| (path, None);
@@ -218,6 +231,16 @@ impl Furniture {
             "listRobotSecrets" => bare(secrets),
             "addRobotSecret" => (secrets, Some(json!({"label": "second"}))),
             "getRobotSecret" | "revokeRobotSecret" => bare(format!("{secrets}/{secret}")),
+            "listPersonalTokens" => bare(format!("/users/keeper-{actor}/tokens")),
+            "addPersonalToken" => (format!("/users/keeper-{actor}/tokens"), Some(json!({"name": "second"}))),
+            "getPersonalToken" | "revokePersonalToken" => {
+                bare(format!("/users/keeper-{actor}/tokens/{token}"))
+            }
+            "listLogins" | "endLogins" => bare(format!("/users/keeper-{actor}/logins")),
+            "getLogin" | "endLogin" => bare(format!("/users/keeper-{actor}/logins/{login}")),
+            "reportLeakedSecrets" => {
+                ("/leaked-secrets".into(), Some(json!({"secrets": [{"secret": "pcp_none"}]})))
+            }
             "listWorkloads" => bare("/workloads".into()),
             "addWorkload" => ("/workloads".into(), Some(json!({"name": format!("new-job-{actor}")}))),
             "getWorkload" => bare(format!("/workloads/made-job-{actor}")),
@@ -263,6 +286,23 @@ impl Furniture {
             other => (format!("/{other}-has-no-row"), None),
         }
     }
+}
+
+/// Somebody with a personal access token and a login that is kept.
+async fn keeper(api: &Api, actor: &str) -> anyhow::Result<(String, String)> {
+    let (name, password) = (format!("keeper-{actor}"), "a long enough password");
+    let user = json!({"name": name, "password": password});
+    api.post("admin", "/users", &user).await?.expect(201)?;
+    let tokens = format!("/users/{name}/tokens");
+    let request = api.request(None, Method::POST, &tokens, Some(&json!({"name": "first"})));
+    let request = request.header(AUTHORIZATION, basic(&name, password));
+    let token = api.send(&request).await?.expect(201)?.json()?;
+    let target = format!("{}/token?service={SERVICE}&offline_token=true", api.url());
+    let request = Request::get(target).header(AUTHORIZATION, basic(&name, password));
+    OciClient::anonymous(api.url())?.raw(&request).await?.expect(200)?;
+    let logins = api.all("admin", &format!("/users/{name}/logins"), 10).await?;
+    let number = |thing: &Value| thing["id"].as_str().unwrap_or_default().to_owned();
+    Ok((number(&token), number(&logins[0])))
 }
 
 /// A policy with something new in it.

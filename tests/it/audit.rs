@@ -118,7 +118,11 @@ async fn kept_logins_are_recorded_when_made_used_and_refused() -> anyhow::Result
         redeem(&town, &refresh, SERVICE).await?.expect(200)?;
     }
     redeem(&town, &refresh, harness::settings::PEER_SERVICE).await?.expect(401)?;
-    let logins = town.stack.database.db_audit_of("login").await?;
+    let mut logins = town.stack.database.db_audit_of("login").await?;
+    // Which login it was is told by its number.
+    let number = logins[1].reason.as_deref().and_then(|reason| reason.strip_prefix("refresh_token "));
+    number.unwrap_or_default().parse::<uuid::Uuid>()?;
+    logins[1].reason = Some("refresh_token".into());
     let summaries: Vec<_> = logins.iter().map(AuditRow::summary).collect();
     assert_eq!(
         summaries,

@@ -190,7 +190,7 @@ async fn limits_that_are_not_understood_let_nobody_in() -> anyhow::Result<()> {
     ci.login().await?.expect(200)?;
     let mut connection = stack.database.db_connect().await?;
     for limits in [r#"{"actions":"pull","hours":"9-17"}"#, r#"{"actions":"fly"}"#, "{}", "[]"] {
-        let update = sqlx::query("update robot_secret set limits = $1::text::jsonb").bind(limits);
+        let update = sqlx::query("update credential set limits = $1::text::jsonb").bind(limits);
         connection.execute(update).await?;
         ci.forget_tokens();
         ci.login().await?.expect(500)?;

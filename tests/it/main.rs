@@ -20,6 +20,8 @@ mod token_endpoint;
 
 mod refresh_tokens;
 
+mod personal_tokens;
+
 mod account;
 
 mod api;

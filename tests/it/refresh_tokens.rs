@@ -2,13 +2,19 @@
 //!
 //! *Invariant:* a refresh token is worth no more than the login it came from, and ends when that login is taken away.
 
+use std::time::Duration;
+
 use harness::actors::Town;
 use harness::answer::Answer;
+use harness::api::Api;
 use harness::client::{Request, basic};
 use harness::forge::claims_of;
 use harness::settings::{PEER_SERVICE, SERVICE};
+use harness::stack::StackOptions;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+
+use crate::rights::run;
 
 /// What `docker login` of alice keeps.
 pub(crate) async fn refresh_token(town: &Town) -> anyhow::Result<String> {
@@ -23,10 +29,14 @@ pub(crate) async fn refresh_token(town: &Town) -> anyhow::Result<String> {
 
 /// Asks for a token with a kept login, as clients do.
 pub(crate) async fn redeem(town: &Town, refresh: &str, service: &str) -> anyhow::Result<Answer> {
+    redeem_as(town, refresh, service, "docker").await
+}
+
+async fn redeem_as(town: &Town, refresh: &str, service: &str, client: &str) -> anyhow::Result<Answer> {
     let pairs = [
         ("grant_type", "refresh_token"),
         ("service", service),
-        ("client_id", "docker"),
+        ("client_id", client),
         ("scope", "repository:platform/app:pull,push"),
         ("refresh_token", refresh),
     ];
@@ -91,5 +101,90 @@ async fn refresh_tokens_end_with_a_new_password_and_with_disabling() -> anyhow::
         .await?
         .success()?;
     redeem(&town, &refresh, SERVICE).await?.expect_error(401, "UNAUTHORIZED")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_device_is_listed_and_ended_by_itself() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let stack = &town.stack;
+    let api = Api::of(stack).await?;
+    let (one, two) = (refresh_token(&town).await?, refresh_token(&town).await?);
+    let logins = api.all("alice", "/users/alice/logins", 1).await?;
+    assert_eq!(logins.len(), 2, "{logins:?}");
+    assert_eq!((&logins[0]["client"], &logins[0]["added_from"]), (&"docker".into(), &"127.0.0.1".into()));
+    // The newest first.
+    let id = logins[0]["id"].as_str().unwrap_or_default();
+    api.call("bob", Method::DELETE, &format!("/users/alice/logins/{id}"), None).await?.expect(404)?;
+    api.call("bob", Method::DELETE, &format!("/users/bob/logins/{id}"), None).await?.expect(404)?;
+    redeem(&town, &two, SERVICE).await?.expect(200)?;
+    api.call("alice", Method::DELETE, &format!("/users/alice/logins/{id}"), None).await?.expect(204)?;
+    redeem(&town, &two, SERVICE).await?.expect_error(401, "UNAUTHORIZED")?;
+    redeem(&town, &one, SERVICE).await?.expect(200)?;
+    let listed = run(stack, "login list user:alice").await?.success()?.output;
+    assert!(listed.contains("docker") && !listed.contains(id) && !listed.contains(&one), "{listed}");
+    let said = run(stack, "login revoke --all user:alice --yes").await?.success()?;
+    assert!(said.text.contains("1 login of user alice ended"), "{}", said.text);
+    redeem(&town, &one, SERVICE).await?.expect_error(401, "UNAUTHORIZED")?;
+    assert_eq!(run(stack, &format!("login revoke {id} --yes")).await?.code, Some(3));
+    Ok(())
+}
+
+#[tokio::test]
+async fn idleness_is_counted_from_the_last_use_on_any_server() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let stack = &town.stack;
+    let refresh = refresh_token(&town).await?;
+    let day = Duration::from_hours(24);
+    stack.clock.advance(day * 20);
+    // Another server recorded a use, which is no change that this one follows.
+    let mut connection = stack.database.db_connect().await?;
+    let query = "update refresh_token set last_used_at = last_used_at + interval '20 days'";
+    sqlx::query(query).execute(&mut connection).await?;
+    stack.clock.advance(day * 20);
+    redeem(&town, &refresh, SERVICE).await?.expect(200)?;
+    stack.clock.advance(day * 20);
+    redeem(&town, &refresh, SERVICE).await?.expect(200)?;
+    stack.clock.advance(day * 29);
+    redeem(&town, &refresh, SERVICE).await?.expect(200)?;
+    // Ninety days after the login it ends in any case.
+    stack.clock.advance(day);
+    redeem(&town, &refresh, SERVICE).await?.expect_error(401, "UNAUTHORIZED")?;
+    let other = refresh_token(&town).await?;
+    stack.clock.advance(day * 30);
+    redeem(&town, &other, SERVICE).await?.expect_error(401, "UNAUTHORIZED")?;
+    let audit = run(stack, "audit list").await?.success()?.output;
+    assert!(audit.contains("expired_refresh_token") && audit.contains("idle_refresh_token"), "{audit}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn s42_a_token_that_was_replaced_ends_the_login_when_somebody_uses_it_later() -> anyhow::Result<()> {
+    let more = "refresh: {rotatingclients: [helper]}\n".to_owned();
+    let town = Town::with(StackOptions { token_server_more: more, ..StackOptions::default() }).await?;
+    let challenge = town.alice.challenge().await?;
+    let asked = [("offline_token", "true"), ("client_id", "helper")];
+    let body = town.alice.ask_token(&challenge, &asked).await?.expect(200)?.json()?;
+    let first = body["refresh_token"].as_str().unwrap_or_default().to_owned();
+    let next = async |token: &str| -> anyhow::Result<String> {
+        let body = redeem_as(&town, token, SERVICE, "helper").await?.expect(200)?.json()?;
+        Ok(body["refresh_token"].as_str().unwrap_or_default().to_owned())
+    };
+    let second = next(&first).await?;
+    assert!(second != first && !second.is_empty());
+    // An answer can be lost, so the one before is good for a moment; for another client it is not.
+    let third = next(&first).await?;
+    redeem_as(&town, &second, SERVICE, "docker").await?.expect_error(401, "UNAUTHORIZED")?;
+    next(&third).await?;
+    town.stack.clock.advance(Duration::from_mins(2));
+    next(&second).await?;
+    redeem_as(&town, &first, SERVICE, "helper").await?.expect_error(401, "UNAUTHORIZED")?;
+    redeem_as(&town, &second, SERVICE, "helper").await?.expect_error(401, "UNAUTHORIZED")?;
+    let audit = run(&town.stack, "audit list").await?.success()?.output;
+    assert!(audit.contains("replaced_refresh_token") && audit.contains("login_ended"), "{audit}");
+    // Clients that cannot replace theirs keep it.
+    let kept = refresh_token(&town).await?;
+    redeem(&town, &kept, SERVICE).await?.expect(200)?;
+    redeem(&town, &kept, SERVICE).await?.expect(200)?;
     Ok(())
 }

@@ -116,7 +116,7 @@ async fn copy_namespaces(copying: &mut Copying, data: &DataSet) -> anyhow::Resul
     let secrets = (0..data.namespaces).map(|number| {
         format!("{}\t\\\\x{number:064x}\t{}\t2026-01-01\n", id(4, number), data.robot_pid(number))
     });
-    copying.copy("robot_secret (id, mac, pid, created_at)", secrets).await
+    copying.copy("credential (id, mac, pid, created_at)", secrets).await
 }
 
 /// What users asked for: rights for a while, every tenth request of which waits, and tokens.

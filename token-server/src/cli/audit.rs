@@ -37,7 +37,7 @@ pub(super) async fn audit(
             // Names are folded.
             let actor = actor.map(|name| name.to_lowercase());
             let period = parse_period(&period, administration.now())?;
-            let filter = EventFilter { period, event, actor, target, outcome };
+            let filter = EventFilter { period, event, actor, target, outcome, about: None };
             let found = administration.list_events(&filter, limit.into()).await?;
             show(output, || listings::events(&found), || json::events(&found))?;
         }

@@ -98,6 +98,19 @@ pub struct EventFilter {
     pub target: Option<String>,
     /// Those that ended so.
     pub outcome: Option<String>,
+    /// Those that are about one user or robot: what they did, and what was done to them.
+    pub about: Option<About>,
+}
+
+/// Whom rows are about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The stable id.
+    pub uid: Uuid,
+    /// The name as records have it in the target.
+    pub name: String,
+    /// The name with the kind before it, as records have it in front of the number of a credential.
+    pub spelled: String,
 }
 
 /// Adds a row; others wait for the end of the transaction.
@@ -200,6 +213,7 @@ pub async fn list_events_before(
             and ($1::timestamptz is null or at >= $1) and ($2::timestamptz is null or at < $2)
             and ($3::text is null or event = $3) and ($4::text is null or actor = $4)
             and ($5::text is null or strpos(target, $5) > 0) and ($6::text is null or outcome = $6)
+            and ($10::uuid is null or actor_uid = $10 or target = $11 or starts_with(target, $12 || ' '))
           order by id desc limit $9",
         filter.period.since,
         filter.period.until,
@@ -209,7 +223,10 @@ pub async fn list_events_before(
         filter.outcome,
         before,
         looked_at,
-        limit
+        limit,
+        filter.about.as_ref().map(|about| about.uid),
+        filter.about.as_ref().map(|about| about.name.as_str()),
+        filter.about.as_ref().map(|about| about.spelled.as_str())
     );
     Ok(query.fetch_all(db).await?)
 }

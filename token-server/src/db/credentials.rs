@@ -144,12 +144,13 @@ pub async fn list_states(db: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<Cr
 pub async fn list_credentials(db: impl PgExecutor<'_>, pid: i64) -> Result<Vec<CredentialSummary>, DbError> {
     let query = sqlx::query_as!(
         CredentialSummary,
-        r#"select c.id, p.kind as owner_kind, p.name as owner, c.label, c.created_at, m.name as "created_by?",
-                  coalesce(m.disabled_at is not null or m.deleted_at is not null, false) as "is_maker_gone!",
+        r#"select c.id, p.kind as owner_kind, p.name as owner, c.label, c.created_at,
+                  (select m.name from principal m where m.pid = c.created_by) as created_by,
+                  exists(select 1 from principal m where m.pid = c.created_by
+                            and (m.disabled_at is not null or m.deleted_at is not null)) as "is_maker_gone!",
                   c.last_used_at, c.last_used_from, c.expires_at, c.limits
              from credential c
              join principal p on p.pid = c.pid
-             left join principal m on m.pid = c.created_by
             where c.pid = $1 order by c.created_at, c.id"#,
         pid
     );
@@ -163,12 +164,13 @@ pub async fn find_credential_summary(
 ) -> Result<Option<CredentialSummary>, DbError> {
     let query = sqlx::query_as!(
         CredentialSummary,
-        r#"select c.id, p.kind as owner_kind, p.name as owner, c.label, c.created_at, m.name as "created_by?",
-                  coalesce(m.disabled_at is not null or m.deleted_at is not null, false) as "is_maker_gone!",
+        r#"select c.id, p.kind as owner_kind, p.name as owner, c.label, c.created_at,
+                  (select m.name from principal m where m.pid = c.created_by) as created_by,
+                  exists(select 1 from principal m where m.pid = c.created_by
+                            and (m.disabled_at is not null or m.deleted_at is not null)) as "is_maker_gone!",
                   c.last_used_at, c.last_used_from, c.expires_at, c.limits
              from credential c
              join principal p on p.pid = c.pid
-             left join principal m on m.pid = c.created_by
             where c.id = $1"#,
         id
     );

@@ -1,6 +1,6 @@
 //! The audit record: list, read as a whole, verify, prune.
 //!
-//! *Invariant:* reading leaves no record, removing does.
+//! *Invariant:* reading leaves no record, removing does; whoever may not read all of it reads of nobody else.
 
 use shared::repository_pattern::RepositoryPattern;
 use time::OffsetDateTime;
@@ -10,12 +10,14 @@ use super::super::audit_chain::{self, KnownHashes, Verdict};
 use super::super::audit_pages::EventPages;
 use super::super::audit_retention;
 use super::super::error::TokenServerError;
+use super::super::grant_subject::spelled;
 use super::super::right::Right;
 use super::super::token_uses;
 use super::Administration;
 use super::pages::Page;
 use crate::db;
-use crate::db::audit::{self, EventFilter, EventRow, Period};
+use crate::db::audit::{self, About, EventFilter, EventRow, Period};
+use crate::db::principals::{ROBOT, USER};
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,26 +46,36 @@ impl Administration {
     }
 
     /// Rows before one, newest first; without one, the newest. A page looks at so many rows at most, so it can have
-    /// few items or none although there are more.
+    /// few items or none although there are more. Whoever may not read the record reads what is about themselves.
     pub async fn page_of_events(
         &self,
-        filter: &EventFilter,
+        mut filter: EventFilter,
         before: Option<i64>,
         limit: usize,
     ) -> Result<Page<EventRow, i64>, TokenServerError> {
-        self.demand_audit("reading the audit record").await?;
+        match self.demand_audit("reading the audit record").await {
+            Err(TokenServerError::NotDelegated(_)) => filter.about = Some(self.about_oneself()),
+            outcome => outcome?,
+        }
         let Some((oldest, newest)) = audit::find_ends(&self.pool).await? else {
             return Ok(Page { items: Vec::new(), next: None });
         };
         let before = before.unwrap_or(newest + 1).clamp(oldest, newest + 1);
         let wanted = i64::try_from(limit).unwrap_or(i64::MAX);
-        let items = audit::list_events_before(&self.pool, filter, before, LOOKED_AT, wanted).await?;
+        let items = audit::list_events_before(&self.pool, &filter, before, LOOKED_AT, wanted).await?;
         let is_full = items.len() >= limit;
         let reached = match items.last() {
             Some(last) if is_full => last.id,
             _ => before.saturating_sub(LOOKED_AT),
         };
         Ok(Page { items, next: (reached > oldest).then_some(reached) })
+    }
+
+    /// Whoever acts, as records have them.
+    fn about_oneself(&self) -> About {
+        let name = self.actor.name().to_owned();
+        let kind = if self.actor.robot().is_some() { ROBOT } else { USER };
+        About { uid: self.actor.uid().unwrap_or_default(), spelled: spelled(kind, &name), name }
     }
 
     /// Lets through who may read the record.

@@ -145,7 +145,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::GET, "/api/v1/audit/events", "listAuditEvents", |call| {
             list(call).boxed_local()
         })
-        .summary("Lists rows of the audit record, the newest first.")
+        .summary("Lists rows of the audit record, the newest first: all, for who holds `audit-read` on `**`; otherwise those about oneself.")
         .query(&PERIOD)
         .query(&FILTERS)
         .page::<AuditEvent>(),
@@ -178,8 +178,9 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
         actor: call.query.get("actor").map(str::to_lowercase),
         target: text("target"),
         outcome: text("outcome"),
+        about: None,
     };
-    let page = call.administration()?.page_of_events(&filter, before, call.query.limit()?).await?;
+    let page = call.administration()?.page_of_events(filter, before, call.query.limit()?).await?;
     let next = page.next.map(|id| cursor::write("events", &id));
     Ok(Reply::page(page.items.iter().map(AuditEvent::from).collect(), next))
 }

@@ -74,13 +74,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::GET, LIST, "listLogins", |call| list(call).boxed_local())
             .summary("Lists the logins of a user that devices keep, the newest first.")
             .page::<Login>(),
-        Endpoint::new(Method::DELETE, LIST, "endLogins", |call| end_all(call).boxed_local())
-            .summary("Ends all logins of a user that devices keep."),
         Endpoint::new(Method::GET, ONE, "getLogin", |call| get(call).boxed_local())
             .summary("Shows a login that a device keeps.")
             .one::<Login>(),
         Endpoint::new(Method::DELETE, ONE, "endLogin", |call| end(call).boxed_local())
             .summary("Ends a login that a device keeps."),
+        Endpoint::new(Method::DELETE, LIST, "endLogins", |call| end_all(call).boxed_local())
+            .summary("Ends all logins of a user that devices keep."),
     ]
 }
 
