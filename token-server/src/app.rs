@@ -24,6 +24,7 @@ use crate::db::{self, Pool};
 use crate::domain::account::Accounts;
 use crate::domain::administration::{Administration, Parts};
 use crate::domain::audit::SYSTEM;
+use crate::domain::audit_backlog::{AuditBacklog, BacklogError};
 use crate::domain::audit_repeats::AuditRepeats;
 use crate::domain::audit_retention::keep_pruning;
 use crate::domain::authenticate::{self, Authenticator};
@@ -55,6 +56,9 @@ pub enum StartError {
     /// The database, the key or the randomness failed.
     #[error(transparent)]
     Domain(#[from] TokenServerError),
+    /// The file for audit records that wait cannot be used.
+    #[error(transparent)]
+    Backlog(#[from] BacklogError),
     /// The rules to compare with cannot be used.
     #[error(transparent)]
     Shadow(#[from] ShadowError),
@@ -94,6 +98,12 @@ pub fn own_settings(settings: &TokenServerSettings) -> OwnSettings {
     }
 }
 
+/// How long the database may take to give a sign of life, less than whoever asks whether this server is ready waits.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What readiness says while the database is away.
+const GOING_ON: &str = "away; what takes no password and changes nothing goes on from memory";
+
 /// How long a server that stops waits for the database to take what it has counted.
 const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -126,11 +136,14 @@ impl TokenServer {
             .map_err(|_| TokenServerError::from(NoRandomness))?;
         let secrets = Arc::new(Secrets::new(&settings.secret));
         let refresh_tokens = RefreshTokens::new(secrets.clone(), settings.refresh.clone());
-        let repeats = Arc::new(AuditRepeats::default());
+        let backlog = Arc::new(AuditBacklog::open(settings.audit_spool.as_deref())?);
+        let repeats = Arc::new(AuditRepeats::with(backlog.clone()));
         let uses = Arc::new(TokenUses::default());
         let credential_uses = Arc::new(CredentialUses::default());
-        let mut chores =
-            vec![keys.clone().keep_following(pool.clone(), settings.secret.clone(), random.clone()).boxed()];
+        let mut chores = vec![
+            keys.clone().keep_following(pool.clone(), settings.secret.clone(), random.clone()).boxed(),
+            backlog.clone().keep_writing(pool.clone()).boxed(),
+        ];
         let rows = match settings.decisions.source {
             DecisionSource::Database => RowSource::Database(pool.clone()),
             DecisionSource::Snapshot => {
@@ -210,11 +223,22 @@ impl TokenServer {
 
     /// Serves until a stop is requested and open requests are done or out of time.
     pub async fn run(self, shutdown: Shutdown) -> io::Result<()> {
-        let pool = self.pool.clone();
-        // The signing keys were loaded before the socket was bound, so it needs no check of its own.
-        let health = Health::default().with("database", move || {
-            let pool = pool.clone();
-            async move { db::ping(&pool).await.map_err(|error| error.to_string()) }
+        let (pool, authenticator) = (self.pool.clone(), self.services.authenticator.clone());
+        // The signing keys were loaded before the socket was bound, so they need no check of their own.
+        let health = Health::default().telling("database", move || {
+            let (pool, authenticator) = (pool.clone(), authenticator.clone());
+            async move {
+                // A load balancer must not take away the servers that go on without it.
+                let is_independent = authenticator.rows().is_independent();
+                let (answer, is_independent) =
+                    tokio::join!(tokio::time::timeout(PING_TIMEOUT, db::ping(&pool)), is_independent);
+                match answer {
+                    Ok(Ok(())) => Ok("ok".to_owned()),
+                    Ok(Err(_)) | Err(_) if is_independent => Ok(GOING_ON.to_owned()),
+                    Ok(Err(error)) => Err(error.to_string()),
+                    Err(_) => Err("no answer in time".to_owned()),
+                }
+            }
         });
         let routes = routes::configure(self.services, self.token_paths);
         let chores: Vec<_> = self.chores.into_iter().map(tokio::spawn).collect();

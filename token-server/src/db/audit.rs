@@ -139,24 +139,24 @@ pub async fn insert_event(
     Ok(())
 }
 
-/// Adds rows in this order, in one statement: while they are added, everybody else who adds one waits.
+/// Adds rows with their times in this order, in one statement: while they are added, everybody else who adds one waits.
 pub async fn insert_events<'a>(
     db: impl PgExecutor<'_>,
     rows: &'a [AuditRow<'a>],
-    now: OffsetDateTime,
+    times: &[OffsetDateTime],
 ) -> Result<(), DbError> {
     let texts = |of: fn(&'a AuditRow<'a>) -> Option<&'a str>| rows.iter().map(of).collect::<Vec<_>>();
     let uids: Vec<Option<Uuid>> = rows.iter().map(|row| row.actor_uid).collect();
     let query = sqlx::query!(
         "insert into audit_event
              (at, event, actor, actor_uid, target, outcome, reason, address, agent, before, after)
-         select $1, r.event, r.actor, r.actor_uid, r.target, r.outcome, r.reason, r.address, r.agent, r.before, r.after
-           from unnest($2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-                       $10::text[], $11::text[])
+         select r.at, r.event, r.actor, r.actor_uid, r.target, r.outcome, r.reason, r.address, r.agent, r.before, r.after
+           from unnest($1::timestamptz[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[],
+                       $8::text[], $9::text[], $10::text[], $11::text[])
                 with ordinality
-                r(event, actor, actor_uid, target, outcome, reason, address, agent, before, after, place)
+                r(at, event, actor, actor_uid, target, outcome, reason, address, agent, before, after, place)
           order by r.place",
-        now,
+        times,
         &texts(|row| Some(row.event)) as &[Option<&str>],
         &texts(|row| Some(row.actor)) as &[Option<&str>],
         &uids as &[Option<Uuid>],

@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use super::audit_backlog::WaitingRecord;
 use super::plain_text::is_plain;
 use crate::db::Executor;
 use crate::db::audit::{self, AuditRow};
@@ -357,7 +358,13 @@ pub async fn record_all(
     let rows = records.iter().zip(&texts);
     let rows: Vec<AuditRow<'_>> =
         rows.map(|(record, texts)| texts.row(record, origin, agent.as_deref(), None)).collect();
-    audit::insert_events(db, &rows, clock.now()).await
+    audit::insert_events(db, &rows, &vec![clock.now(); rows.len()]).await
+}
+
+/// A record as it waits for the database to come back.
+pub(super) fn waiting(clock: &dyn Clock, origin: &Origin, record: &Record<'_>) -> WaitingRecord {
+    let (texts, agent) = (Texts::of(record), origin.agent.as_deref().map(printable));
+    WaitingRecord::of(&texts.row(record, origin, agent.as_deref(), None), clock.now())
 }
 
 /// What of a record may come from strangers, as it is kept.

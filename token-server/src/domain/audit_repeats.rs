@@ -8,7 +8,7 @@
 //! says so once a minute.
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use moka::ops::compute::{CompResult, Op};
@@ -16,6 +16,7 @@ use moka::sync::Cache;
 use shared::clock::Clock;
 
 use super::audit::{self, Origin, Outcome, Record};
+use super::audit_backlog::AuditBacklog;
 use crate::db::Pool;
 use crate::db::error::DbError;
 
@@ -36,6 +37,7 @@ pub struct AuditRepeats {
     recent: Cache<String, i64>,
     refusals: Mutex<Minute>,
     refusals_by_place: Cache<String, Minute>,
+    backlog: Arc<AuditBacklog>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,6 +48,13 @@ struct Minute {
 
 impl Default for AuditRepeats {
     fn default() -> Self {
+        Self::with(Arc::default())
+    }
+}
+
+impl AuditRepeats {
+    /// Lets records wait there while the database is away.
+    pub fn with(backlog: Arc<AuditBacklog>) -> Self {
         Self {
             recent: Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REPEAT_AFTER).build(),
             refusals: Mutex::default(),
@@ -53,11 +62,10 @@ impl Default for AuditRepeats {
                 .max_capacity(MAX_REMEMBERED)
                 .time_to_live(2 * REPEAT_AFTER)
                 .build(),
+            backlog,
         }
     }
-}
 
-impl AuditRepeats {
     /// Writes the record unless its like was written within the last minute.
     pub async fn record(
         &self,
@@ -87,11 +95,28 @@ impl AuditRepeats {
         if matches!(record.outcome, Outcome::Refused(_)) && !self.admit_refusal(&place, now) {
             return Ok(());
         }
-        let written = audit::record(db, clock, origin, record).await;
+        let written = self.write(db, clock, origin, record).await;
         if written.is_err() {
             self.recent.invalidate(&key);
         }
         written
+    }
+
+    /// With the database away, records wait: what they are about needs none.
+    async fn write(
+        &self,
+        db: &Pool,
+        clock: &dyn Clock,
+        origin: &Origin,
+        record: Record<'_>,
+    ) -> Result<(), DbError> {
+        if !self.backlog.is_in_use() {
+            match audit::record(db, clock, origin, record).await {
+                Err(DbError::Unavailable(_)) => {}
+                outcome => return outcome,
+            }
+        }
+        self.backlog.take(audit::waiting(clock, origin, &record)).await
     }
 
     /// Whether nobody has recorded this within the last minute; of many at once, one is the first.

@@ -9,7 +9,7 @@
 //! people log in ([`password`], [`password_bcrypt`], [`opaque_token`], [`credential`], [`credential_uses`], [`refresh`],
 //! [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`key_names`], [`signing`],
 //! [`signing_import`], [`key_ring`], [`key_store`]); what others would say ([`docker_auth`], [`shadow`]); what is asked
-//! for ([`token_issuer`], [`account`], [`administration`]); what is remembered ([`audit`], [`audit_repeats`]), for how
+//! for ([`token_issuer`], [`account`], [`administration`]); what is remembered ([`audit`], [`audit_repeats`], [`audit_backlog`]), for how
 //! long ([`audit_retention`]), how it is read ([`audit_pages`], [`audit_chain`]); what tokens were issued for
 //! ([`token_uses`]) and took ([`least_privilege`]); what changes mean ([`effects`], [`background`]).
 //!
@@ -123,6 +123,8 @@ pub mod administration;
 pub mod audit;
 
 pub mod audit_repeats;
+
+pub mod audit_backlog;
 
 pub mod audit_pages;
 

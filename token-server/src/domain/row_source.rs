@@ -66,6 +66,14 @@ impl RowSource {
         }
     }
 
+    /// Whether logins and decisions go on without the database, which is away.
+    pub async fn is_independent(&self) -> bool {
+        match self {
+            Self::Database(_) => false,
+            Self::Snapshot(follower, _) => follower.is_usable().await,
+        }
+    }
+
     /// Who manages rights about a repository, or without one everywhere, if that is in memory; it may be a little old.
     pub fn managers(&self, name: Option<&RepositoryName>) -> Option<Managers> {
         let Self::Snapshot(follower, _) = self else { return None };

@@ -93,6 +93,11 @@ pub const KEYS: &[Key] = &[
          `audit prune`.",
     ),
     scalar(
+        "audit.spool",
+        "",
+        "File for audit records that wait for the database; without it they wait in memory, and end with the server.",
+    ),
+    scalar(
         "shadow.dockerauth",
         "",
         "Settings of docker_auth whose answer to each request is compared with ours; differences are logged.",

@@ -127,6 +127,7 @@ struct RawPasswords {
 #[derive(Debug, Default, Deserialize)]
 struct RawAudit {
     retention: Option<DurationText>,
+    spool: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -223,6 +224,8 @@ pub struct TokenServerSettings {
     pub credentials: CredentialPolicy,
     /// How long records are kept, if not for ever.
     pub audit_retention: Option<Duration>,
+    /// Where records wait for the database.
+    pub audit_spool: Option<PathBuf>,
     /// Settings of docker_auth to compare with.
     pub shadow: Option<PathBuf>,
 }
@@ -315,6 +318,7 @@ impl TokenServerSettings {
                 robots: unless_zero(raw.robots.maxlifetime),
             },
             audit_retention: raw.audit.retention.map(|retention| retention.0),
+            audit_spool: raw.audit.spool,
             shadow: raw.shadow.dockerauth,
         })
     }

@@ -32,7 +32,7 @@ const READINESS: &str = "/readyz";
 /// A check that takes longer than this has failed.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
-type CheckFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+type CheckFuture = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 type Check = Arc<dyn Fn() -> CheckFuture + Send + Sync>;
 
 /// The named checks of a server.
@@ -45,10 +45,24 @@ pub struct Health {
 impl Health {
     /// Adds a check. It answers with a sentence for the operator when the server cannot work.
     #[must_use]
-    pub fn with<F, Fut>(mut self, name: &'static str, check: F) -> Self
+    pub fn with<F, Fut>(self, name: &'static str, check: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let check = Arc::new(check);
+        self.telling(name, move || {
+            let check = check.clone();
+            async move { check().await.map(|()| "ok".to_owned()) }
+        })
+    }
+
+    /// Adds a check that says how things are also when the server can work.
+    #[must_use]
+    pub fn telling<F, Fut>(mut self, name: &'static str, check: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<String, String>> + Send + 'static,
     {
         self.checks.push((name, Arc::new(move || Box::pin(check()))));
         self
@@ -105,7 +119,7 @@ impl Health {
         let ready = failures.is_empty() && outcomes.iter().all(|(_, outcome)| outcome.is_ok());
         let mut checks: BTreeMap<&str, String> = outcomes
             .into_iter()
-            .map(|(name, outcome)| (name, outcome.err().unwrap_or_else(|| "ok".into())))
+            .map(|(name, outcome)| (name, outcome.unwrap_or_else(|error| error)))
             .collect();
         checks.extend(failures.iter().map(|(name, error)| (name.as_str(), error.clone())));
         if ready {

@@ -34,7 +34,11 @@ impl Watch {
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), String>> + Send + 'static,
     {
-        let check: Check = Arc::new(move || -> CheckFuture { Box::pin(check()) });
+        let check = Arc::new(check);
+        let check: Check = Arc::new(move || -> CheckFuture {
+            let check = check.clone();
+            Box::pin(async move { check().await.map(|()| "ok".to_owned()) })
+        });
         Self { name: name.into(), interval, threshold, check }
     }
 }
@@ -107,7 +111,7 @@ impl Watches {
                     Err(_) => self.record(entry, Err("the check does not end".into())),
                 }
             };
-            self.record(entry, outcome);
+            self.record(entry, outcome.map(drop));
         }
     }
 

@@ -28,6 +28,9 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// A database that has not told its position after this time is away.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The same of one that was away at the last look: everybody who waits knows what to expect.
+const LOOK_AGAIN_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// Catching up may take this long; then everything is read anew.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -97,15 +100,6 @@ impl Follower {
     /// The snapshot to decide from, which may be old while the database is away; nothing if the database has to be
     /// asked itself.
     pub async fn snapshot(&self) -> Option<Arc<Snapshot>> {
-        self.look_for(self.max_age).await
-    }
-
-    /// The snapshot, if it is what the database says.
-    pub async fn current_snapshot(&self) -> Option<Arc<Snapshot>> {
-        self.look_for(Duration::ZERO).await
-    }
-
-    async fn look_for(&self, max_age: Duration) -> Option<Arc<Snapshot>> {
         let mine = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let mut state = self.state.subscribe();
         self.wake.notify_one();
@@ -113,9 +107,14 @@ impl Follower {
         let is_good = match state.outcome {
             Outcome::Current => true,
             Outcome::Behind => false,
-            Outcome::Away => state.confirmed.elapsed() <= max_age,
+            Outcome::Away => state.confirmed.elapsed() <= self.max_age,
         };
         is_good.then(|| state.snapshot.clone())
+    }
+
+    /// Whether decisions can be made at this moment without the database.
+    pub async fn is_usable(&self) -> bool {
+        self.snapshot().await.is_some()
     }
 
     /// The newest snapshot, however old.
@@ -175,7 +174,9 @@ impl Follower {
 
     async fn look_once(&self, connection: &mut Option<Connection>, is_reading: bool) -> Looked {
         let latest = self.latest();
-        let position = match timeout(LOOK_TIMEOUT, self.position(connection)).await {
+        let was_away = self.state.borrow().outcome == Outcome::Away;
+        let patience = if was_away { LOOK_AGAIN_TIMEOUT } else { LOOK_TIMEOUT };
+        let position = match timeout(patience, self.position(connection)).await {
             Ok(Ok(position)) => position,
             Ok(Err(DbError::Unavailable(_))) | Err(_) => return Looked::Away,
             Ok(Err(error)) => {
