@@ -27,7 +27,7 @@ pub const MAX_CURSOR_BYTES: usize = 1024;
 /// A place in the log of changes of a database. Places are compared only within an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// The life of the database: a UUIDv7 that is made anew when it is restored. A later one is greater, byte by byte.
+    /// The life of the database: a `UUIDv7` that is made anew when it is restored. A later one is greater, byte by byte.
     pub epoch: Uuid,
     /// The number of the change.
     pub at: i64,

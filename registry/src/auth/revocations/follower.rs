@@ -29,8 +29,10 @@ const CUT_OFF: Duration = Duration::from_secs(10);
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
-/// After news. What comes in the meantime comes together.
+/// After news, so that what comes in the meantime comes together. It is longer where there are so many entries that it
+/// takes a while to put them in order.
 const PAUSE_AFTER_NEWS: Duration = Duration::from_millis(100);
+const PAUSE_FOR_WORK: u32 = 10;
 
 /// Between questions to a server that has no news and does not wait.
 const HASTE: Duration = Duration::from_secs(1);
@@ -121,17 +123,18 @@ impl Follower {
         loop {
             let asked = Instant::now();
             let pause = match self.ask_once(&mut progress).await {
-                Ok(is_news) => {
+                Ok(Some(work)) => {
+                    (retry, is_hasty) = (FIRST_RETRY, false);
+                    told.clear();
+                    PAUSE_AFTER_NEWS.max(work * PAUSE_FOR_WORK).min(HASTE)
+                }
+                Ok(None) => {
                     retry = FIRST_RETRY;
                     told.clear();
                     let left = HASTE.saturating_sub(asked.elapsed());
                     // Once is no haste: the first answer of all comes at once.
-                    let was_hasty = std::mem::replace(&mut is_hasty, !is_news && !left.is_zero());
-                    match (is_news, was_hasty && is_hasty) {
-                        (true, _) => PAUSE_AFTER_NEWS,
-                        (false, true) => left,
-                        (false, false) => Duration::ZERO,
-                    }
+                    let was_hasty = std::mem::replace(&mut is_hasty, !left.is_zero());
+                    if was_hasty && is_hasty { left } else { Duration::ZERO }
                 }
                 Err(error) => {
                     let sentence = error.to_string();
@@ -152,11 +155,13 @@ impl Follower {
         }
     }
 
-    /// Returns whether there was news.
-    async fn ask_once(&self, progress: &mut Progress) -> Result<bool, FeedError> {
+    /// Returns how long it took to put the news in order, if there was any.
+    async fn ask_once(&self, progress: &mut Progress) -> Result<Option<Duration>, FeedError> {
         let question = Question { known: progress.known.clone(), wait_seconds: WAIT.as_secs() };
         let news = self.ask(&question).await?;
-        self.take(news, progress, Instant::now())
+        let begin = Instant::now();
+        let is_any = self.take(news, progress, begin)?;
+        Ok(is_any.then(|| begin.elapsed()))
     }
 
     async fn ask(&self, question: &Question) -> Result<News, FeedError> {

@@ -18,8 +18,8 @@ fn name(text: &str) -> RepositoryName {
     text.parse().expect("a name")
 }
 
-fn place(text: &str) -> Option<NamePrefix> {
-    Some(NamePrefix::parse(text).expect("a place"))
+fn prefix(text: &str) -> NamePrefix {
+    NamePrefix::parse(text).expect("a place")
 }
 
 /// An entry about everything, to be narrowed.
@@ -84,17 +84,21 @@ fn a_token_is_refused_if_everything_an_entry_names_is_true_of_it() {
         ("the repository", Entry { repository: Some(app.clone()), ..entry(11) }, true),
         ("another repository", Entry { repository: Some(name("team/app2")), ..entry(11) }, false),
         ("a repository above", Entry { repository: Some(name("team")), ..entry(11) }, false),
-        ("the folder", Entry { below: place("team/"), ..entry(11) }, true),
-        ("the root", Entry { below: place(""), ..entry(11) }, true),
-        ("the repository as a folder", Entry { below: place("team/app/"), ..entry(11) }, false),
-        ("another folder", Entry { below: place("tea/"), ..entry(11) }, false),
-        ("alice there", Entry { below: place("team/"), ..alice() }, true),
-        ("alice elsewhere", Entry { below: place("other/"), ..alice() }, false),
-        ("another there", Entry { subject: Some(id(9)), below: place("team/"), ..entry(11) }, false),
-        ("both places", Entry { repository: Some(app.clone()), below: place("team/"), ..entry(11) }, true),
+        ("the folder", Entry { below: Some(prefix("team/")), ..entry(11) }, true),
+        ("the root", Entry { below: Some(prefix("")), ..entry(11) }, true),
+        ("the repository as a folder", Entry { below: Some(prefix("team/app/")), ..entry(11) }, false),
+        ("another folder", Entry { below: Some(prefix("tea/")), ..entry(11) }, false),
+        ("alice there", Entry { below: Some(prefix("team/")), ..alice() }, true),
+        ("alice elsewhere", Entry { below: Some(prefix("other/")), ..alice() }, false),
+        ("another there", Entry { subject: Some(id(9)), below: Some(prefix("team/")), ..entry(11) }, false),
+        (
+            "both places",
+            Entry { repository: Some(app.clone()), below: Some(prefix("team/")), ..entry(11) },
+            true,
+        ),
         (
             "places that exclude each other",
-            Entry { repository: Some(app.clone()), below: place("x/"), ..entry(11) },
+            Entry { repository: Some(app.clone()), below: Some(prefix("x/")), ..entry(11) },
             false,
         ),
     ] {
@@ -108,9 +112,9 @@ fn a_token_is_refused_if_everything_an_entry_names_is_true_of_it() {
 fn an_entry_for_a_place_is_about_lists_and_not_about_requests_without_a_place() {
     let entries = [
         Entry { repository: Some(name("a/b")), ..entry(11) },
-        Entry { below: place("a/"), ..entry(11) },
-        Entry { below: place(""), ..entry(11) },
-        Entry { repository: Some(name("a/b")), below: place("c/"), ..entry(11) },
+        Entry { below: Some(prefix("a/")), ..entry(11) },
+        Entry { below: Some(prefix("")), ..entry(11) },
+        Entry { repository: Some(name("a/b")), below: Some(prefix("c/")), ..entry(11) },
     ];
     for entry in entries {
         let index = index_of(vec![entry.clone()]);
@@ -305,7 +309,7 @@ fn some_entry() -> impl Strategy<Value = Entry> {
             credential,
             key,
             repository: repository.map(|text| name(&text)),
-            below: below.and_then(|text| place(&text)),
+            below: below.map(|text| prefix(&text)),
         },
     )
 }
