@@ -29,7 +29,7 @@ use shared::server::telemetry::sink::Sink;
 use crate::auth::htpasswd::Htpasswd;
 use crate::auth::refresh::KeyRefresher;
 use crate::auth::revocations::Revocations;
-use crate::auth::revocations::follower::{FeedGauges, Follower};
+use crate::auth::revocations::follower::{FeedGauges, FeedSettings, Follower};
 use crate::auth::trusted_keys::TrustedKeys;
 use crate::auth::verifier::Verifier;
 use crate::domain::Repositories;
@@ -107,13 +107,7 @@ impl Registry {
                 let (mut auth, keys) = token_auth(*token, clock.clone())?;
                 background.extend(auth.refreshers.iter().map(|refresher| refresher.clone().run().boxed()));
                 if let Some(feed) = feed {
-                    let known = Arc::new(Revocations::new(feed.when_stale, Instant::now()));
-                    let gauges = FeedGauges::default();
-                    if let Some(metrics) = &mut metrics {
-                        show_feed(metrics, &gauges);
-                    }
-                    let follower = Follower::new(feed, known.clone(), auth.refreshers.clone(), gauges)
-                        .context("no HTTP client can be made")?;
+                    let (known, follower) = follow(feed, &auth.refreshers, metrics.as_mut())?;
                     background.push(follower.run().boxed());
                     auth.revocations = Some(known.clone());
                     revocations = Some(known);
@@ -290,12 +284,24 @@ fn count_tokens(metrics: &mut Metrics, auth: &TokenAuth) {
     );
 }
 
-fn show_feed(metrics: &mut Metrics, gauges: &FeedGauges) {
-    let FeedGauges { age_seconds, is_stale, entries } = gauges.clone();
-    let age = "Time since the feed of revocations was last answered";
-    metrics.register("registry_revocations_age_seconds", age, age_seconds);
-    metrics.register("registry_revocations_stale", "1 while the feed of revocations is stale", is_stale);
-    metrics.register("registry_revocations_entries", "Revocations in force", entries);
+/// What is known of a feed, and who finds it out.
+fn follow(
+    feed: FeedSettings,
+    refreshers: &[Arc<KeyRefresher>],
+    metrics: Option<&mut Metrics>,
+) -> anyhow::Result<(Arc<Revocations>, Follower)> {
+    let gauges = FeedGauges::default();
+    if let Some(metrics) = metrics {
+        let FeedGauges { age_seconds, is_stale, entries } = gauges.clone();
+        let age = "Time since the feed of revocations was last answered";
+        metrics.register("registry_revocations_age_seconds", age, age_seconds);
+        metrics.register("registry_revocations_stale", "1 while the feed of revocations is stale", is_stale);
+        metrics.register("registry_revocations_entries", "Revocations in force", entries);
+    }
+    let known = Arc::new(Revocations::new(feed.when_stale, Instant::now()));
+    let follower = Follower::new(feed, known.clone(), refreshers.to_vec(), gauges)
+        .context("no HTTP client can be made")?;
+    Ok((known, follower))
 }
 
 fn token_auth(

@@ -3,9 +3,9 @@
 //! A registry asks with a [`Question`], the server replies with [`News`] as soon as there are any, or when the wait is
 //! over. The README of this crate says what both owe each other.
 //!
-//! *Invariant:* what is read of an [`Entry`] is never about fewer tokens than what was written: a member that this version
-//! does not know is passed over, which takes a condition away; one that it knows and cannot read makes the whole answer
-//! unreadable. Positions are compared, never clocks.
+//! *Invariant:* what is read of an [`Entry`] is never about fewer tokens than what was written: a member that this
+//! version does not know is passed over, which takes a condition away; one that it knows and cannot read makes the
+//! whole answer unreadable. Positions are compared, never clocks.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ pub const MAX_CURSOR_BYTES: usize = 1024;
 /// A place in the log of changes of a database. Places are compared only within an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// The life of the database: a `UUIDv7` that is made anew when it is restored. A later one is greater, byte by byte.
+    /// The life of the database: a `UUIDv7`, made anew when it is restored. A later one is greater, byte by byte.
     pub epoch: Uuid,
     /// The number of the change.
     pub at: i64,

@@ -205,6 +205,10 @@ impl Follower {
             return Err(FeedError::NotComplete);
         }
         let known = news.known();
+        if !is_same_epoch {
+            // Positions of two epochs cannot be compared, not even to find out what is new.
+            progress.set = RevocationSet::new(self.settings.max_entries);
+        }
         let change = progress.set.take(news.entries, news.complete, now);
         if change.is_any || !is_same_epoch {
             self.revocations.publish(known.position.epoch, progress.set.index());

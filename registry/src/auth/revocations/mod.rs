@@ -1,7 +1,8 @@
 //! Tokens that were taken back, as our token server tells it.
 //!
-//! Reading order: `set` (the entries in force, bounded), `index` (the same, to be asked with every request), [`follower`]
-//! (how they get here). Here is what requests ask: they read what the follower published last, and wait for nobody.
+//! Reading order: `set` (the entries in force, bounded), `index` (the same, to be asked with every request),
+//! [`follower`] (how they get here). Here is what requests ask: they read what the follower published last, and wait
+//! for nobody.
 //!
 //! *Invariant:* positions of the log are compared, never clocks. What is not known for certain is held against a token:
 //! one that does not say when it was decided was decided before everything, and one that says it was decided after

@@ -1,8 +1,8 @@
 //! The entries in force, as answers add to them and time takes away from them.
 //!
-//! *Invariant:* there are never more of them than the settings allow: the oldest make room by becoming one that is about
-//! every token, the floor. An entry is forgotten when its time is over, by the clock that only goes forward; until then,
-//! whatever becomes of it is about no fewer tokens.
+//! *Invariant:* there are never more of them than the settings allow: the oldest make room by becoming one that is
+//! about every token, the floor. An entry is forgotten when its time is over, by the clock that only goes forward;
+//! until then, whatever becomes of it is about no fewer tokens.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
