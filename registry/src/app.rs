@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::web;
 use anyhow::{Context as _, bail};
@@ -27,6 +28,8 @@ use shared::server::telemetry::sink::Sink;
 
 use crate::auth::htpasswd::Htpasswd;
 use crate::auth::refresh::KeyRefresher;
+use crate::auth::revocations::Revocations;
+use crate::auth::revocations::follower::{FeedGauges, FeedSettings, Follower};
 use crate::auth::trusted_keys::TrustedKeys;
 use crate::auth::verifier::Verifier;
 use crate::domain::Repositories;
@@ -50,6 +53,8 @@ pub struct Registry {
     state: RegistryState,
     /// Where tokens are checked.
     keys: Option<Arc<TrustedKeys>>,
+    /// What was revoked, where that is told.
+    revocations: Option<Arc<Revocations>>,
     /// What runs beside the requests, for as long as they are served.
     background: Vec<BoxFuture<'static, ()>>,
 }
@@ -94,11 +99,19 @@ impl Registry {
         let watches = health_checks::watches(settings.health, &storage, settings.storage.driver.name())
             .context("no HTTP client can be made")?;
         let mut background: Vec<BoxFuture<'static, ()>> = Vec::new();
+        let mut revocations = None;
         let (auth, keys) = match settings.auth {
             AuthSettings::Open => (Auth::Open, None),
             AuthSettings::Token(token) => {
-                let (auth, keys) = token_auth(*token, clock.clone())?;
+                let feed = token.revocations.clone();
+                let (mut auth, keys) = token_auth(*token, clock.clone())?;
                 background.extend(auth.refreshers.iter().map(|refresher| refresher.clone().run().boxed()));
+                if let Some(feed) = feed {
+                    let (known, follower) = follow(feed, &auth.refreshers, metrics.as_mut())?;
+                    background.push(follower.run().boxed());
+                    auth.revocations = Some(known.clone());
+                    revocations = Some(known);
+                }
                 (Auth::Token(Box::new(auth)), Some(keys))
             }
             AuthSettings::Htpasswd(htpasswd) => {
@@ -138,7 +151,7 @@ impl Registry {
             metrics: http_metrics,
         };
         let (watches, log_sinks) = (Arc::new(watches), Vec::new());
-        Ok(Self { listener, debug, metrics, watches, log_sinks, state, keys, background })
+        Ok(Self { listener, debug, metrics, watches, log_sinks, state, keys, revocations, background })
     }
 
     /// Writes an access log to `access`, if there is to be one, and tells how many lines of both logs were lost.
@@ -187,6 +200,18 @@ impl Registry {
                         Ok(())
                     } else {
                         Err("no keys to check tokens with have been loaded yet".into())
+                    }
+                }
+            });
+        }
+        if let Some(revocations) = self.revocations {
+            health = health.with("revocations", move || {
+                let is_shut = revocations.keeps_everybody_out(Instant::now());
+                async move {
+                    if is_shut {
+                        Err("the feed of revocations is stale, and no token counts without it".into())
+                    } else {
+                        Ok(())
                     }
                 }
             });
@@ -259,6 +284,26 @@ fn count_tokens(metrics: &mut Metrics, auth: &TokenAuth) {
     );
 }
 
+/// What is known of a feed, and who finds it out.
+fn follow(
+    feed: FeedSettings,
+    refreshers: &[Arc<KeyRefresher>],
+    metrics: Option<&mut Metrics>,
+) -> anyhow::Result<(Arc<Revocations>, Follower)> {
+    let gauges = FeedGauges::default();
+    if let Some(metrics) = metrics {
+        let FeedGauges { age_seconds, is_stale, entries } = gauges.clone();
+        let age = "Time since the feed of revocations was last answered";
+        metrics.register("registry_revocations_age_seconds", age, age_seconds);
+        metrics.register("registry_revocations_stale", "1 while the feed of revocations is stale", is_stale);
+        metrics.register("registry_revocations_entries", "Revocations in force", entries);
+    }
+    let known = Arc::new(Revocations::new(feed.when_stale, Instant::now()));
+    let follower = Follower::new(feed, known.clone(), refreshers.to_vec(), gauges)
+        .context("no HTTP client can be made")?;
+    Ok((known, follower))
+}
+
 fn token_auth(
     settings: TokenSettings,
     clock: Arc<dyn Clock>,
@@ -278,6 +323,7 @@ fn token_auth(
         refreshes: outcomes,
         realm: settings.realm,
         forward,
+        revocations: None,
         verifications: Outcomes::default(),
     };
     Ok((auth, keys))

@@ -1,4 +1,4 @@
-//! Requests this registry makes itself: for keys, and to pass token requests on.
+//! Requests this registry makes itself: for keys and revocations, and to pass token requests on.
 //!
 //! *Invariant:* a request goes to the configured address and nowhere else: no redirect is followed, and no proxy of
 //! the environment is used, which would see passwords on their way to the token server and could exchange keys.

@@ -16,6 +16,7 @@ use crate::action::Action;
 use crate::limits::Limits;
 use crate::repository_name::RepositoryName;
 use crate::repository_set::RepositorySet;
+use crate::revocations::Position;
 use crate::scope::{Resource, Scope};
 
 /// The body of a token.
@@ -82,6 +83,12 @@ pub struct PortcullisClaim {
     /// What of the list of all repositories the token shows, where that is not everything: what is in any of the sets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalogue: Option<Vec<RepositorySet>>,
+    /// The change up to which everything was considered when the token was decided; what is revoked later is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<Position>,
+    /// The credential that it was got with: the password, secret or login; absent for anonymous.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Uuid>,
 }
 
 impl PortcullisClaim {
@@ -183,6 +190,20 @@ mod tests {
         assert_eq!(reason, Some(RefusalReason::NoGrant));
         assert_eq!(refusal.refusal(&repository, Action::Delete), None);
         assert_eq!(refusal.refused[1].ask, ["ann"]);
+    }
+
+    #[test]
+    fn what_a_token_was_decided_on_reads_back_as_written() {
+        let json = concat!(
+            r#"{"decided":{"epoch":"0198f000-0000-7000-8000-000000000001","at":7},"#,
+            r#""credential":"00000000-0000-0000-0000-000000000002"}"#
+        );
+        let claim: PortcullisClaim = serde_json::from_str(json).expect("a claim");
+        assert_eq!(claim.decided.map(|position| position.at), Some(7));
+        assert_eq!(serde_json::to_string(&claim).expect("plain data"), json);
+        for json in [r#"{"decided":{"at":7}}"#, r#"{"decided":7}"#, r#"{"credential":"x"}"#] {
+            assert!(serde_json::from_str::<PortcullisClaim>(json).is_err(), "{json}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //!
 //! *Invariant:* whatever reaches the wire is ordered; no hash map is used in this crate.
 //!
-//! Reading order: names and actions, what a client asks for (scope), what a token carries (access, limits over globs, a repository set over repository patterns, claims), how a
+//! Reading order: names and actions, what a client asks for (scope), what a token carries (access, limits over globs, a repository set over repository patterns, claims) and what takes it back (revocations), how a
 //! registry asks for a token (challenge) or a password (basic), how signatures are checked (key set), how refusals
 //! look (error body).
 
@@ -27,6 +27,8 @@ pub mod repository_pattern;
 pub mod repository_set;
 
 pub mod limits;
+
+pub mod revocations;
 
 pub mod claims;
 

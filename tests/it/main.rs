@@ -82,6 +82,9 @@ mod htpasswd;
 
 mod trusted_keys;
 
+mod revocations;
+mod stale_revocations;
+
 mod imported_keys;
 
 mod docker_auth;

@@ -38,6 +38,15 @@ pub(crate) enum TokenError {
     /// Everything else about it is right; an upload session may still honour it.
     #[error("the token has expired")]
     Expired(Arc<VerifiedToken>),
+    #[error("the token was revoked")]
+    Revoked,
+    #[error(
+        "what was revoked is not known at the moment, and the token is not young enough to count without that"
+    )]
+    NotYoung,
+    /// As the settings have it, nothing can be said about any token.
+    #[error("what was revoked is not known at the moment")]
+    RevocationsUnknown,
     /// No key has been loaded yet, so nothing can be said about any token.
     #[error("no keys to check tokens with have been loaded yet")]
     NoKeys,
@@ -50,6 +59,8 @@ impl TokenError {
             Self::Expired(_) => "expired",
             Self::UnknownKey | Self::Chain(_) => "unknown_key",
             Self::BadSignature => "bad_signature",
+            Self::Revoked => "revoked",
+            Self::NotYoung | Self::RevocationsUnknown => "feed_stale",
             Self::NoKeys => "no_keys",
             Self::WrongIssuer | Self::WrongAudience => "not_for_us",
             Self::TooLong

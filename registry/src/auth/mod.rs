@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`error`] (what can be wrong with a token), [`trusted_keys`] (whose signatures count),
 //! [`certificates`], [`verifier`] (from bearer text to a verified token), [`refresh`] (how the keys stay fresh, with
-//! the help of `remembered_keys`). [`htpasswd`] stands apart: users and passwords in a file, for who has no token server.
+//! the help of `remembered_keys`), [`revocations`] (which tokens were taken back all the same). [`htpasswd`] stands
+//! apart: users and passwords in a file, for who has no token server.
 
 pub(crate) mod error;
 
@@ -15,5 +16,7 @@ pub(crate) mod verifier;
 pub(crate) mod refresh;
 
 mod remembered_keys;
+
+pub(crate) mod revocations;
 
 pub(crate) mod htpasswd;

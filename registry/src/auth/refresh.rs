@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use shared::key_set::KeySet;
 use shared::server::metrics::Outcomes;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 use url::Url;
 
@@ -84,6 +84,7 @@ pub(crate) struct KeyRefresher {
     client: reqwest::Client,
     keys: Arc<TrustedKeys>,
     last_unknown: Mutex<Option<Instant>>,
+    soon: Notify,
     outcomes: Outcomes,
 }
 
@@ -94,7 +95,8 @@ impl KeyRefresher {
         outcomes: Outcomes,
     ) -> Result<Self, reqwest::Error> {
         let client = outgoing::client(FETCH_TIMEOUT)?;
-        Ok(Self { source, client, keys, last_unknown: Mutex::new(None), outcomes })
+        let (last_unknown, soon) = (Mutex::new(None), Notify::new());
+        Ok(Self { source, client, keys, last_unknown, soon, outcomes })
     }
 
     /// Loads what is at hand without the network. For files this is all there is, so their failure is an error.
@@ -134,8 +136,16 @@ impl KeyRefresher {
                     retry
                 }
             };
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.soon.notified() => {}
+            }
         }
+    }
+
+    /// Has the keys loaded again before their time.
+    pub(crate) fn refresh_soon(&self) {
+        self.soon.notify_one();
     }
 
     /// Called when a token names an unknown key. Returns whether the set changed.

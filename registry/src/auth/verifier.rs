@@ -76,6 +76,8 @@ pub(crate) struct VerifiedToken {
     pub(crate) access: Access,
     /// Present only from our own issuer.
     pub(crate) portcullis: Option<PortcullisClaim>,
+    /// The key id in its header.
+    pub(crate) key_id: Option<Box<str>>,
     pub(crate) expires: i64,
     /// When it was issued, or from when on it is valid if it does not say.
     pub(crate) issued: Option<i64>,
@@ -214,7 +216,7 @@ impl Verifier {
         }
         let claims: Claims = decode(body).ok_or(TokenError::Malformed("its claims do not parse"))?;
         let text_bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        self.check_claims(claims, Provenance { generation, text_bytes, until })
+        self.check_claims(claims, parsed.kid, Provenance { generation, text_bytes, until })
     }
 
     fn candidates(&self, header: &Header, algorithm: Algorithm) -> Result<Candidates, TokenError> {
@@ -251,7 +253,12 @@ impl Verifier {
             .ok_or(TokenError::Algorithm)
     }
 
-    fn check_claims(&self, claims: Claims, provenance: Provenance) -> Result<VerifiedToken, TokenError> {
+    fn check_claims(
+        &self,
+        claims: Claims,
+        kid: Option<String>,
+        provenance: Provenance,
+    ) -> Result<VerifiedToken, TokenError> {
         let Expectations { issuer, service, profile, .. } = &self.expectations;
         if claims.iss != *issuer {
             return Err(TokenError::WrongIssuer);
@@ -278,6 +285,7 @@ impl Verifier {
             uid: portcullis.as_ref().and_then(|claim| claim.uid),
             access: claims.access.with(portcullis.iter().flat_map(PortcullisClaim::more_access)),
             portcullis,
+            key_id: kid.map(String::into_boxed_str),
             expires: claims.exp,
             issued: claims.iat.or(claims.nbf),
             not_before: claims.nbf,
@@ -288,4 +296,23 @@ impl Verifier {
 
 fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Option<T> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+#[cfg(test)]
+impl VerifiedToken {
+    /// One of our own token server's, as if it had been checked.
+    pub(super) fn for_test(portcullis: PortcullisClaim, key_id: &str, issued: i64) -> Self {
+        Self {
+            issuer: "portcullis".into(),
+            subject: "alice".into(),
+            uid: portcullis.uid,
+            access: Access::default(),
+            portcullis: Some(portcullis),
+            key_id: Some(key_id.into()),
+            expires: issued + 300,
+            issued: Some(issued),
+            not_before: None,
+            provenance: Provenance { generation: 0, text_bytes: 0, until: None },
+        }
+    }
 }

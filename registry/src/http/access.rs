@@ -24,11 +24,12 @@ use shared::repository_set::RepositorySet;
 use shared::scope::{Resource, Scope, ScopeList};
 
 use super::basic_access;
-use super::bearer_access::{challenge, valid_token};
+use super::bearer_access::{challenge, check_revocations, token_refused, valid_token};
 use super::caller::Caller;
 use super::error::ApiError;
 use super::refusal::{self, denied, refusal};
 use super::state::{Auth, RegistryState, TokenAuth};
+use crate::auth::revocations::About;
 use crate::auth::verifier::{Profile, VerifiedToken};
 use crate::domain::error::RegistryError;
 
@@ -136,7 +137,7 @@ impl FromRequest for Authenticated {
             match &state(&request).auth {
                 Auth::Open => {}
                 Auth::Token(auth) => {
-                    valid_token(&request, auth, &ScopeList::default()).await?;
+                    valid_token(&request, auth, &ScopeList::default(), About::Nothing).await?;
                 }
                 Auth::Htpasswd(door) => {
                     basic_access::authenticate(&request, door).await?;
@@ -229,7 +230,12 @@ impl Authorized<Push> {
         request: &HttpRequest,
         source: &RepositoryName,
     ) -> Result<bool, ApiError> {
-        let Caller::Bearer(token) = &self.caller else { return Ok(true) };
+        let (Auth::Token(auth), Caller::Bearer(token)) = (&state(request).auth, &self.caller) else {
+            return Ok(true);
+        };
+        if check_revocations(request, auth, token, About::Repository(source)).is_err() {
+            return Ok(false);
+        }
         let may_pull = token.access.allows(&Resource::Repository(source.clone()), Action::Pull);
         Ok(may_pull && !is_outlived(request, token, source).await?)
     }
@@ -243,6 +249,14 @@ impl Authorized<Push> {
         let (Auth::Token(auth), Caller::Bearer(token)) = (&state(request).auth, &self.caller) else {
             return Ok(SourceAccess::Allowed);
         };
+        let both: ScopeList =
+            [Scope::repository(self.name.clone(), Push::ASK), Scope::repository(source.clone(), Pull::ASK)]
+                .into_iter()
+                .collect();
+        if let Err(error) = check_revocations(request, auth, token, About::Repository(source)) {
+            auth.verifications.count(error.outcome());
+            return Err(token_refused(request, auth, &both, &error));
+        }
         let resource = Resource::Repository(source.clone());
         if token.access.allows(&resource, Action::Pull) {
             let may_read = self.may_read(request, source).await?;
@@ -252,9 +266,7 @@ impl Authorized<Push> {
         if refusal(token, &resource, Action::Pull).is_some() || token.access.mentions(&resource) {
             return Ok(SourceAccess::Refused);
         }
-        let both =
-            [Scope::repository(self.name.clone(), Push::ASK), Scope::repository(source.clone(), Pull::ASK)];
-        Err(challenge(request, auth, &both.into_iter().collect(), Some(ChallengeError::InsufficientScope)))
+        Err(challenge(request, auth, &both, Some(ChallengeError::InsufficientScope)))
     }
 }
 
@@ -282,7 +294,7 @@ pub(super) async fn authorize(
         Auth::Open => Ok(Caller::Anybody),
         Auth::Token(auth) => {
             let scopes = ScopeList::from_iter([scope.clone()]);
-            let token = valid_token(request, auth, &scopes).await?;
+            let token = valid_token(request, auth, &scopes, About::from(&scope.resource)).await?;
             require(request, auth, &token, scope, action).await?;
             Ok(Caller::Bearer(token))
         }

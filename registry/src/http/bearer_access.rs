@@ -6,6 +6,7 @@
 //! Spec: RFC 6750 §2.1, §3; distribution, "Token Authentication Specification".
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
@@ -17,6 +18,7 @@ use super::access::state;
 use super::error::ApiError;
 use super::state::TokenAuth;
 use crate::auth::error::TokenError;
+use crate::auth::revocations::About;
 use crate::auth::verifier::VerifiedToken;
 use crate::settings::Realm;
 
@@ -27,13 +29,14 @@ pub(super) enum Presented {
     Expired(Arc<VerifiedToken>),
 }
 
-/// The token of a request, which must be valid.
+/// The token of a request, which must be valid for what the request is about.
 pub(super) async fn valid_token(
     request: &HttpRequest,
     auth: &TokenAuth,
     scopes: &ScopeList,
+    about: About<'_>,
 ) -> Result<Arc<VerifiedToken>, ApiError> {
-    match presented_token(request, auth, scopes).await? {
+    match presented_token(request, auth, scopes, about).await? {
         Presented::Valid(token) => Ok(token),
         Presented::Expired(_) => Err(challenge(request, auth, scopes, Some(ChallengeError::InvalidToken))),
     }
@@ -44,6 +47,7 @@ pub(super) async fn presented_token(
     request: &HttpRequest,
     auth: &TokenAuth,
     scopes: &ScopeList,
+    about: About<'_>,
 ) -> Result<Presented, ApiError> {
     let text = match bearer(request) {
         Bearer::None => return Err(challenge(request, auth, scopes, None)),
@@ -52,25 +56,36 @@ pub(super) async fn presented_token(
         }
         Bearer::Text(text) => text,
     };
-    match verified(request, auth, text).await {
+    match verified(request, auth, text, about).await {
         Ok(token) => Ok(Presented::Valid(token)),
-        Err(TokenError::Expired(token)) => {
-            RequestLog::note_subject(request, &token.subject);
-            Ok(Presented::Expired(token))
-        }
-        Err(TokenError::NoKeys) => Err(ApiError::KeysUnavailable),
-        Err(error) => {
+        Err(TokenError::Expired(token)) => Ok(Presented::Expired(token)),
+        Err(error) => Err(token_refused(request, auth, scopes, &error)),
+    }
+}
+
+/// The answer to a token that does not count.
+pub(super) fn token_refused(
+    request: &HttpRequest,
+    auth: &TokenAuth,
+    scopes: &ScopeList,
+    error: &TokenError,
+) -> ApiError {
+    match error {
+        TokenError::NoKeys => ApiError::KeysUnavailable,
+        TokenError::RevocationsUnknown => ApiError::RevocationsUnknown,
+        error => {
             tracing::info!(request.id = RequestLog::id(request), %error, "token refused");
-            Err(challenge(request, auth, scopes, Some(ChallengeError::InvalidToken)))
+            challenge(request, auth, scopes, Some(ChallengeError::InvalidToken))
         }
     }
 }
 
-/// Verifies a token, with newer keys if it has to be.
+/// Verifies a token, with newer keys if it has to be, and asks whether it was taken back for what it is brought for.
 pub(super) async fn verified(
     request: &HttpRequest,
     auth: &TokenAuth,
     text: &str,
+    about: About<'_>,
 ) -> Result<Arc<VerifiedToken>, TokenError> {
     let mut outcome = auth.verifier.verify(text);
     // A key can also be exchanged under its old id.
@@ -81,11 +96,26 @@ pub(super) async fn verified(
     if may_be_new && auth.refresh_for_unknown_key().await {
         outcome = auth.verifier.verify(text);
     }
-    auth.verifications.count(outcome.as_ref().map_or_else(TokenError::outcome, |_| "valid"));
-    if let Ok(token) = &outcome {
+    // An expired one may still serve an upload, which it must not if it was taken back.
+    if let Ok(token) | Err(TokenError::Expired(token)) = &outcome {
         RequestLog::note_subject(request, &token.subject);
+        if let Err(error) = check_revocations(request, auth, token, about) {
+            outcome = Err(error);
+        }
     }
+    auth.verifications.count(outcome.as_ref().map_or_else(TokenError::outcome, |_| "valid"));
     outcome
+}
+
+/// Whether a verified token was not taken back for what it is brought for.
+pub(super) fn check_revocations(
+    request: &HttpRequest,
+    auth: &TokenAuth,
+    token: &VerifiedToken,
+    about: About<'_>,
+) -> Result<(), TokenError> {
+    let Some(revocations) = &auth.revocations else { return Ok(()) };
+    revocations.check(token, about, state(request).clock.unix_now(), Instant::now())
 }
 
 /// What a request brings in place of a token.

@@ -82,6 +82,8 @@ pub(crate) enum ApiError {
     TokenServerUnavailable,
     #[error("no keys to check tokens with have been loaded yet")]
     KeysUnavailable,
+    #[error("which tokens were revoked is not known at the moment; try again in a few seconds")]
+    RevocationsUnknown,
     #[error(transparent)]
     Body(BodyError),
     #[error(transparent)]
@@ -160,9 +162,10 @@ impl ApiError {
             Self::TokenRequestTooLarge { .. } => {
                 Answer::new(S::PAYLOAD_TOO_LARGE, ErrorCode::Unsupported, text())
             }
-            Self::TokenServerUnavailable | Self::KeysUnavailable | Self::TooManyLogins => {
-                Answer::unavailable(&text())
-            }
+            Self::TokenServerUnavailable
+            | Self::KeysUnavailable
+            | Self::RevocationsUnknown
+            | Self::TooManyLogins => Answer::unavailable(&text()),
             Self::Body(error) => body_answer(error),
             Self::Registry(error) => registry_answer(error),
         }

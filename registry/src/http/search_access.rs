@@ -36,6 +36,7 @@ use super::headers;
 use super::refusal::refusal;
 use super::state::{Auth, Forward, TokenAuth};
 use super::token_forward::{self, Answer, Question};
+use crate::auth::revocations::About;
 use crate::auth::verifier::VerifiedToken;
 
 /// How long to wait when the token server does not say.
@@ -75,7 +76,10 @@ impl FromRequest for AuthorizedSearch {
                 (Some(forward), Bearer::None) if cannot_be_challenged(&request) => {
                     fetch_token(&request, auth, forward).await?
                 }
-                _ => valid_token(&request, auth, &ScopeList::from_iter([catalog.clone()])).await?,
+                _ => {
+                    let scopes = ScopeList::from_iter([catalog.clone()]);
+                    valid_token(&request, auth, &scopes, About::Lists).await?
+                }
             };
             let refused = refusal(&token, &catalog.resource, Action::All).map(|refusal| refusal.reason);
             if let Some(RefusalReason::Anonymous | RefusalReason::NoGrant) = refused {
@@ -126,7 +130,7 @@ async fn fetch_token(
     let issued: Issued =
         serde_json::from_slice(&answer.body).map_err(|_| unusable("the answer is not a token"))?;
     let text = issued.token.or(issued.access_token).ok_or_else(|| unusable("there is no token in it"))?;
-    verified(request, auth, &text).await.map_err(|error| unusable(&error.to_string()))
+    verified(request, auth, &text, About::Lists).await.map_err(|error| unusable(&error.to_string()))
 }
 
 fn refused(answer: &Answer, realm: &str) -> ApiError {

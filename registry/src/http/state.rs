@@ -15,6 +15,7 @@ pub(crate) use super::location::Locations;
 pub(crate) use super::upload_state::StateKey;
 use crate::auth::htpasswd::Htpasswd;
 use crate::auth::refresh::KeyRefresher;
+use crate::auth::revocations::Revocations;
 use crate::auth::verifier::Verifier;
 use crate::domain::Repositories;
 use crate::outgoing;
@@ -57,6 +58,8 @@ pub(crate) struct TokenAuth {
     pub(crate) refreshes: Outcomes,
     pub(crate) realm: Realm,
     pub(crate) forward: Option<Forward>,
+    /// Which tokens were taken back, where the token server tells it.
+    pub(crate) revocations: Option<Arc<Revocations>>,
     /// How checks of tokens ended.
     pub(crate) verifications: Outcomes,
 }

@@ -2,7 +2,8 @@
 //!
 //! Uploads outlive tokens: a slow line or a buffering proxy delivers a layer long after the token that began it.
 //! An expired token is therefore honoured for a session of its own subject in its own repository, if it expired
-//! after the session began and less than the lease ago. Nothing else is leased, and no other session.
+//! after the session began and less than the lease ago. Nothing else is leased, and no other session; a token that was
+//! revoked is not.
 //!
 //! *Invariant:* a session is reached only by its repository, its id and the subject that opened it, all three.
 
@@ -23,6 +24,7 @@ use super::error::ApiError;
 use super::parameters::parameter;
 use super::state::{Auth, RegistryState};
 use super::upload_state::StateOffset;
+use crate::auth::revocations::About;
 use crate::auth::verifier::VerifiedToken;
 use crate::domain::upload_id::UploadId;
 use crate::domain::upload_session::UploadOwner;
@@ -58,7 +60,7 @@ async fn authorize(request: &HttpRequest) -> Result<AuthorizedUpload, ApiError> 
     let caller = match &state.auth {
         Auth::Open => Caller::Anybody,
         Auth::Htpasswd(door) => Caller::User(basic_access::authenticate(request, door).await?),
-        Auth::Token(auth) => match presented_token(request, auth, &scopes).await? {
+        Auth::Token(auth) => match presented_token(request, auth, &scopes, About::Repository(&name)).await? {
             Presented::Valid(token) => {
                 require(request, auth, &token, &scope, Action::Push).await?;
                 Caller::Bearer(token)

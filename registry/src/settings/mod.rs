@@ -67,6 +67,7 @@ pub const SCHEMA: Schema = Schema {
         http::debug::KEYS,
         auth::KEYS,
         auth::token::KEYS,
+        auth::revocations::KEYS,
         auth::htpasswd::KEYS,
         limits::KEYS,
         health::KEYS,

@@ -1,6 +1,9 @@
 //! What the registry makes of settings people already have.
 
+use reqwest::header::HeaderValue;
+
 use super::*;
+use crate::auth::revocations::WhenStale;
 use crate::domain::manifests::rules::{Class, RequiredChildren, UrlRule};
 
 fn load_yaml(yaml: &str) -> Result<(RegistrySettings, Vec<String>), SettingsError> {
@@ -198,6 +201,52 @@ fn token_settings_are_complete_or_refused_with_every_reason() {
         load_yaml(&format!("{TOKEN}, forward: 'http://t/token'}}}}")).is_err(),
         "forwarding needs the same origin"
     );
+}
+
+#[test]
+fn a_feed_of_revocations_is_complete_or_refused_with_every_reason() {
+    let feed = |profile: &str, revocations: &str| {
+        load_yaml(&format!("{TOKEN}, profile: {profile}, revocations: {{{revocations}}}}}}}"))
+            .map(|(settings, _)| match settings.auth {
+                AuthSettings::Token(token) => token.revocations,
+                _ => panic!("a token is asked for"),
+            })
+            .map_err(|error| error.to_string())
+    };
+    let good = "url: 'https://t/revocations', secret: hush-hush";
+    assert!(feed("strict", "").expect("none").is_none());
+    assert!(feed("standard", "").expect("none").is_none());
+    let settings = feed("strict", good).expect("complete").expect("a feed");
+    assert_eq!((settings.when_stale, settings.max_entries), (WhenStale::Degrade, 100_000));
+    assert!(!format!("{settings:?}").contains("hush"), "{settings:?}");
+    let settings = feed("strict", &format!("{good}, stale: strict, maxentries: 5")).expect("complete");
+    assert!(settings.is_some_and(|it| it.when_stale == WhenStale::Strict && it.max_entries == 5));
+    for (profile, revocations, problem) in [
+        ("standard", good.to_owned(), "needs `auth.token.profile: strict`"),
+        ("strict", "url: 'https://t/revocations'".into(), "`auth.token.revocations.secret` is missing"),
+        ("strict", "secret: hush-hush".into(), "`auth.token.revocations.url` is missing"),
+        ("strict", "stale: strict".into(), "`auth.token.revocations.url` is missing"),
+        ("strict", "url: 'ftp://t/', secret: hush-hush".into(), "`auth.token.revocations.url` is not"),
+        ("strict", "url: 'https://u:hush-hush@t/', secret: x".into(), "`auth.token.revocations.url` holds"),
+        ("strict", "url: 'https://t/', secret: \"hush-hush\\n!\"".into(), "cannot be sent in a header"),
+        ("strict", format!("{good}, stale: sometimes"), "`auth.token.revocations.stale` is `sometimes`"),
+        ("strict", format!("{good}, maxentries: 0"), "`auth.token.revocations.maxentries` is 0"),
+    ] {
+        let error = feed(profile, &revocations).expect_err(&revocations);
+        assert!(error.contains(problem) && !error.contains("hush-hush"), "{revocations}: {error}");
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "hush-hush\n").expect("writable");
+    let yaml = format!("{TOKEN}, profile: strict, revocations: {{url: 'https://t/revocations'}}}}}}");
+    let variable = ("REGISTRY_AUTH_TOKEN_REVOCATIONS_SECRET_FILE", file.to_str().expect("a path"));
+    let (settings, warnings) = load_with(&yaml, &[variable]).expect("complete");
+    let AuthSettings::Token(token) = settings.auth else { panic!("a token is asked for") };
+    assert_eq!(
+        token.revocations.map(|feed| feed.authorization),
+        Some(HeaderValue::from_static("Bearer hush-hush"))
+    );
+    assert_eq!(warnings, Vec::<String>::new());
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 pub(super) mod htpasswd;
 
+pub(super) mod revocations;
+
 pub(super) mod token;
 
 use std::path::Path;

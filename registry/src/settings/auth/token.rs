@@ -9,7 +9,9 @@ use serde::Deserialize;
 use shared::server::settings::{Key, Kind};
 use url::Url;
 
+use super::revocations::RawRevocations;
 use crate::auth::refresh::KeySource;
+use crate::auth::revocations::follower::FeedSettings;
 use crate::auth::trusted_keys::parse_algorithm;
 use crate::auth::verifier::{Expectations, Profile};
 use crate::settings::findings::Findings;
@@ -76,6 +78,7 @@ pub(super) struct RawToken {
     autoredirectpath: String,
     profile: String,
     forward: String,
+    revocations: RawRevocations,
 }
 
 /// Bearer tokens.
@@ -87,6 +90,8 @@ pub(crate) struct TokenSettings {
     pub(crate) keys: Vec<KeySource>,
     /// The token endpoint that requests to the realm's path are forwarded to.
     pub(crate) forward: Option<Url>,
+    /// Where it is told which tokens were taken back.
+    pub(crate) revocations: Option<FeedSettings>,
 }
 
 /// Where clients get a token.
@@ -132,6 +137,7 @@ impl RawToken {
                 None
             }
         };
+        let revocations = self.revocations.parse(profile, findings);
         let algorithms = algorithms(&self.signingalgorithms, findings);
         if findings.problems.len() > before {
             return None;
@@ -146,6 +152,7 @@ impl RawToken {
             },
             keys,
             forward,
+            revocations,
         })
     }
 }
@@ -179,7 +186,7 @@ fn is_path_of_its_own(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(is_plain) && !["", "v2", "healthz", "readyz"].contains(&first)
 }
 
-fn optional_url(name: &str, text: &str, findings: &mut Findings) -> Option<Url> {
+pub(super) fn optional_url(name: &str, text: &str, findings: &mut Findings) -> Option<Url> {
     if text.is_empty() {
         return None;
     }

@@ -330,6 +330,7 @@ pub fn claims(decision: &Decision, subject: &Subject, frame: &TokenFrame<'_>) ->
         refused: refusals(decision, subject),
         limits: decision.limits.clone(),
         catalogue: decision.catalogue.clone(),
+        ..PortcullisClaim::default()
     });
     let claims = Claims {
         iss: frame.issuer.to_owned(),
