@@ -37,6 +37,7 @@ use crate::domain::key_store;
 use crate::domain::password::PasswordHasher;
 use crate::domain::random::NoRandomness;
 use crate::domain::refresh::RefreshTokens;
+use crate::domain::revocation_feed::RevocationFeed;
 use crate::domain::row_source::RowSource;
 use crate::domain::shadow::{ShadowError, ShadowRules};
 use crate::domain::snapshot::follower::Follower;
@@ -126,6 +127,11 @@ impl TokenServer {
         let random = SystemRandom::new();
         let shadow = settings.shadow.as_deref().map(ShadowRules::load).transpose()?.map(Arc::new);
         let pool = open_database(&settings.database).await?;
+        if db::revocations::update_epoch_after_restore(&pool).await? {
+            tracing::warn!(
+                "the database was put back from a backup; tokens from before do not count any more"
+            );
+        }
         let keys = key_store::load_or_create_keys(&pool, &settings.secret, &random, &*clock, SYSTEM).await?;
         let keys = Arc::new(SigningKeys::new(keys));
         let listener = Listener::bind(settings.listener.clone())?;
@@ -144,12 +150,18 @@ impl TokenServer {
             keys.clone().keep_following(pool.clone(), settings.secret.clone(), random.clone()).boxed(),
             backlog.clone().keep_writing(pool.clone()).boxed(),
         ];
+        let mut revocations = None;
         let rows = match settings.decisions.source {
             DecisionSource::Database => RowSource::Database(pool.clone()),
             DecisionSource::Snapshot => {
                 let dialer = Dialer::new(&settings.database.url)?;
                 let follower = Arc::new(Follower::load(dialer, settings.decisions.max_age).await?);
                 chores.push(follower.clone().follow().boxed());
+                let feed = settings
+                    .registries
+                    .as_ref()
+                    .map(|secret| RevocationFeed::new(follower.clone(), pool.clone(), secret, &random));
+                revocations = feed.transpose().map_err(TokenServerError::from)?.map(Arc::new);
                 RowSource::Snapshot(follower, pool.clone())
             }
         };
@@ -200,6 +212,7 @@ impl TokenServer {
             authenticator,
             administration,
             keys,
+            revocations,
             documents: Documents::build(),
             whole_reads: Arc::new(Semaphore::new(WHOLE_READS)),
             changes: Arc::new(Turns::default()),

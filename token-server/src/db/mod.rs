@@ -54,6 +54,8 @@ pub mod token_uses;
 
 pub mod changes;
 
+pub mod revocations;
+
 pub mod dialer;
 
 use std::str::FromStr as _;

@@ -66,6 +66,8 @@ pub mod snapshot;
 
 pub mod row_source;
 
+pub mod revocation_feed;
+
 pub mod question;
 
 pub mod explanation;

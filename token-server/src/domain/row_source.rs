@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use shared::repository_name::RepositoryName;
 use shared::repository_pattern;
+use shared::revocations::Position;
 use uuid::Uuid;
 
 use super::credential::Mac;
@@ -19,7 +20,7 @@ use super::snapshot::follower::Follower;
 use super::snapshot::people::{Kind, Person};
 use super::stored_rows::{self, MAX_ROWS};
 use crate::db::principals::PrincipalState;
-use crate::db::{Pool, credentials, principals, refresh_tokens};
+use crate::db::{Pool, changes, credentials, principals, refresh_tokens, revocations};
 
 /// One of the two.
 #[derive(Clone)]
@@ -66,6 +67,14 @@ impl RowSource {
         }
     }
 
+    /// What is in memory, without a look at whether that is all; it can be a little old.
+    pub fn at_hand(&self) -> View {
+        match self {
+            Self::Database(pool) => View::Database(pool.clone()),
+            Self::Snapshot(follower, _) => View::Snapshot(follower.latest()),
+        }
+    }
+
     /// Whether logins and decisions go on without the database, which is away.
     pub async fn is_independent(&self) -> bool {
         match self {
@@ -82,6 +91,17 @@ impl RowSource {
 }
 
 impl View {
+    /// Where in which life of the database what is said next is looked up, or a little before that.
+    pub async fn decided(&self) -> Result<Position, TokenServerError> {
+        match self {
+            Self::Snapshot(snapshot) => Ok(snapshot.decided()),
+            Self::Database(pool) => {
+                let position = changes::find_position(pool).await?;
+                Ok(Position { epoch: revocations::find_epoch(pool).await?, at: position.seq })
+            }
+        }
+    }
+
     /// What a subject, or without one everybody, has on these repositories.
     pub async fn near(&self, pid: Option<i64>, names: &[&RepositoryName]) -> Result<Rows, TokenServerError> {
         match self {

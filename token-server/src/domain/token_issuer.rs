@@ -138,8 +138,17 @@ impl TokenIssuer {
         origin: &Origin,
     ) -> Result<IssuedToken, TokenServerError> {
         let audience = self.settings.audiences.resolve(request.service.as_deref())?;
+        let rows = self.authenticator.rows();
+        let before = rows.at_hand();
         let LoggedIn { subject, view } = self.authenticate(request, audience, origin).await?;
-        let decision = self.decide(&subject, view, &request.scopes, audience.verifier, origin).await?;
+        let view = match view {
+            Some(view) => view,
+            None => rows.view().await,
+        };
+        // A password that is changed while it is checked takes back what comes of it.
+        let has_password = subject.pid().is_some() && subject.credential().is_none();
+        let decided = if has_password { &before } else { &view }.decided().await?;
+        let decision = self.decide(&subject, &view, &request.scopes, audience.verifier, origin).await?;
         if let Some(shadow) = &self.shadow {
             shadow.compare(&Decided {
                 user: subject.user_name(),
@@ -157,6 +166,7 @@ impl TokenIssuer {
             audience,
             now: self.clock.unix_now(),
             lifetime: self.settings.lifetime,
+            decided: Some(decided),
             id: random::random_id(&self.random)?,
         };
         let (claims, lifetime) = issue::claims(&decision, &subject, &frame);
@@ -205,7 +215,7 @@ impl TokenIssuer {
     async fn decide(
         &self,
         subject: &Subject,
-        view: Option<View>,
+        view: &View,
         requested: &ScopeList,
         verifier: Verifier,
         origin: &Origin,
@@ -213,10 +223,6 @@ impl TokenIssuer {
         if requested.is_empty() {
             return Ok(Decision::default());
         }
-        let view = match view {
-            Some(view) => view,
-            None => self.authenticator.rows().view().await,
-        };
         let names: Vec<_> = requested.iter().filter_map(|scope| scope.resource.repository()).collect();
         let mut near = view.near(subject.pid(), &names).await?;
         let mut all = if requested.iter().any(|scope| scope.resource == Resource::Catalog) {

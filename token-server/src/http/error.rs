@@ -78,6 +78,9 @@ pub enum ApiError {
     /// Others try changes out.
     #[error("too many requests try out what changes would mean")]
     ManyTrials,
+    /// Somebody asks what only registries are told.
+    #[error("this is for registries, which bring the secret that `revocations.secret` says")]
+    NotARegistry,
     /// The body is not the JSON it should be.
     #[error("the body must be a JSON object such as {{\"password\": \"…\"}}")]
     MalformedJson,
@@ -141,6 +144,7 @@ impl ApiError {
                 bad_request(StatusCode::BAD_REQUEST)
             }
             Self::BadParameter { .. } => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
+            Self::NotARegistry => Verdict::new(StatusCode::FORBIDDEN, ErrorCode::Denied, "access_denied"),
             Self::NothingToCompare => bad_request(StatusCode::PRECONDITION_FAILED),
             Self::ManyReadersOfAll | Self::ManyTrials => Verdict::retry(5),
             Self::ManyChanges => Verdict::retry(2),

@@ -1,7 +1,7 @@
 //! HTTP: parse, call the domain, render; nothing is decided here.
 //!
 //! Reading order: which addresses there are ([`routes`]), how a request is read ([`parameters`], [`body`],
-//! [`credentials`]), what each address does ([`token`], [`key_set`], [`account`], [`api`]), how refusals look ([`error`],
+//! [`credentials`]), what each address does ([`token`], [`key_set`], [`revocations`], [`account`], [`api`]), how refusals look ([`error`],
 //! [`problem`]), and who waits for whom ([`turns`]).
 //!
 //! *Invariant:* every answer that is not a success is JSON, and queries and credentials are never logged.
@@ -17,6 +17,8 @@ pub mod credentials;
 pub mod token;
 
 pub mod key_set;
+
+pub mod revocations;
 
 pub mod account;
 
@@ -42,6 +44,7 @@ use crate::domain::audit::Origin;
 use crate::domain::authenticate::Authenticator;
 use crate::domain::docker_auth::plan::OwnSettings;
 use crate::domain::key_ring::SigningKeys;
+use crate::domain::revocation_feed::RevocationFeed;
 use crate::domain::token_issuer::TokenIssuer;
 
 /// How many requests at a time read the whole audit record, each with a connection to the database.
@@ -64,6 +67,8 @@ pub struct Services {
     pub administration: Administration,
     /// The keys whose public halves are sent.
     pub keys: Arc<SigningKeys>,
+    /// What registries are told, if there is a secret by which they are known.
+    pub revocations: Option<Arc<RevocationFeed>>,
     /// The description of the API.
     pub documents: api::document::Documents,
     /// Turns at reading the whole audit record.

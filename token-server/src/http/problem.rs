@@ -95,6 +95,7 @@ pub(super) const fn code(error: &ApiError) -> &'static str {
         ApiError::BodyTooSlow => "body_too_slow",
         ApiError::BodyBroken => "body_broken",
         ApiError::MalformedJson | ApiError::BadBody(_) => "bad_body",
+        ApiError::NotARegistry => "not_a_registry",
         ApiError::NothingToCompare => "precondition_failed",
         ApiError::ManyReadersOfAll | ApiError::ManyChanges | ApiError::ManyTrials => "busy",
     }

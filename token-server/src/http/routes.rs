@@ -6,7 +6,7 @@
 use actix_web::web;
 use shared::server::fallback::method_not_allowed;
 
-use super::{Services, api, key_set, token};
+use super::{Services, api, key_set, revocations, token};
 
 /// What the server does for clients, besides the API, whose addresses [`api::Resource`] has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,16 +19,19 @@ pub enum Operation {
     GetKeySet,
     /// The same without a body.
     HeadKeySet,
+    /// Which tokens were taken back.
+    GetRevocations,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 4] = [Self::GetToken, Self::PostToken, Self::GetKeySet, Self::HeadKeySet];
+    pub const ALL: [Self; 5] =
+        [Self::GetToken, Self::PostToken, Self::GetKeySet, Self::HeadKeySet, Self::GetRevocations];
 
     /// Its method.
     pub const fn method(self) -> &'static str {
         match self {
-            Self::GetToken | Self::GetKeySet => "GET",
+            Self::GetToken | Self::GetKeySet | Self::GetRevocations => "GET",
             Self::PostToken => "POST",
             Self::HeadKeySet => "HEAD",
         }
@@ -39,6 +42,7 @@ impl Operation {
         match self {
             Self::GetToken | Self::PostToken => "/token",
             Self::GetKeySet | Self::HeadKeySet => "/.well-known/jwks.json",
+            Self::GetRevocations => "/feed/revocations",
         }
     }
 }
@@ -63,6 +67,11 @@ pub fn configure(
                 .route(web::get().to(key_set::get_key_set))
                 .route(web::head().to(key_set::get_key_set))
                 .default_service(method_not_allowed("GET, HEAD")),
+        );
+        config.service(
+            web::resource(Operation::GetRevocations.path())
+                .route(web::get().to(revocations::get_revocations))
+                .default_service(method_not_allowed("GET")),
         );
         api::configure(config);
     }

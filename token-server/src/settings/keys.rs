@@ -48,6 +48,12 @@ pub const KEYS: &[Key] = &[
         "",
         "At least 32 random characters that protect the signing key and refresh tokens in the database.",
     ),
+    Key::new(
+        "revocations.secret",
+        Kind::Secret,
+        "",
+        "What registries bring that ask which tokens were taken back, at least 32 characters; without it, none is told.",
+    ),
     scalar("token.issuer", "portcullis", "Text of the claim `iss`; registries must be told the same."),
     scalar("token.lifetime", "300s", "How long tokens live: 60s to 3600s."),
     Key::new("token.paths", Kind::List, "[/token, /auth, /auth/token]", "Paths of the token endpoint."),

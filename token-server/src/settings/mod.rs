@@ -28,6 +28,7 @@ use crate::domain::credential::CredentialPolicy;
 use crate::domain::issue::REFUSED_LIFETIME;
 use crate::domain::master_secret::MasterSecret;
 use crate::domain::refresh::RefreshSettings;
+use crate::domain::revocation_feed::MIN_SECRET_BYTES;
 use crate::domain::token_issuer::IssuerSettings;
 use keys::SCHEMA;
 
@@ -48,6 +49,8 @@ struct Raw {
     decisions: RawDecisions,
     #[serde(default)]
     secret: Secret,
+    #[serde(default)]
+    revocations: RawRevocations,
     token: RawToken,
     #[serde(default)]
     audiences: BTreeMap<String, RawAudience>,
@@ -98,6 +101,12 @@ struct RawDatabase {
 struct RawDecisions {
     source: String,
     maxage: DurationText,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RawRevocations {
+    #[serde(default)]
+    secret: Secret,
 }
 
 #[derive(Debug, Deserialize)]
@@ -210,6 +219,8 @@ pub struct TokenServerSettings {
     pub decisions: DecisionSettings,
     /// The root of derived keys.
     pub secret: MasterSecret,
+    /// What registries bring that ask which tokens were taken back, if any are told.
+    pub registries: Option<Secret>,
     /// What tokens say.
     pub issuer: IssuerSettings,
     /// Paths of the token endpoint, each once.
@@ -263,6 +274,13 @@ impl TokenServerSettings {
                 DecisionSource::Database
             }
         };
+        let registries = Some(raw.revocations.secret).filter(|secret| !secret.is_empty());
+        if registries.as_ref().is_some_and(|secret| secret.expose().len() < MIN_SECRET_BYTES) {
+            problems.add(format!("`revocations.secret` must have at least {MIN_SECRET_BYTES} characters"));
+        }
+        if registries.is_some() && source == DecisionSource::Database {
+            problems.add("`revocations.secret` needs `decisions.source` to be snapshot");
+        }
         problems.range("decisions.maxage", raw.decisions.maxage, Duration::ZERO, TEN_YEARS);
         let audiences = problems.take(audiences(&raw.audiences));
         let token_paths = problems.take(token_paths(&raw.token.paths));
@@ -300,6 +318,7 @@ impl TokenServerSettings {
             },
             decisions: DecisionSettings { source, max_age: raw.decisions.maxage.0 },
             secret,
+            registries,
             issuer: IssuerSettings { issuer: raw.token.issuer, lifetime: raw.token.lifetime.0, audiences },
             token_paths,
             personal_namespaces: raw.namespaces.personal,
@@ -417,7 +436,7 @@ fn audiences(raw: &BTreeMap<String, RawAudience>) -> Result<Audiences, SettingsE
 }
 
 /// Paths that mean something else, with everything below them.
-const TAKEN: &[&str] = &["/healthz", "/readyz", "/.well-known", "/api"];
+const TAKEN: &[&str] = &["/healthz", "/readyz", "/.well-known", "/feed", "/api"];
 
 fn token_paths(raw: &[String]) -> Result<Vec<String>, SettingsError> {
     let mut problems = Problems::default();

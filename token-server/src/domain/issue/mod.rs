@@ -17,6 +17,7 @@ use shared::claims::{Audience, Claims, PortcullisClaim, Refusal, RefusalReason};
 use shared::limits::Limits;
 use shared::repository_name::RepositoryName;
 use shared::repository_set::RepositorySet;
+use shared::revocations::Position;
 use shared::scope::{Resource, Scope, ScopeList};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -310,6 +311,8 @@ pub struct TokenFrame<'a> {
     pub now: i64,
     /// How long it lives when nothing was refused.
     pub lifetime: Duration,
+    /// What was known when it was decided.
+    pub decided: Option<Position>,
     /// Id of the token.
     pub id: Uuid,
 }
@@ -330,7 +333,8 @@ pub fn claims(decision: &Decision, subject: &Subject, frame: &TokenFrame<'_>) ->
         refused: refusals(decision, subject),
         limits: decision.limits.clone(),
         catalogue: decision.catalogue.clone(),
-        ..PortcullisClaim::default()
+        decided: frame.decided,
+        credential: subject.credential().map(|credential| credential.id),
     });
     let claims = Claims {
         iss: frame.issuer.to_owned(),

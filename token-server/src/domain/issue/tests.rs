@@ -61,6 +61,7 @@ fn frame(verifier: Verifier) -> TokenFrame<'static> {
         audience: AudienceRef { name: "s", verifier },
         now: 1_000_000,
         lifetime: Duration::from_mins(5),
+        decided: Some(shared::revocations::Position { epoch: Uuid::max(), at: i64::MAX }),
         id: Uuid::nil(),
     }
 }

@@ -10,12 +10,15 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::load::{read_barrier, read_namespaces, read_roles};
+use super::revocations::KEPT;
 use super::stored_grant::Interner;
 use super::{Contents, Snapshot};
 use crate::db::changes::{self, ChangeRow, Position};
 use crate::db::copied_grants::{self, CopiedGrant};
 use crate::db::error::DbError;
-use crate::db::{self, Connection, barriers, credentials, principals, refresh_tokens, robots, roles};
+use crate::db::{
+    self, Connection, barriers, credentials, principals, refresh_tokens, revocations, robots, roles,
+};
 
 /// After more changes than this, reading everything is as fast.
 const MAX_CHANGES: i64 = 5_000;
@@ -31,6 +34,7 @@ struct Changed {
     namespaces: BTreeSet<String>,
     credentials: BTreeSet<Uuid>,
     logins: BTreeSet<Uuid>,
+    revocations: bool,
 }
 
 impl Changed {
@@ -58,6 +62,7 @@ impl Changed {
                 ("login", _, Some(family)) => {
                     changed.logins.insert(family.parse().ok()?);
                 }
+                ("revocation", ..) => changed.revocations = true,
                 _ => return None,
             }
         }
@@ -79,7 +84,7 @@ impl Snapshot {
         let Some(changed) = Changed::read(new) else { return Ok(None) };
         let position = at(new.last().unwrap_or(known));
         let mut contents = self.contents.clone();
-        contents.follow(changed, &mut tx).await?;
+        contents.follow(changed, self.position.seq, &mut tx).await?;
         db::commit(tx).await?;
         Ok(Some(Self { position, contents }))
     }
@@ -90,7 +95,12 @@ fn at(row: &ChangeRow) -> Position {
 }
 
 impl Contents {
-    async fn follow(&mut self, mut changed: Changed, tx: &mut Connection) -> Result<(), DbError> {
+    async fn follow(
+        &mut self,
+        mut changed: Changed,
+        behind: i64,
+        tx: &mut Connection,
+    ) -> Result<(), DbError> {
         if !changed.namespaces.is_empty() {
             // Whose a namespace is decides with whom its robots go quiet.
             let names: Vec<String> = changed.namespaces.iter().cloned().collect();
@@ -150,6 +160,11 @@ impl Contents {
             for state in refresh_tokens::list_states(&mut *tx, &families).await? {
                 self.put_login(state)?;
             }
+        }
+        if changed.revocations {
+            let epoch = revocations::find_epoch(&mut *tx).await?;
+            let rows = revocations::list_behind(&mut *tx, behind, KEPT.as_secs_f64()).await?;
+            self.revocations = Arc::new(self.revocations.with(epoch, rows));
         }
         Ok(())
     }

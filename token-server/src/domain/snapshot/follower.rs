@@ -18,9 +18,10 @@ use tokio::time::{Instant, sleep, timeout};
 use shared::server::causes;
 
 use super::Snapshot;
+use super::revocations::KEPT;
 use crate::db::dialer::Dialer;
 use crate::db::error::DbError;
-use crate::db::{Connection, changes};
+use crate::db::{Connection, changes, revocations};
 
 /// How often the log is looked at if nobody asks and nothing is heard.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -115,6 +116,13 @@ impl Follower {
     /// Whether decisions can be made at this moment without the database.
     pub async fn is_usable(&self) -> bool {
         self.snapshot().await.is_some()
+    }
+
+    /// Waits until the newest snapshot is not at this position any more.
+    pub async fn wait_for_other(&self, position: changes::Position) {
+        let mut state = self.state.subscribe();
+        // It ends with the server.
+        let _ = state.wait_for(|state| state.snapshot.position() != position).await;
     }
 
     /// The newest snapshot, however old.
@@ -340,7 +348,10 @@ async fn continue_pruning(connection: &mut Option<Connection>, pruned: &mut Inst
     }
     let Some(mut own) = connection.take() else { return };
     // Those who wait for the next look wait for this.
-    let removing = changes::delete_older_changes(&mut own, KEPT_CHANGES, PRUNED_AT_ONCE);
+    let removing = async {
+        revocations::delete_older(&mut own, KEPT.as_secs_f64()).await?;
+        changes::delete_older_changes(&mut own, KEPT_CHANGES, PRUNED_AT_ONCE).await
+    };
     match timeout(CATCH_UP_TIMEOUT, removing).await {
         Ok(Ok(removed)) => {
             *connection = Some(own);

@@ -13,6 +13,7 @@ use super::super::right::RightSet;
 use super::credentials::StoredCredential;
 use super::grants::Gathering;
 use super::people::People;
+use super::revocations::{KEPT, Revocations};
 use super::stored_grant::{Interner, Roles, Unusable};
 use super::{Contents, Namespaces, Snapshot, by_mac};
 use crate::db::barriers::PlacedBarrier;
@@ -22,7 +23,7 @@ use crate::db::error::DbError;
 use crate::db::namespaces::CreatePolicyRow;
 use crate::db::refresh_tokens::{self, RefreshTokenState};
 use crate::db::roles::RoleRow;
-use crate::db::{self, Connection, barriers, changes, namespaces, principals, roles};
+use crate::db::{self, Connection, barriers, changes, namespaces, principals, revocations, roles};
 
 /// After so many rows, others get their turn.
 const ROWS_AT_ONCE: usize = 1_000;
@@ -71,6 +72,9 @@ impl Snapshot {
                 tokio::task::yield_now().await;
             }
         }
+        let epoch = revocations::find_epoch(&mut *tx).await?;
+        let rows = revocations::list_behind(&mut *tx, i64::MIN, KEPT.as_secs_f64()).await?;
+        contents.revocations = Arc::new(Revocations::new(epoch).with(epoch, rows));
         db::commit(tx).await?;
         Ok(Self { position, contents })
     }

@@ -2,7 +2,7 @@
 //! and what they log in with instead of a password.
 //!
 //! Reading order: the maps underneath (`shards`, `by_mac`), what they hold (`stored_grant`, `grants`, [`people`],
-//! [`credentials`]), how all of it is read ([`load`]), and how it follows the database ([`changes`], [`follower`]).
+//! [`credentials`], [`revocations`]), how all of it is read ([`load`]), and how it follows the database ([`changes`], [`follower`]).
 //!
 //! *Invariant:* a [`Snapshot`] never changes, and is what the database said at its position. It only finds rows; what
 //! they come to is decided where rows of the database are.
@@ -18,6 +18,8 @@ mod grants;
 pub mod people;
 
 pub mod credentials;
+
+pub mod revocations;
 
 pub mod load;
 
@@ -46,6 +48,7 @@ use by_mac::ByMac;
 use credentials::{StoredCredential, StoredLogin};
 use grants::Grants;
 use people::{People, Person};
+use revocations::Revocations;
 use stored_grant::{Roles, Unusable};
 
 /// What the database said at one moment.
@@ -64,6 +67,7 @@ struct Contents {
     namespaces: Arc<Namespaces>,
     credentials: ByMac<StoredCredential>,
     logins: ByMac<StoredLogin>,
+    revocations: Arc<Revocations>,
 }
 
 /// Namespaces that matter, by name.
@@ -107,6 +111,16 @@ impl Snapshot {
     /// Whether it holds the same as another one, wherever they are in the log.
     pub fn says_the_same(&self, other: &Self) -> bool {
         self.contents == other.contents
+    }
+
+    /// Where in which life of the database it is, as tokens say that are decided from it.
+    pub fn decided(&self) -> shared::revocations::Position {
+        shared::revocations::Position { epoch: self.contents.revocations.epoch(), at: self.position.seq }
+    }
+
+    /// Which tokens were taken back lately.
+    pub fn revocations(&self) -> &Revocations {
+        &self.contents.revocations
     }
 
     /// How much it holds.
