@@ -17,6 +17,12 @@ pub const PEER_SERVICE: &str = "peer-registry";
 /// Path of the token server's public keys.
 pub const KEYS_PATH: &str = "/.well-known/jwks.json";
 
+/// Path of the token server's feed of revocations.
+const FEED_PATH: &str = "/feed/revocations";
+
+/// What registries bring there.
+pub const FEED_SECRET: &str = "fedcba9876543210fedcba9876543210";
+
 /// What people are told they log in to where there is a password file.
 pub const REALM: &str = "Registry of a test";
 
@@ -47,6 +53,7 @@ pub fn write_token_server(folder: &Path, options: &TokenServerOptions) -> anyhow
         &file,
         format!(
             "http:\n  addr: {address}\ndatabase:\n  url: {database_url}\nsecret: {TOKEN_SERVER_SECRET}\n\
+             revocations:\n  secret: {FEED_SECRET}\n\
              token:\n  issuer: {ISSUER}\n  lifetime: {token_lifetime}\n\
              audiences:\n  {SERVICE}:\n    verifier: portcullis\n  {PEER_SERVICE}:\n    \
              verifier: distribution2\n{more}\n"
@@ -66,6 +73,8 @@ pub enum Auth {
         url: String,
         /// Send clients to the registry's own address and pass their requests on.
         same_origin: bool,
+        /// Follow its feed of revocations; what counts without it.
+        feed: Option<&'static str>,
     },
     /// Keys in a file; the issuer exists only in the test.
     Keys {
@@ -116,10 +125,16 @@ pub fn write_registry(folder: &Path, options: &RegistryOptions) -> anyhow::Resul
     };
     match auth {
         Auth::Open => text.push_str("auth: none\n"),
-        Auth::TokenServer { url, same_origin } => {
+        Auth::TokenServer { url, same_origin, feed } => {
             token(&mut text, &format!("{url}/token"), &format!("jwks: {url}{KEYS_PATH}"), "strict")?;
             if *same_origin {
                 write!(text, "    autoredirect: true\n    forward: {url}/token\n")?;
+            }
+            if let Some(stale) = feed {
+                write!(
+                    text,
+                    "    revocations:\n      url: {url}{FEED_PATH}\n      secret: {FEED_SECRET}\n      stale: {stale}\n"
+                )?;
             }
         }
         Auth::Keys { file, profile } => {

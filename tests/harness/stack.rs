@@ -35,6 +35,8 @@ pub struct StackOptions {
     pub gated_database: bool,
     /// What signs the state of uploads; without it the registry makes one up at each start.
     pub registry_secret: Option<&'static str>,
+    /// Whether the registry follows the feed of revocations; what counts without it.
+    pub feed: Option<&'static str>,
     /// More YAML for the token server.
     pub token_server_more: String,
     /// More YAML for the registry.
@@ -49,6 +51,7 @@ impl Default for StackOptions {
             same_origin: false,
             gated_database: false,
             registry_secret: Some(SECRET),
+            feed: None,
             token_server_more: String::new(),
             registry_more: String::new(),
         }
@@ -99,6 +102,7 @@ impl Stack {
         let auth = Auth::TokenServer {
             url: format!("http://{}", token_server.address()),
             same_origin: options.same_origin,
+            feed: options.feed,
         };
         let registry = start_registry(
             folder.path(),

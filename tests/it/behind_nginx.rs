@@ -34,7 +34,7 @@ impl Site {
         let (token_server, folder) = (TokenServer::start("", &[TRUSTING]).await?, tempfile::tempdir()?);
         token_server.add_user("alice").await?;
         token_server.operator(&["grant", "add", "user:alice", "writer", "platform/**"], "").await?;
-        let auth = Auth::TokenServer { url: token_server.url(), same_origin: true };
+        let auth = Auth::TokenServer { url: token_server.url(), same_origin: true, feed: None };
         let clock = token_server.clock.clone();
         let registry = edited::registry(folder.path(), auth, &[TRUSTING], &clock).await?;
         let nginx = Nginx::before(&format!("http://{}", registry.address())).await?;

@@ -85,6 +85,8 @@ mod trusted_keys;
 mod revocations;
 mod stale_revocations;
 
+mod revocation_feed;
+
 mod imported_keys;
 
 mod docker_auth;

@@ -162,7 +162,7 @@ async fn registry(
     folder: &tempfile::TempDir,
     edits: &[(&str, &str)],
 ) -> anyhow::Result<harness::server::Server> {
-    let auth = Auth::TokenServer { url: server.url(), same_origin: true };
+    let auth = Auth::TokenServer { url: server.url(), same_origin: true, feed: None };
     edited::registry(folder.path(), auth, edits, &Arc::new(ManualClock::default())).await
 }
 

@@ -371,7 +371,7 @@ async fn tokens_from_before_the_oldest_are_refused_when_there_are_too_many() -> 
 async fn a_revoked_key_is_asked_about_at_its_source() -> anyhow::Result<()> {
     let (folder, feed, forge) = (tempfile::tempdir()?, Feed::start().await?, Forge::new()?);
     let source = KeySource::start(Document::ok(forge.key_set()?)).await?;
-    let auth = Auth::TokenServer { url: source.url(), same_origin: false };
+    let auth = Auth::TokenServer { url: source.url(), same_origin: false, feed: None };
     let house = House::with(&feed, folder.path(), "", auth, forge).await?;
     let decided = feed.decided();
     let token = house.token(&Bearer::of(1, &["team/app"], &decided))?;

@@ -116,7 +116,7 @@ async fn docker_search_works_over_tls() -> anyhow::Result<()> {
     std::fs::write(&certificate, made.cert.pem())?;
     std::fs::write(&key, made.signing_key.serialize_pem())?;
     std::os::unix::fs::symlink(town.stack.images(), folder.path().join("images"))?;
-    let auth = Auth::TokenServer { url: town.stack.token_server_url(), same_origin: true };
+    let auth = Auth::TokenServer { url: town.stack.token_server_url(), same_origin: true, feed: None };
     let (certificate, key) = (certificate.display(), key.display());
     let tls = format!("http:\n  tls:\n    certificate: {certificate}\n    key: {key}\n");
     let server = edited::registry(folder.path(), auth, &[("http:\n", &tls)], &town.stack.clock).await?;

@@ -37,7 +37,7 @@ impl Gatehouse {
 
     async fn edited(source: &KeySource, folder: &Path, edits: &[(&str, &str)]) -> anyhow::Result<Self> {
         let clock = Arc::new(ManualClock::default());
-        let auth = Auth::TokenServer { url: source.url(), same_origin: false };
+        let auth = Auth::TokenServer { url: source.url(), same_origin: false, feed: None };
         let server = edited::registry(folder, auth, edits, &clock).await?;
         let client = OciClient::anonymous(&format!("http://{}", server.address()))?;
         Ok(Self { client, clock, _server: server })

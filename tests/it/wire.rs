@@ -167,7 +167,7 @@ async fn answers_of_the_token_endpoint() -> anyhow::Result<()> {
 #[tokio::test]
 async fn the_answer_of_a_registry_without_keys() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let auth = Auth::TokenServer { url: "http://127.0.0.1:1".into(), same_origin: false };
+    let auth = Auth::TokenServer { url: "http://127.0.0.1:1".into(), same_origin: false, feed: None };
     let registry = LoneRegistry::start(&folder.path().join("images"), auth).await?;
     // Well-formed, so that only a key could tell whether it is good.
     let token = harness::forge::Forge::new()?.sign(&serde_json::json!({"sub": "alice"}))?;
