@@ -29,8 +29,9 @@ use crate::domain::audit_retention::keep_pruning;
 use crate::domain::authenticate::Authenticator;
 use crate::domain::docker_auth::plan::OwnSettings;
 use crate::domain::error::TokenServerError;
+use crate::domain::key_life;
 use crate::domain::key_ring::SigningKeys;
-use crate::domain::key_store;
+use crate::domain::key_store::{self, KeyTools};
 use crate::domain::opaque_token::{TokenKind, TokenMac};
 use crate::domain::password::PasswordHasher;
 use crate::domain::random::NoRandomness;
@@ -94,6 +95,12 @@ pub fn own_settings(settings: &TokenServerSettings) -> OwnSettings {
     }
 }
 
+/// What signing keys are handled with.
+pub fn key_tools(settings: &TokenServerSettings) -> KeyTools {
+    let (secret, policy) = (settings.secret.clone(), Arc::new(settings.keys.clone()));
+    KeyTools { secret, random: SystemRandom::new(), policy }
+}
+
 /// How long a server that stops waits for the database to take what it has counted.
 const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -115,7 +122,8 @@ impl TokenServer {
         let random = SystemRandom::new();
         let shadow = settings.shadow.as_deref().map(ShadowRules::load).transpose()?.map(Arc::new);
         let pool = open_database(&settings.database).await?;
-        let keys = key_store::load_or_create_keys(&pool, &settings.secret, &random, &*clock, SYSTEM).await?;
+        let key_tools = key_tools(&settings);
+        let keys = key_store::load_or_create_keys(&pool, &key_tools, &*clock, SYSTEM).await?;
         let keys = Arc::new(SigningKeys::new(keys));
         let listener = Listener::bind(settings.listener.clone())?;
         let passwords = settings.passwords;
@@ -146,10 +154,13 @@ impl TokenServer {
             repeats: repeats.clone(),
             secrets: robot_secrets.clone(),
             master: settings.secret.clone(),
+            key_policy: key_tools.policy.clone(),
             personal_namespaces: settings.personal_namespaces,
         });
-        let mut chores =
-            vec![keys.clone().keep_following(pool.clone(), settings.secret.clone(), random.clone()).boxed()];
+        let mut chores = vec![
+            keys.clone().keep_following(pool.clone(), key_tools.clone()).boxed(),
+            key_life::keep_rotating(keys.clone(), pool.clone(), clock.clone(), key_tools).boxed(),
+        ];
         if let Some(retention) = settings.audit_retention {
             chores.push(keep_pruning(pool.clone(), clock.clone(), retention).boxed());
         }

@@ -156,6 +156,7 @@ async fn administration(settings: &TokenServerSettings) -> Result<Administration
         repeats: Arc::default(),
         secrets: Arc::new(RobotSecrets::new(&settings.secret)),
         master: settings.secret.clone(),
+        key_policy: Arc::new(settings.keys.clone()),
         personal_namespaces: settings.personal_namespaces,
     }))
 }

@@ -6,6 +6,10 @@
 //! *Invariant:* a [`TokenServerSettings`] is complete and in range; all problems are reported together, each with its
 //! key.
 
+mod audiences;
+
+mod keys;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,14 +27,15 @@ use shared::server::sockets::Endpoint;
 use shared::server::telemetry::LogSettings;
 use shared::server::tls::{TlsFiles, TlsSettings};
 
-use crate::domain::audience::{Audiences, Verifier};
 use crate::domain::issue::REFUSED_LIFETIME;
+use crate::domain::key_policy::KeyPolicy;
 use crate::domain::master_secret::MasterSecret;
 use crate::domain::refresh::RefreshLifetimes;
 use crate::domain::token_issuer::IssuerSettings;
 
-/// The name under which our registry asks for tokens when nothing is configured.
-pub const DEFAULT_AUDIENCE: &str = "portcullis-registry";
+pub use audiences::DEFAULT_AUDIENCE;
+use audiences::{RawAudience, audiences};
+use keys::RawKeys;
 
 /// Longer lives would make a removed right outlive a working day's patience.
 const MAX_LIFETIME: Duration = Duration::from_hours(1);
@@ -91,6 +96,23 @@ pub const KEYS: &[Key] = &[
         "What the registry that calls itself NAME (its `service`) is: portcullis, distribution2 or distribution3.",
     ),
     scalar(
+        "audiences.*.algorithm",
+        "",
+        "What its tokens are signed with: ES256, RS256 or EdDSA; without it, with the key for all registries.",
+    ),
+    scalar("audiences.*.lifetime", "", "How long its tokens live; without it, as `token.lifetime` says."),
+    scalar(
+        "keys.rotation",
+        "",
+        "After what time a new key signs, such as 720h; without it, only `key rotate` makes one. Registries that take \
+         keys from a file must be given each new one.",
+    ),
+    scalar(
+        "keys.verification",
+        "48h",
+        "How long a key is published after another one took its place; then it is retired.",
+    ),
+    scalar(
         "namespaces.personal",
         "false",
         "Whether a new user gets a namespace of the same name, to do everything in.",
@@ -137,6 +159,7 @@ struct Raw {
     token: RawToken,
     #[serde(default)]
     audiences: BTreeMap<String, RawAudience>,
+    keys: RawKeys,
     namespaces: RawNamespaces,
     passwords: RawPasswords,
     refresh: RawRefresh,
@@ -189,11 +212,6 @@ struct RawToken {
     issuer: String,
     lifetime: DurationText,
     paths: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct RawAudience {
-    verifier: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -288,6 +306,8 @@ pub struct TokenServerSettings {
     pub secret: MasterSecret,
     /// What tokens say.
     pub issuer: IssuerSettings,
+    /// Which keys sign, and for how long.
+    pub keys: KeyPolicy,
     /// Paths of the token endpoint, each once.
     pub token_paths: Vec<String>,
     /// Whether a new user gets a namespace.
@@ -337,6 +357,7 @@ impl TokenServerSettings {
         };
         problems.range("decisions.maxage", raw.decisions.maxage, Duration::ZERO, TEN_YEARS);
         let audiences = problems.take(audiences(&raw.audiences));
+        problems.add_all(raw.keys.problems());
         let token_paths = problems.take(token_paths(&raw.token.paths));
         if raw.token.issuer.is_empty() {
             problems.add("`token.issuer` must not be empty");
@@ -353,6 +374,7 @@ impl TokenServerSettings {
         else {
             return Err(SettingsError::Problems(problems.0));
         };
+        let keys = raw.keys.policy(&audiences);
         let migrate = if raw.database.migrate { Migrate::AtStart } else { Migrate::ByCommand };
         Ok(Self {
             listener,
@@ -365,6 +387,7 @@ impl TokenServerSettings {
             decisions: DecisionSettings { source, max_age: raw.decisions.maxage.0 },
             secret,
             issuer: IssuerSettings { issuer: raw.token.issuer, lifetime: raw.token.lifetime.0, audiences },
+            keys,
             token_paths,
             personal_namespaces: raw.namespaces.personal,
             passwords: PasswordSettings {
@@ -395,6 +418,10 @@ struct Problems(Vec<String>);
 impl Problems {
     fn add(&mut self, sentence: impl Into<String>) {
         self.0.push(sentence.into());
+    }
+
+    fn add_all(&mut self, sentences: Vec<String>) {
+        self.0.extend(sentences);
     }
 
     fn take<T>(&mut self, outcome: Result<T, SettingsError>) -> Option<T> {
@@ -440,31 +467,6 @@ fn listener(http: &RawHttp) -> Result<ListenerSettings, SettingsError> {
         stall_timeout: http.stalltimeout.0,
         max_connections: http.maxconnections,
     })
-}
-
-fn audiences(raw: &BTreeMap<String, RawAudience>) -> Result<Audiences, SettingsError> {
-    if raw.is_empty() {
-        let only = (DEFAULT_AUDIENCE.to_owned(), Verifier::Portcullis);
-        return Ok(Audiences::new(BTreeMap::from([only])));
-    }
-    let mut problems = Problems::default();
-    let mut audiences = BTreeMap::new();
-    for (name, audience) in raw {
-        match Verifier::parse(&audience.verifier) {
-            Some(verifier) => {
-                audiences.insert(name.clone(), verifier);
-            }
-            None => problems.add(format!(
-                "`audiences.{name}.verifier` is `{}`; use portcullis, distribution2 or distribution3",
-                audience.verifier
-            )),
-        }
-    }
-    if problems.0.is_empty() {
-        Ok(Audiences::new(audiences))
-    } else {
-        Err(SettingsError::Problems(problems.0))
-    }
 }
 
 /// Paths that mean something else, with everything below them.
