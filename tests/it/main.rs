@@ -82,6 +82,10 @@ mod trusted_keys;
 
 mod imported_keys;
 
+mod key_life;
+
+mod key_rotation;
+
 mod docker_auth;
 mod docker_auth_shadow;
 

@@ -328,16 +328,20 @@ async fn turn(
     for (kid, retired_at) in &over {
         signing_keys::retire_key(&mut *tx, kid, *retired_at).await?;
     }
-    let mut made = Vec::new();
-    if let Some(algorithm) = due(&ring, &tools.policy, now) {
-        let left = key_store::lock_keys(&mut tx, tools).await?;
-        made.push(add(&mut tx, tools, left, algorithm, Urgency::Ordinary, now).await?);
-    }
+    let made = match due(&ring, &tools.policy, now) {
+        Some(algorithm) => {
+            let left = key_store::lock_keys(&mut tx, tools).await?;
+            Some(add(&mut tx, tools, left, algorithm, Urgency::Ordinary, now).await?)
+        }
+        None => None,
+    };
     let made: Vec<_> = made.into_iter().map(|added| (added.kid, added.remark)).collect();
     let retired: Vec<_> = over.into_iter().map(|(kid, _)| (kid, "superseded".to_owned())).collect();
-    key_store::record_all(&mut tx, clock, SYSTEM, Event::KeyCreated, &made).await?;
-    key_store::record_all(&mut tx, clock, SYSTEM, Event::KeyRetired, &retired).await?;
-    db::commit(tx).await?;
+    if !made.is_empty() || !retired.is_empty() {
+        key_store::record_all(&mut tx, clock, SYSTEM, Event::KeyCreated, &made).await?;
+        key_store::record_all(&mut tx, clock, SYSTEM, Event::KeyRetired, &retired).await?;
+        db::commit(tx).await?;
+    }
     for (kid, remark) in &made {
         tracing::info!(key.id = kid, remark, "signing key created, because the last one has reached its age");
     }
