@@ -29,8 +29,8 @@ use crate::domain::audit_retention::keep_pruning;
 use crate::domain::authenticate::Authenticator;
 use crate::domain::docker_auth::plan::OwnSettings;
 use crate::domain::error::TokenServerError;
-use crate::domain::key_life;
 use crate::domain::key_ring::SigningKeys;
+use crate::domain::key_rotation;
 use crate::domain::key_store::{self, KeyTools};
 use crate::domain::opaque_token::{TokenKind, TokenMac};
 use crate::domain::password::PasswordHasher;
@@ -159,7 +159,7 @@ impl TokenServer {
         });
         let mut chores = vec![
             keys.clone().keep_following(pool.clone(), key_tools.clone()).boxed(),
-            key_life::keep_rotating(keys.clone(), pool.clone(), clock.clone(), key_tools).boxed(),
+            key_rotation::keep_rotating(keys.clone(), pool.clone(), clock.clone(), key_tools).boxed(),
         ];
         if let Some(retention) = settings.audit_retention {
             chores.push(keep_pruning(pool.clone(), clock.clone(), retention).boxed());

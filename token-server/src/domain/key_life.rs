@@ -1,35 +1,21 @@
-//! How keys come and go: imported, rotated by hand or by time, retired by hand or by time.
+//! How keys come and go: imported, made to take the place of another one, retired.
 //!
-//! A key whose place was taken stays published for as long as the settings say and is retired then. Keys from other
-//! token servers are replaced by people only: registries know them from a file, so replacing them by the clock would
-//! shut exactly those out. They end like others once a person has replaced them.
+//! A key whose place was taken stays published for as long as the settings say; when it is retired then is stored when
+//! the new one is.
 //!
-//! *Invariant:* of keys that share a database one is made where one is due, and what signs is never retired, neither
-//! now nor by a time that was set when something else signed.
+//! *Invariant:* what signs is never retired, neither now nor by a time that was set when something else was to sign.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use shared::clock::Clock;
-use shared::server::causes;
 use time::OffsetDateTime;
 
-use super::audit::{Event, SYSTEM};
 use super::error::TokenServerError;
 use super::key_policy::{KeyKind, KeyPolicy, PUBLISHED_BEFORE, PUBLISHED_LONG_BEFORE};
-use super::key_ring::{DatedKey, KeyRing, SigningKeys, Superseded};
+use super::key_ring::{DatedKey, KeyRing, Superseded};
 use super::key_store::{self, HOW_TO_MAKE_RSA, KeyTools};
-use super::signing::{KeyAlgorithm, KeyOrigin, PlainKey, SignsFor};
-use crate::db::{self, Pool, Transaction, signing_keys};
+use super::signing::{KeyAlgorithm, PlainKey, SignsFor};
+use crate::db::{Transaction, signing_keys};
 
 /// Our registry looks at no more keys, of which those from elsewhere have two names each.
 const MAX_KEYS: usize = 50;
-
-/// How often the clock is looked at; it may be set forward.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long after a failure it is tried again.
-const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A key that came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +103,8 @@ pub async fn rotate_key(
     add(tx, tools, keys, algorithm, urgency, now).await
 }
 
-async fn add(
+/// The same for whoever has locked and read the keys.
+pub async fn add(
     tx: &mut Transaction,
     tools: &KeyTools,
     keys: Vec<DatedKey>,
@@ -265,94 +252,10 @@ fn new_ends(
     changed
 }
 
-/// The algorithm of a key that is due to be made; `Some(None)` for one that is for all.
-#[expect(clippy::option_option, reason = "nothing is due, or one of either kind")]
-fn due(ring: &KeyRing, policy: &KeyPolicy, now: OffsetDateTime) -> Option<Option<KeyAlgorithm>> {
-    let rotation = policy.rotation?;
-    let for_all = ring.newest(KeyKind::ForAll, now)?;
-    let is_due = |newest: &DatedKey| {
-        newest.key.origin() == KeyOrigin::Generated && newest.signs_since + rotation <= now
-    };
-    if is_due(for_all) {
-        return Some(None);
-    }
-    let asked = policy.asked().find(|(algorithm, _)| {
-        let newest = ring.newest(KeyKind::With(*algorithm), now);
-        // One that is for all has its turn with those.
-        newest.is_some_and(|newest| !std::ptr::eq(newest, for_all) && is_due(newest))
-    });
-    asked.map(|(algorithm, _)| Some(algorithm))
-}
-
-/// Makes keys that are due and puts away those that are over, until it is dropped. Of several servers the first does it.
-pub async fn keep_rotating(keys: Arc<SigningKeys>, pool: Pool, clock: Arc<dyn Clock>, tools: KeyTools) {
-    let ring = keys.current();
-    if tools.policy.rotation.is_some()
-        && let Some(newest) = ring.newest(KeyKind::ForAll, clock.now())
-        && newest.key.origin() == KeyOrigin::Imported
-    {
-        tracing::info!(
-            key.id = newest.key.kid(),
-            "the signing key was imported, so it is not replaced by time; `key rotate` replaces it"
-        );
-    }
-    drop(ring);
-    loop {
-        let pause = match turn(&keys, &pool, &*clock, &tools).await {
-            Ok(()) => LOOK_INTERVAL,
-            Err(error) => {
-                let error = causes::sentence(&error);
-                tracing::error!(error, "signing keys that are due were not rotated or retired");
-                RETRY_INTERVAL
-            }
-        };
-        tokio::time::sleep(pause).await;
-    }
-}
-
-async fn turn(
-    keys: &SigningKeys,
-    pool: &Pool,
-    clock: &dyn Clock,
-    tools: &KeyTools,
-) -> Result<(), TokenServerError> {
-    let (ring, now) = (keys.current(), clock.now());
-    if due(&ring, &tools.policy, now).is_none() && ring.over(now).next().is_none() {
-        return Ok(());
-    }
-    let mut tx = db::begin(pool).await?;
-    // Another server may have been first; what is stored counts.
-    let Some(ring) = KeyRing::new(key_store::lock_keys(&mut tx, tools).await?) else { return Ok(()) };
-    let over = ring.over(now).map(|dated| (dated.key.kid().to_owned(), dated.retires_at.unwrap_or(now)));
-    let over: Vec<_> = over.collect();
-    for (kid, retired_at) in &over {
-        signing_keys::retire_key(&mut *tx, kid, *retired_at).await?;
-    }
-    let made = match due(&ring, &tools.policy, now) {
-        Some(algorithm) => {
-            let left = key_store::lock_keys(&mut tx, tools).await?;
-            Some(add(&mut tx, tools, left, algorithm, Urgency::Ordinary, now).await?)
-        }
-        None => None,
-    };
-    let made: Vec<_> = made.into_iter().map(|added| (added.kid, added.remark)).collect();
-    let retired: Vec<_> = over.into_iter().map(|(kid, _)| (kid, "superseded".to_owned())).collect();
-    if !made.is_empty() || !retired.is_empty() {
-        key_store::record_all(&mut tx, clock, SYSTEM, Event::KeyCreated, &made).await?;
-        key_store::record_all(&mut tx, clock, SYSTEM, Event::KeyRetired, &retired).await?;
-        db::commit(tx).await?;
-    }
-    for (kid, remark) in &made {
-        tracing::info!(key.id = kid, remark, "signing key created, because the last one has reached its age");
-    }
-    for (kid, _) in &retired {
-        tracing::info!(key.id = kid, "signing key retired");
-    }
-    keys.follow(pool, tools).await
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use ring::rand::SystemRandom;
     use time::macros::datetime;
 
@@ -368,10 +271,9 @@ mod tests {
         KeyPolicy::new(Some(MONTH), VERIFICATION, &Audiences::default())
     }
 
-    fn dated(origin: KeyOrigin, signs_since: OffsetDateTime) -> DatedKey {
+    fn dated(signs_since: OffsetDateTime) -> DatedKey {
         let random = SystemRandom::new();
-        let mut plain = PlainKey::generate(KeyAlgorithm::Es256, &random, signs_since).unwrap();
-        plain.origin = origin;
+        let plain = PlainKey::generate(KeyAlgorithm::Es256, &random, signs_since).unwrap();
         let key = SigningKey::new(plain, &random).unwrap();
         DatedKey { key, signs_for: SignsFor::All, signs_since, retires_at: None }
     }
@@ -381,27 +283,8 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_due_when_the_newest_has_its_age_and_none_is_staged() {
-        let ring = KeyRing::new(vec![dated(KeyOrigin::Generated, START)]).unwrap();
-        assert_eq!(due(&ring, &policy(), START + MONTH - Duration::from_secs(1)), None);
-        assert_eq!(due(&ring, &policy(), START + MONTH), Some(None));
-        let never = KeyPolicy::new(None, VERIFICATION, &Audiences::default());
-        assert_eq!(due(&ring, &never, START + MONTH * 9), None);
-        let staged = dated(KeyOrigin::Generated, START + MONTH + PUBLISHED_LONG_BEFORE);
-        let ring = KeyRing::new(vec![dated(KeyOrigin::Generated, START), staged]).unwrap();
-        assert_eq!(due(&ring, &policy(), START + MONTH), None);
-    }
-
-    #[test]
-    fn an_imported_key_is_not_replaced_by_time() {
-        let old = dated(KeyOrigin::Generated, START);
-        let ring = KeyRing::new(vec![old, dated(KeyOrigin::Imported, START + MONTH)]).unwrap();
-        assert_eq!(due(&ring, &policy(), START + MONTH * 9), None);
-    }
-
-    #[test]
     fn what_is_superseded_ends_after_its_last_token_and_not_when_it_signs_again() {
-        let (old, new) = (dated(KeyOrigin::Generated, START), dated(KeyOrigin::Generated, START + MONTH));
+        let (old, new) = (dated(START), dated(START + MONTH));
         let (old_kid, new_kid) = (kid(&old), kid(&new));
         let mut ring = KeyRing::new(vec![old, new]).unwrap();
         let (now, end) = (START + MONTH - PUBLISHED_LONG_BEFORE, START + MONTH + VERIFICATION);
@@ -420,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_key_that_signs_again_for_a_while_ends_after_that_while() {
-        let (old, new) = (dated(KeyOrigin::Generated, START), dated(KeyOrigin::Generated, START + MONTH * 2));
+        let (old, new) = (dated(START), dated(START + MONTH * 2));
         let old_kid = kid(&old);
         let mut ring = KeyRing::new(vec![old, new]).unwrap();
         ring.set_end(&old_kid, Some(START + MONTH + VERIFICATION));

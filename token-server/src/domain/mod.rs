@@ -8,7 +8,8 @@
 //! changes them ([`delegation`], [`actor`]), also for a while ([`elevation`]) or all at once ([`policy_file`]); how
 //! people log in ([`password`], [`password_bcrypt`], [`opaque_token`], [`refresh`], [`robot_secret`],
 //! [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`key_names`], [`signing`],
-//! [`signing_import`], [`key_policy`], [`key_ring`], [`key_store`], [`key_life`]); what others would say ([`docker_auth`], [`shadow`]); what is asked
+//! [`signing_import`], [`key_policy`], [`key_ring`], [`key_store`], [`key_life`],
+//! [`key_rotation`]); what others would say ([`docker_auth`], [`shadow`]); what is asked
 //! for ([`token_issuer`], [`account`], [`administration`]); what is remembered ([`audit`], [`audit_repeats`]), for how
 //! long ([`audit_retention`]), how it is read ([`audit_pages`], [`audit_chain`]); what tokens were issued for
 //! ([`token_uses`]) and took ([`least_privilege`]); what changes mean ([`effects`], [`background`]).
@@ -105,6 +106,8 @@ pub mod key_ring;
 pub mod key_store;
 
 pub mod key_life;
+
+pub mod key_rotation;
 
 pub mod docker_auth;
 

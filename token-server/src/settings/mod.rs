@@ -10,22 +10,22 @@ mod audiences;
 
 mod keys;
 
-use std::collections::{BTreeMap, BTreeSet};
+mod listener;
+
+mod token_paths;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use shared::secret::Secret;
-use shared::server::client_address::TrustedProxies;
 use shared::server::listener::ListenerSettings;
 use shared::server::passwords::gate::HashingGate;
-use shared::server::response_headers::ResponseHeaders;
 use shared::server::settings::{
     Duration as DurationText, Key, Kind, Loaded, Schema, SettingsError, UnknownKeys,
 };
-use shared::server::sockets::Endpoint;
 use shared::server::telemetry::LogSettings;
-use shared::server::tls::{TlsFiles, TlsSettings};
 
 use crate::domain::issue::REFUSED_LIFETIME;
 use crate::domain::key_policy::KeyPolicy;
@@ -36,6 +36,8 @@ use crate::domain::token_issuer::IssuerSettings;
 pub use audiences::DEFAULT_AUDIENCE;
 use audiences::{RawAudience, audiences};
 use keys::RawKeys;
+use listener::{RawHttp, listener};
+use token_paths::token_paths;
 
 /// Longer lives would make a removed right outlive a working day's patience.
 const MAX_LIFETIME: Duration = Duration::from_hours(1);
@@ -167,24 +169,6 @@ struct Raw {
     audit: RawAudit,
     #[serde(default)]
     shadow: RawShadow,
-}
-
-#[derive(Debug, Deserialize)]
-struct RawHttp {
-    addr: String,
-    #[serde(default)]
-    tls: RawTls,
-    #[serde(default)]
-    trustedproxies: Vec<String>,
-    draintimeout: DurationText,
-    stalltimeout: DurationText,
-    maxconnections: usize,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct RawTls {
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -443,55 +427,6 @@ impl Problems {
             let (least, most) = (DurationText(least), DurationText(most));
             self.add(format!("`{key}` is {value}; it must be between {least} and {most}"));
         }
-    }
-}
-
-fn listener(http: &RawHttp) -> Result<ListenerSettings, SettingsError> {
-    let tls = match (&http.tls.certificate, &http.tls.key) {
-        (None, None) => None,
-        (Some(certificate), Some(key)) => {
-            Some(TlsSettings::new(TlsFiles { certificate: certificate.clone(), key: key.clone() }))
-        }
-        _ => {
-            return Err(SettingsError::problem(
-                "`http.tls.certificate` and `http.tls.key` are needed together",
-            ));
-        }
-    };
-    Ok(ListenerSettings {
-        endpoint: Endpoint::Tcp(http.addr.clone()),
-        tls,
-        headers: ResponseHeaders::default(),
-        trusted_proxies: TrustedProxies::parse(&http.trustedproxies)?,
-        drain_timeout: http.draintimeout.0,
-        stall_timeout: http.stalltimeout.0,
-        max_connections: http.maxconnections,
-    })
-}
-
-/// Paths that mean something else, with everything below them.
-const TAKEN: &[&str] = &["/healthz", "/readyz", "/.well-known", "/api"];
-
-fn token_paths(raw: &[String]) -> Result<Vec<String>, SettingsError> {
-    let mut problems = Problems::default();
-    if raw.is_empty() {
-        problems.add("`token.paths` must name at least one path");
-    }
-    let usable = |byte: u8| byte.is_ascii_alphanumeric() || b"/._~-".contains(&byte);
-    for path in raw {
-        if !path.starts_with('/') || path.len() < 2 || !path.bytes().all(usable) {
-            problems.add(format!("`token.paths`: `{path}` is not a path such as /token"));
-        }
-        let taken = |taken: &&&str| path == **taken || path.starts_with(&format!("{taken}/"));
-        if let Some(taken) = TAKEN.iter().find(taken) {
-            problems.add(format!("`token.paths`: `{path}` is taken, because {taken} is"));
-        }
-    }
-    let each_once: BTreeSet<&String> = raw.iter().collect();
-    if problems.0.is_empty() {
-        Ok(each_once.into_iter().cloned().collect())
-    } else {
-        Err(SettingsError::Problems(problems.0))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use shared::server::sockets::Endpoint;
+
 use super::*;
 use crate::domain::audience::Verifier;
 use crate::domain::signing::KeyAlgorithm;
