@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH};
+use reqwest::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
 use shared::key_set::KeySet;
 use shared::server::metrics::Outcomes;
 use tokio::sync::Mutex;
@@ -217,7 +217,8 @@ impl KeyRefresher {
     /// The document; nothing if it is the one whose keys are in force.
     async fn fetch(&self, url: &Url, known: Option<&HeaderValue>) -> Result<Option<Fetched>, KeySourceError> {
         let failed = |source| KeySourceError::Fetch { url: url.clone(), source };
-        let mut request = self.client.get(url.clone());
+        // A cache on the way must not answer with a set from before the key that is asked for.
+        let mut request = self.client.get(url.clone()).header(CACHE_CONTROL, "no-cache");
         if let Some(known) = known {
             request = request.header(IF_NONE_MATCH, known);
         }

@@ -105,7 +105,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
     let settings = TokenServerSettings::validate(&loaded)?;
     let output = arguments.output;
     match arguments.command {
-        Command::Serve => server::serve(settings, &loaded).await?,
+        Command::Serve => Box::pin(server::serve(settings, &loaded)).await?,
         Command::Migrate => server::migrate(&settings).await?,
         Command::CheckConfig | Command::Completions { .. } => {}
         Command::User(command) => people::user(command, &administration(&settings).await?, output).await?,
@@ -133,7 +133,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::WhatIf(arguments) => return what_if::what_if(arguments, &settings, output).await,
         Command::Audit(command) => return audit::audit(command, &settings, output).await,
         Command::Import(command) => return import::import(command, &settings, output).await,
-        Command::Key(command) => keys::key(command, &settings, output).await?,
+        Command::Key(command) => Box::pin(keys::key(command, &settings, output)).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -134,7 +134,7 @@ async fn import(call: Call) -> Result<Reply, ApiError> {
     let signs_for = if new.for_algorithm { SignsFor::Algorithm } else { SignsFor::All };
     let administration = call.administration()?;
     let imported = administration.import_key(certificate, key, signs_for, expiry).await?;
-    made(&administration, &imported.kid).await
+    made(administration, &imported.kid).await
 }
 
 async fn rotate(call: Call) -> Result<Reply, ApiError> {
@@ -147,7 +147,7 @@ async fn rotate(call: Call) -> Result<Reply, ApiError> {
     let algorithm = algorithm.map(read).transpose()?;
     let administration = call.administration()?;
     let added = administration.rotate_key(algorithm, urgency).await?;
-    made(&administration, &added.kid).await
+    made(administration, &added.kid).await
 }
 
 async fn made(administration: &Administration, kid: &str) -> Result<Reply, ApiError> {
