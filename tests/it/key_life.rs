@@ -101,7 +101,7 @@ async fn a_key_is_staged_active_verify_only_and_retired_in_turn_and_then_has_no_
     assert!(shown(&old).await?["retires_at"].is_string());
     stack.clock.advance(Duration::from_hours(48));
     // At once, by time; what is stored follows.
-    assert_eq!(published(&url).await?, [new.clone()]);
+    assert_eq!(published(&url).await?, std::slice::from_ref(&new));
     program::until("it is put away", Duration::from_mins(1), || async {
         stack.database.db_audit_of("key_retired").await.is_ok_and(|rows| rows.len() == 1)
     })
