@@ -1,4 +1,4 @@
-//! How keys come and go: imported, made to take the place of another one, retired.
+//! How keys come and go: imported, made to take the place of another one, retired; by time, that is [`super::key_rotation`].
 //!
 //! A key whose place was taken stays published for as long as the settings say; when it is retired then is stored when
 //! the new one is.
