@@ -11,8 +11,7 @@
 //! [`signing_import`], [`key_policy`], [`key_ring`], [`key_store`], [`key_life`]); what others would say
 //! ([`docker_auth`], [`shadow`]); what is asked for ([`token_issuer`], [`account`], [`administration`]); what is
 //! remembered ([`audit`], [`audit_repeats`], [`audit_retention`]), how it is read ([`audit_pages`], [`audit_chain`]);
-//! what tokens were issued for ([`token_uses`]) and took ([`least_privilege`]); what changes mean ([`effects`],
-//! [`background`]).
+//! what tokens were for ([`token_uses`]) and took ([`least_privilege`]); what changes do ([`effects`], [`background`]).
 //!
 //! *Invariant:* nothing here knows HTTP, reads the clock or makes randomness by itself, and no connection to the
 //! database is held while a password is hashed.
