@@ -237,6 +237,37 @@ create function namespace_revokes() returns trigger
     end
     $$;
 
+-- A key that retires takes along what it signed.
+create function retired_key_revokes() returns trigger
+    language plpgsql security definer set search_path from current
+    as $$
+    begin
+        perform revoke_tokens(null, null, new.kid, null, null);
+        return null;
+    end
+    $$;
+
+create function emptied_revokes() returns trigger
+    language plpgsql security definer set search_path from current
+    as $$
+    begin
+        perform revoke_tokens(null, null, null, null, null);
+        return null;
+    end
+    $$;
+
+create trigger acl_grant_emptied_revokes after truncate on acl_grant
+    for each statement execute function emptied_revokes();
+create trigger team_member_emptied_revokes after truncate on team_member
+    for each statement execute function emptied_revokes();
+create trigger principal_emptied_revokes after truncate on principal
+    for each statement execute function emptied_revokes();
+create trigger credential_emptied_revokes after truncate on credential
+    for each statement execute function emptied_revokes();
+create trigger refresh_token_emptied_revokes after truncate on refresh_token
+    for each statement execute function emptied_revokes();
+create trigger retired_key_revokes after insert on retired_key
+    for each row execute function retired_key_revokes();
 create trigger acl_grant_revokes after insert or delete or update on acl_grant
     for each row execute function acl_grant_revokes();
 create trigger team_member_revokes after insert or delete on team_member
@@ -269,7 +300,7 @@ begin
            and p.proname in ('revocation_life', 'revocation_new_epoch', 'revoke_tokens', 'revoke_tokens_of',
                              'acl_grant_revokes', 'team_member_revokes', 'principal_revokes', 'user_account_revokes',
                              'credential_revokes', 'refresh_token_revokes', 'acl_barrier_revokes', 'role_revokes',
-                             'namespace_revokes')
+                             'namespace_revokes', 'retired_key_revokes', 'emptied_revokes')
     loop
         execute format('alter function %s set search_path = %I, pg_temp', found.function, found.schema);
     end loop;

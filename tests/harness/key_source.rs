@@ -1,5 +1,7 @@
 //! A key-set server that counts, fails, hangs and changes its keys on demand.
 //!
+//! It tags documents, and answers 304 to whoever has the one it has.
+//!
 //! *Invariant:* a request is counted before it is answered, so that whoever saw its effect sees it counted.
 
 use std::net::SocketAddr;
@@ -38,6 +40,7 @@ impl Document {
 struct State {
     document: Mutex<Document>,
     requests: AtomicUsize,
+    unchanged: AtomicUsize,
     open: watch::Sender<bool>,
 }
 
@@ -54,8 +57,12 @@ impl KeySource {
     pub async fn start(document: Document) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let (document, requests) = (Mutex::new(document), AtomicUsize::new(0));
-        let state = Arc::new(State { document, requests, open: watch::Sender::new(true) });
+        let state = Arc::new(State {
+            document: Mutex::new(document),
+            requests: AtomicUsize::new(0),
+            unchanged: AtomicUsize::new(0),
+            open: watch::Sender::new(true),
+        });
         let shared = state.clone();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -78,6 +85,11 @@ impl KeySource {
     /// How often it was asked.
     pub fn requests(&self) -> usize {
         self.state.requests.load(Ordering::SeqCst)
+    }
+
+    /// How many of these were told that they have the document already.
+    pub fn unchanged(&self) -> usize {
+        self.state.unchanged.load(Ordering::SeqCst)
     }
 
     /// Answers this from now on.
@@ -115,8 +127,14 @@ async fn answer(mut stream: TcpStream, state: Arc<State>) {
     // The sender lives as long as the state this task holds.
     let _ = state.open.subscribe().wait_for(|open| *open).await;
     let Document { status, body } = state.document.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let tag = format!("\"{}\"", crate::images::sha256(body.as_bytes()));
+    let is_known = status == 200 && String::from_utf8_lossy(&received).contains(&tag);
+    if is_known {
+        state.unchanged.fetch_add(1, Ordering::SeqCst);
+    }
+    let (status, body) = if is_known { (304, String::new()) } else { (status, body) };
     let head = format!(
-        "HTTP/1.1 {status} x\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        "HTTP/1.1 {status} x\r\nETag: {tag}\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     // A registry that stopped listening is not our concern.

@@ -23,12 +23,12 @@ async fn a_key_that_was_sent_signs_when_it_was_published_and_is_never_given_agai
     let (stack, api) = (&town.stack, Api::of(&town.stack).await?);
     let first = api.all("admin", "/keys", 100).await?;
     assert_eq!(first.len(), 1, "{first:?}");
-    assert_eq!((&first[0]["state"], &first[0]["origin"]), (&json!("signing"), &json!("generated")));
+    assert_eq!((&first[0]["state"], &first[0]["origin"]), (&json!("active"), &json!("generated")));
     let pair = Pair::rsa().await?.body()?;
     let made = api.post("admin", "/keys", &pair).await?.expect(201)?;
     let key = made.json()?;
     assert_eq!((&key["algorithm"], &key["origin"]), (&json!("RS256"), &json!("imported")));
-    assert_eq!(key["state"], "waiting");
+    assert_eq!(key["state"], "staged");
     assert_eq!(key["certificate"].as_str().map(str::trim), pair["certificate"].as_str().map(str::trim));
     let address = made.needs_header("location")?["/api/v1".len()..].to_owned();
     assert_eq!(api.get("admin", &address).await?.expect(200)?.body, made.body);
@@ -41,7 +41,7 @@ async fn a_key_that_was_sent_signs_when_it_was_published_and_is_never_given_agai
     for limit in [1, 2] {
         let keys = api.all("admin", "/keys", limit).await?;
         let states: Vec<_> = keys.iter().map(|key| (&key["id"], &key["state"])).collect();
-        assert_eq!(states, [(&after, &json!("signing")), (&before, &json!("verifying"))]);
+        assert_eq!(states, [(&after, &json!("active")), (&before, &json!("verify-only"))]);
     }
     let answer = api.post("admin", "/keys", &pair).await?.expect(409)?;
     assert_eq!(code(&answer)?, "already_exists");
@@ -90,7 +90,7 @@ async fn key_pairs_that_are_no_good_are_refused_and_so_is_who_does_not_hold_ever
 }
 
 #[tokio::test]
-async fn a_key_that_is_removed_signs_no_more_and_what_it_signed_counts_no_more() -> anyhow::Result<()> {
+async fn a_key_that_is_retired_signs_no_more_and_what_it_signed_counts_no_more() -> anyhow::Result<()> {
     let town = Town::start().await?;
     let (stack, api) = (&town.stack, Api::of(&town.stack).await?);
     let first = api.all("admin", "/keys", 100).await?[0]["id"].clone();
@@ -110,9 +110,12 @@ async fn a_key_that_is_removed_signs_no_more_and_what_it_signed_counts_no_more()
         api.call(user, Method::DELETE, &address, None).await?.expect(403)?;
     }
     let listed = run(stack, "key list").await?.success()?.output;
-    assert!(listed.contains("signing") && listed.contains("imported"), "{listed}");
+    assert!(listed.contains("active") && listed.contains("imported"), "{listed}");
     api.call("admin", Method::DELETE, &address, None).await?.expect(204)?;
-    api.call("admin", Method::DELETE, &address, None).await?.expect(404)?;
+    api.call("admin", Method::DELETE, &address, None).await?.expect(409)?;
+    let retired = api.get("admin", &address).await?.expect(200)?.json()?;
+    assert_eq!(retired["state"], "retired");
+    assert_eq!(retired["certificate"], made.json()?["certificate"]);
     program::until("the server signs with the first again", Duration::from_secs(20), || async {
         let token = token(stack, SERVICE).await;
         token.and_then(|token| header_of(&token)).is_ok_and(|header| header["kid"] == first)
@@ -120,9 +123,9 @@ async fn a_key_that_is_removed_signs_no_more_and_what_it_signed_counts_no_more()
     .await?;
     let keys = town.anonymous.raw(&Request::get(format!("{}{KEYS_PATH}", stack.token_server_url()))).await?;
     assert_eq!(keys.json()?["keys"].as_array().map(Vec::len), Some(1), "{keys}");
-    let rows = api.all("admin", "/audit/events?event=key_removed", 100).await?;
+    let rows = api.all("admin", "/audit/events?event=key_retired", 100).await?;
     assert_eq!((rows.len(), &rows[0]["target"]), (1, &stolen));
-    assert_eq!(run(stack, &format!("key remove {first} --yes")).await?.code, Some(2));
-    assert_eq!(run(stack, "key remove none --yes").await?.code, Some(3));
+    assert_eq!(run(stack, &format!("key retire {first} --yes")).await?.code, Some(2));
+    assert_eq!(run(stack, "key retire none --yes").await?.code, Some(3));
     Ok(())
 }

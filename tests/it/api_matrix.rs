@@ -20,7 +20,7 @@ use token_server::http::api::endpoints;
 use crate::imported_keys::Pair;
 
 /// For each address: what somebody without rights, who administers `platform/**` and `works/**`, and who owns everything get.
-const EXPECTED: [(&str, [u16; 3]); 82] = [
+const EXPECTED: [(&str, [u16; 3]); 83] = [
     ("getAccount", [200, 200, 200]),
     ("setOwnPassword", [204, 204, 204]),
     ("listUsers", [200, 200, 200]),
@@ -99,8 +99,9 @@ const EXPECTED: [(&str, [u16; 3]); 82] = [
     ("importDockerAuth", [403, 403, 200]),
     ("listKeys", [403, 403, 200]),
     ("importKey", [403, 403, 201]),
+    ("rotateKey", [403, 403, 201]),
     ("getKey", [403, 403, 200]),
-    ("removeKey", [403, 403, 204]),
+    ("retireKey", [403, 403, 204]),
     ("getCertificate", [200, 200, 200]),
     ("getKeySet", [200, 200, 200]),
 ];
@@ -278,7 +279,8 @@ impl Furniture {
             }
             "listKeys" => bare("/keys".into()),
             "importKey" => ("/keys".into(), Some(pair.clone())),
-            "getKey" | "removeKey" => bare(format!("/keys/{key}")),
+            "rotateKey" => ("/keys/rotate".into(), Some(json!({"now": true}))),
+            "getKey" | "retireKey" => bare(format!("/keys/{key}")),
             "getCertificate" => bare("/key/certificate".into()),
             "getKeySet" => bare("/key/jwks".into()),
             "getOpenApi" => bare("/openapi.json".into()),

@@ -7,12 +7,16 @@ use std::path::Path;
 
 use harness::actors::Town;
 use harness::client::{OciClient, Request};
+use harness::forge::header_of;
 use harness::images::{Family, Image, Index, noise};
 use harness::peer::Peer;
+use harness::server::{Server, Threaded, Which};
 use harness::settings::{ISSUER, PEER_SERVICE};
 use harness::stack::{LoneRegistry, password_of};
 use harness::{containers::ContainersPerson, settings::Auth};
 use reqwest::Method;
+
+use crate::imported_keys::{Pair, UNTIL_IT_SIGNS};
 
 const IMAGES: &str = "team/app";
 
@@ -150,6 +154,49 @@ async fn an_upload_begun_by_ours_is_finished_by_distribution() -> anyhow::Result
 fn path_of(location: &str) -> String {
     let Ok(url) = reqwest::Url::parse(location) else { return location.to_owned() };
     format!("{}?{}", url.path(), url.query().unwrap_or_default())
+}
+
+#[tokio::test]
+async fn distribution_takes_tokens_of_every_algorithm_it_knows_from_one_bundle() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let stack = &town.stack;
+    let pair = Pair::rsa().await?;
+    let words: Vec<_> = pair.words()?.into_iter().chain(["--for-algorithm"]).collect();
+    stack.operator(&words, "").await?.success()?;
+    // It would not start with the certificate of this one.
+    stack.operator(&["key", "rotate", "--algorithm", "EdDSA"], "").await?.success()?;
+    let exported = stack.operator(&["key", "export", "--format", "pem"], "").await?.success()?;
+    assert_eq!(exported.output.matches("BEGIN CERTIFICATE").count(), 2);
+    let bundle = stack.folder().join("bundle.pem");
+    std::fs::write(&bundle, exported.output)?;
+    let text = std::fs::read_to_string(stack.token_server_settings())?;
+    stack.clock.advance(UNTIL_IT_SIGNS);
+    for (number, (algorithm, x5c)) in [("ES256", true), ("RS256", false)].into_iter().enumerate() {
+        let verifier = "verifier: distribution2";
+        let text = text.replace(verifier, &format!("{verifier}\n    algorithm: {algorithm}"));
+        let file = stack.folder().join(format!("{algorithm}.yml"));
+        std::fs::write(&file, text)?;
+        let server = Threaded::start(Which::TokenServer, &file, stack.clock.clone()).await?;
+        let server = Server::Thread(server);
+        let auth = format!(
+            "auth:\n  token:\n    realm: http://{}/token\n    service: {PEER_SERVICE}\n    issuer: {ISSUER}\n    \
+             rootcertbundle: {}",
+            server.address(),
+            bundle.display()
+        );
+        let tree = tempfile::tempdir()?;
+        let peer = Peer::start(tree.path(), &auth).await?;
+        let alice = OciClient::new(&peer.url(), "alice", &password_of("alice"))?;
+        alice.login().await?.expect(200)?;
+        let image = Image::new(68 + number as u64, 1, 10_000)?;
+        alice.push_image("platform/app", "1", &image).await?;
+        alice.pull_image("platform/app", "1", &image).await?;
+        let challenge = alice.challenge().await?;
+        let token = alice.token_for(&challenge).await?.map_err(|answer| anyhow::anyhow!("{answer}"))?;
+        let header = header_of(&token)?;
+        assert_eq!((&header["alg"], header.get("x5c").is_some()), (&algorithm.into(), x5c), "{header}");
+    }
+    Ok(())
 }
 
 #[tokio::test]

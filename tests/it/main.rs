@@ -89,6 +89,10 @@ mod revocation_feed;
 
 mod imported_keys;
 
+mod key_life;
+
+mod key_rotation;
+
 mod docker_auth;
 mod docker_auth_shadow;
 

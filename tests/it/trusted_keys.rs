@@ -234,6 +234,35 @@ async fn a_key_that_left_the_set_is_worth_nothing_also_for_tokens_that_were_reme
     Ok(())
 }
 
+#[tokio::test]
+async fn a_set_that_did_not_change_is_not_sent_again_and_stays_in_force() -> anyhow::Result<()> {
+    let (folder, forge, stranger) = (tempfile::tempdir()?, Forge::new()?, Forge::new()?);
+    let source = KeySource::start(set_of(&forge)?).await?;
+    let house = Gatehouse::ready(&source, folder.path()).await?;
+    let file = folder.path().join("images/portcullis/trusted-keys.json");
+    program::until("remembered its keys", Duration::from_secs(10), || async { file.exists() }).await?;
+    assert_eq!(source.unchanged(), 0);
+    house.ask(&house.token(&stranger, "unknown", 1)?).await?.expect_error(401, "UNAUTHORIZED")?;
+    assert_eq!(source.unchanged(), 1, "it said what it has");
+    house.ask(&house.token(&forge, forge.kid(), 2)?).await?.expect(200)?;
+    house.client.raw(&Request::get("/readyz")).await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn keys_that_are_not_on_disk_any_more_are_fetched_whole_and_written_there() -> anyhow::Result<()> {
+    let (folder, forge, stranger) = (tempfile::tempdir()?, Forge::new()?, Forge::new()?);
+    let source = KeySource::start(set_of(&forge)?).await?;
+    let house = Gatehouse::ready(&source, folder.path()).await?;
+    let file = folder.path().join("images/portcullis/trusted-keys.json");
+    program::until("remembered its keys", Duration::from_secs(10), || async { file.exists() }).await?;
+    std::fs::remove_file(&file)?;
+    house.ask(&house.token(&stranger, "unknown", 1)?).await?.expect_error(401, "UNAUTHORIZED")?;
+    assert_eq!(source.unchanged(), 0);
+    assert!(file.exists());
+    Ok(())
+}
+
 /// Runs a registry until it has written down the keys of this source.
 async fn remember(source: &KeySource, folder: &Path) -> anyhow::Result<()> {
     let _house = Gatehouse::ready(source, folder).await?;

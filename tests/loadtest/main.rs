@@ -24,6 +24,8 @@ mod tokens;
 
 mod propagation;
 
+mod rotation;
+
 mod listings;
 
 use std::process::Command;
@@ -53,6 +55,7 @@ async fn main() -> anyhow::Result<()> {
                 Workload::Decisions => decisions::run(&place.url, &data, &arguments).await?,
                 Workload::Tokens => tokens::run(&place.url, &data, &arguments).await?,
                 Workload::Propagation => propagation::run(&place.url, &data, &arguments).await?,
+                Workload::Rotation => rotation::run(&place.url, &data, &arguments).await?,
                 Workload::Listings => listings::run(&place.url, &data).await?,
                 Workload::Generate | Workload::All => continue,
             };
@@ -79,7 +82,10 @@ struct Place {
 impl Place {
     fn of(arguments: &Arguments) -> anyhow::Result<Self> {
         if arguments.workload.needs_server() {
-            build_server()?;
+            build("token-server")?;
+        }
+        if arguments.workload.parts().contains(&Workload::Rotation) {
+            build("registry")?;
         }
         Ok(Self { url: arguments.database.clone().unwrap_or_default(), throw_away: None })
     }
@@ -102,19 +108,10 @@ impl Place {
     }
 }
 
-/// The server is measured as it is in production, and as the sources are now.
-fn build_server() -> anyhow::Result<()> {
+/// A server is measured as it is in production, and as the sources are now.
+fn build(server: &str) -> anyhow::Result<()> {
     let mut build = Command::new(env!("CARGO"));
-    build.args([
-        "build",
-        "--quiet",
-        "--release",
-        "--locked",
-        "--package",
-        "token-server",
-        "--bin",
-        "token-server",
-    ]);
+    build.args(["build", "--quiet", "--release", "--locked", "--package", server, "--bin", server]);
     // What cargo says to this program about itself would be news to build scripts, and half of everything built again.
     for (name, _) in std::env::vars_os() {
         let is_ours =
@@ -124,6 +121,6 @@ fn build_server() -> anyhow::Result<()> {
         }
     }
     let outcome = build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status()?;
-    anyhow::ensure!(outcome.success(), "the token server does not build");
+    anyhow::ensure!(outcome.success(), "{server} does not build");
     Ok(())
 }

@@ -39,6 +39,10 @@ impl Report {
         self.add(name, json!(count));
     }
 
+    pub(crate) fn text(&mut self, name: &str, text: &str) {
+        self.add(name, json!(text));
+    }
+
     pub(crate) fn number(&mut self, name: &str, number: f64) {
         self.add(name, json!((number * 100.0).round() / 100.0));
     }

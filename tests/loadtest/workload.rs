@@ -15,6 +15,8 @@ pub(crate) enum Workload {
     Tokens,
     /// From a change on one server to the tokens of another.
     Propagation,
+    /// Tokens of two servers used at a registry, a thousand requests a second, while the signing key is exchanged.
+    Rotation,
     /// What lists and questions cost in the database.
     Listings,
     /// All that measure something, one after the other.
@@ -25,14 +27,16 @@ impl Workload {
     /// The workloads it stands for.
     pub(crate) fn parts(self) -> Vec<Self> {
         match self {
-            Self::All => vec![Self::Decisions, Self::Listings, Self::Tokens, Self::Propagation],
+            Self::All => {
+                vec![Self::Decisions, Self::Listings, Self::Tokens, Self::Propagation, Self::Rotation]
+            }
             one => vec![one],
         }
     }
 
     /// Whether it needs a token server that runs.
     pub(crate) fn needs_server(self) -> bool {
-        self.parts().iter().any(|part| matches!(part, Self::Tokens | Self::Propagation))
+        self.parts().iter().any(|part| matches!(part, Self::Tokens | Self::Propagation | Self::Rotation))
     }
 }
 

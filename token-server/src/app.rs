@@ -33,7 +33,8 @@ use crate::domain::credential_uses::CredentialUses;
 use crate::domain::docker_auth::plan::OwnSettings;
 use crate::domain::error::TokenServerError;
 use crate::domain::key_ring::SigningKeys;
-use crate::domain::key_store;
+use crate::domain::key_rotation;
+use crate::domain::key_store::{self, KeyTools};
 use crate::domain::password::PasswordHasher;
 use crate::domain::random::NoRandomness;
 use crate::domain::refresh::RefreshTokens;
@@ -99,6 +100,31 @@ pub fn own_settings(settings: &TokenServerSettings) -> OwnSettings {
     }
 }
 
+/// What signing keys are handled with.
+pub fn key_tools(settings: &TokenServerSettings) -> KeyTools {
+    let (secret, policy) = (settings.secret.clone(), Arc::new(settings.keys.clone()));
+    KeyTools { secret, random: SystemRandom::new(), policy }
+}
+
+/// Where logins and decisions look, and what registries are told of it; what keeps both up to date becomes a chore.
+async fn open_rows(
+    settings: &TokenServerSettings,
+    pool: &Pool,
+    random: &SystemRandom,
+    chores: &mut Vec<BoxFuture<'static, ()>>,
+) -> Result<(RowSource, Option<Arc<RevocationFeed>>), StartError> {
+    if settings.decisions.source == DecisionSource::Database {
+        return Ok((RowSource::Database(pool.clone()), None));
+    }
+    let dialer = Dialer::new(&settings.database.url)?;
+    let follower = Arc::new(Follower::load(dialer, settings.decisions.max_age).await?);
+    chores.push(follower.clone().follow().boxed());
+    let feed = settings.registries.as_ref();
+    let feed = feed.map(|secret| RevocationFeed::new(follower.clone(), pool.clone(), secret, random));
+    let feed = feed.transpose().map_err(TokenServerError::from)?.map(Arc::new);
+    Ok((RowSource::Snapshot(follower, pool.clone()), feed))
+}
+
 /// How long the database may take to give a sign of life, less than whoever asks whether this server is ready waits.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -132,7 +158,8 @@ impl TokenServer {
                 "the database was put back from a backup; tokens from before do not count any more"
             );
         }
-        let keys = key_store::load_or_create_keys(&pool, &settings.secret, &random, &*clock, SYSTEM).await?;
+        let key_tools = key_tools(&settings);
+        let keys = key_store::load_or_create_keys(&pool, &key_tools, &*clock, SYSTEM).await?;
         let keys = Arc::new(SigningKeys::new(keys));
         let listener = Listener::bind(settings.listener.clone())?;
         let passwords = settings.passwords;
@@ -147,24 +174,11 @@ impl TokenServer {
         let uses = Arc::new(TokenUses::default());
         let credential_uses = Arc::new(CredentialUses::default());
         let mut chores = vec![
-            keys.clone().keep_following(pool.clone(), settings.secret.clone(), random.clone()).boxed(),
+            keys.clone().keep_following(pool.clone(), key_tools.clone()).boxed(),
+            key_rotation::keep_rotating(keys.clone(), pool.clone(), clock.clone(), key_tools.clone()).boxed(),
             backlog.clone().keep_writing(pool.clone()).boxed(),
         ];
-        let mut revocations = None;
-        let rows = match settings.decisions.source {
-            DecisionSource::Database => RowSource::Database(pool.clone()),
-            DecisionSource::Snapshot => {
-                let dialer = Dialer::new(&settings.database.url)?;
-                let follower = Arc::new(Follower::load(dialer, settings.decisions.max_age).await?);
-                chores.push(follower.clone().follow().boxed());
-                let feed = settings
-                    .registries
-                    .as_ref()
-                    .map(|secret| RevocationFeed::new(follower.clone(), pool.clone(), secret, &random));
-                revocations = feed.transpose().map_err(TokenServerError::from)?.map(Arc::new);
-                RowSource::Snapshot(follower, pool.clone())
-            }
-        };
+        let (rows, revocations) = open_rows(&settings, &pool, &random, &mut chores).await?;
         let authenticator = Arc::new(Authenticator::new(authenticate::Parts {
             pool: pool.clone(),
             clock: clock.clone(),
@@ -187,6 +201,7 @@ impl TokenServer {
             secrets,
             policy: settings.credentials,
             master: settings.secret.clone(),
+            key_policy: key_tools.policy.clone(),
             personal_namespaces: settings.personal_namespaces,
         });
         if let Some(retention) = settings.audit_retention {

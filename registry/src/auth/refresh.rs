@@ -1,12 +1,14 @@
 //! How the trusted keys stay fresh: from a URL with the last good set kept on disk, from a file, or from certificates.
 //!
-//! *Invariant:* a source that fails takes no key away; an unknown key id causes at most one fetch in
+//! *Invariant:* a source that fails, or has nothing new, takes no key away; an unknown key id causes at most one fetch in
 //! [`UNKNOWN_KEY_INTERVAL`], however many tokens carry it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use reqwest::StatusCode;
+use reqwest::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
 use shared::key_set::KeySet;
 use shared::server::metrics::Outcomes;
 use tokio::sync::{Mutex, Notify};
@@ -34,6 +36,12 @@ const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(10);
 const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
 
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a URL had.
+struct Fetched {
+    document: Vec<u8>,
+    tag: Option<HeaderValue>,
+}
 
 /// Where keys come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +93,8 @@ pub(crate) struct KeyRefresher {
     keys: Arc<TrustedKeys>,
     last_unknown: Mutex<Option<Instant>>,
     soon: Notify,
+    /// The tag of the document whose keys are in force; held while keys are exchanged, so that it is never that of others.
+    known: std::sync::Mutex<Option<HeaderValue>>,
     outcomes: Outcomes,
 }
 
@@ -96,7 +106,8 @@ impl KeyRefresher {
     ) -> Result<Self, reqwest::Error> {
         let client = outgoing::client(FETCH_TIMEOUT)?;
         let (last_unknown, soon) = (Mutex::new(None), Notify::new());
-        Ok(Self { source, client, keys, last_unknown, soon, outcomes })
+        let known = std::sync::Mutex::new(None);
+        Ok(Self { source, client, keys, last_unknown, soon, known, outcomes })
     }
 
     /// Loads what is at hand without the network. For files this is all there is, so their failure is an error.
@@ -173,9 +184,19 @@ impl KeyRefresher {
         match &self.source {
             KeySource::File(_) | KeySource::Certificates(_) => self.load_file(),
             KeySource::Url { url, issuer, cache } => {
-                let document = self.fetch(url).await?;
+                // What is not remembered on disk is fetched again, to be written there.
+                let is_kept = cache.as_ref().is_none_or(|cache| cache.exists());
+                let known = if is_kept { self.known().clone() } else { None };
+                let Some(Fetched { document, tag }) = self.fetch(url, known.as_ref()).await? else {
+                    return Ok(());
+                };
                 let before = self.keys.generation();
-                let set = self.take(&document, url.as_str())?;
+                let set = {
+                    let mut known = self.known();
+                    let set = self.take(&document, url.as_str())?;
+                    *known = tag;
+                    set
+                };
                 if let Some(cache) = cache
                     && (self.keys.generation() != before || !cache.exists())
                     && let Err(error) = remembered_keys::write(cache, url, issuer, &set)
@@ -185,6 +206,10 @@ impl KeyRefresher {
                 Ok(())
             }
         }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Option<HeaderValue>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads what lies on this machine.
@@ -199,15 +224,20 @@ impl KeyRefresher {
         }
     }
 
-    async fn fetch(&self, url: &Url) -> Result<Vec<u8>, KeySourceError> {
+    /// The document; nothing if it is the one whose keys are in force.
+    async fn fetch(&self, url: &Url, known: Option<&HeaderValue>) -> Result<Option<Fetched>, KeySourceError> {
         let failed = |source| KeySourceError::Fetch { url: url.clone(), source };
-        let mut response = self
-            .client
-            .get(url.clone())
-            .send()
-            .await
-            .and_then(reqwest::Response::error_for_status)
-            .map_err(failed)?;
+        // A cache on the way must not answer with a set from before the key that is asked for.
+        let mut request = self.client.get(url.clone()).header(CACHE_CONTROL, "no-cache");
+        if let Some(known) = known {
+            request = request.header(IF_NONE_MATCH, known);
+        }
+        let response = request.send().await.and_then(reqwest::Response::error_for_status);
+        let mut response = response.map_err(failed)?;
+        if known.is_some() && response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(None);
+        }
+        let tag = response.headers().get(ETAG).cloned();
         let mut document = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if document.len() + chunk.len() > MAX_DOCUMENT_BYTES {
@@ -215,7 +245,7 @@ impl KeyRefresher {
             }
             document.extend_from_slice(&chunk);
         }
-        Ok(document)
+        Ok(Some(Fetched { document, tag }))
     }
 
     fn take(&self, document: &[u8], name: &str) -> Result<KeySet, KeySourceError> {

@@ -99,6 +99,11 @@ pub(super) fn keys(keys: &[KeySummary]) -> Value {
     represented::<_, api::signing_keys::SigningKey>(keys)
 }
 
+/// One of them.
+pub(super) fn key(key: &KeySummary) -> Value {
+    value(&api::signing_keys::SigningKey::from(key))
+}
+
 /// All roles, first those that are built in.
 pub(super) fn roles(roles: &[RoleRow]) -> Value {
     let built_in = role::Role::BUILT_IN.into_iter().map(|role| value(&Role::from(&role)));

@@ -4,18 +4,20 @@
 
 use std::path::Path;
 
-use ring::rand::SystemRandom;
-use shared::clock::SystemClock;
+use shared::clock::{Clock as _, SystemClock};
 use zeroize::Zeroizing;
 
 use super::arguments::Output;
-use super::arguments::records::{KeyCommand, KeyFormat};
+use super::arguments::records::{KeyCommand, KeyFormat, MadeAlgorithm};
 use super::error::CliError;
 use super::terminal::{confirm, remark, show};
 use super::{administration, json, listings, log_quietly, terminal};
 use crate::app;
 use crate::domain::audit::{COMMAND_LINE, moment};
+use crate::domain::key_life::{AddedKey, Urgency};
+use crate::domain::key_policy::KEY_SET_MAX_AGE;
 use crate::domain::key_store;
+use crate::domain::signing::{KeyAlgorithm, SignsFor};
 use crate::domain::signing_import::Expiry;
 use crate::settings::TokenServerSettings;
 
@@ -33,49 +35,95 @@ pub(super) async fn key(
             let found = administration(settings).await?.list_keys().await?;
             Ok(show(output, || listings::keys(&found), || json::keys(&found))?)
         }
-        KeyCommand::Remove { key, confirmation } => {
+        KeyCommand::Retire { key, confirmation } => {
             let administration = administration(settings).await?;
             let key = administration.show_key(&key).await?.kid;
-            confirm(&format!("Remove key {key}, so that no token counts that it has signed?"), confirmation)?;
-            administration.remove_key(&key).await?;
-            remark(&format!("key {key} removed; running servers notice within seconds"));
+            confirm(&format!("Retire key {key}, so that no token counts that it has signed?"), confirmation)?;
+            administration.retire_key(&key).await?;
+            remark(&format!(
+                "key {key} retired; servers publish it no more within seconds, and registries refuse tokens that it \
+                 signed when they next fetch the keys, within {} minutes; those with keys in a file do when they get a \
+                 new one",
+                KEY_SET_MAX_AGE.as_secs() / 60
+            ));
             Ok(())
         }
-        KeyCommand::Import { certificate, key, allow_expired } => {
+        KeyCommand::Rotate { now, algorithm } => {
+            let urgency = if now { Urgency::Emergency } else { Urgency::Ordinary };
+            rotate(algorithm, urgency, settings, output).await
+        }
+        KeyCommand::Import { certificate, key, allow_expired, for_algorithm } => {
             let expiry = if allow_expired { Expiry::Allowed } else { Expiry::Refused };
-            import(&certificate, &key, expiry, settings).await
+            let signs_for = if for_algorithm { SignsFor::Algorithm } else { SignsFor::All };
+            import((&certificate, &key), signs_for, expiry, settings).await
         }
         KeyCommand::Export { format } => export(format, settings).await,
     }
 }
 
 async fn import(
-    certificate: &Path,
-    key: &Path,
+    (certificate, key): (&Path, &Path),
+    signs_for: SignsFor,
     expiry: Expiry,
     settings: &TokenServerSettings,
 ) -> Result<(), CliError> {
     let (certificate, key) = (read(certificate)?, read(key)?);
-    let imported = administration(settings).await?.import_key(&certificate, &key, expiry).await?;
-    terminal::remark(&format!(
-        "key {} imported; it signs with {} from {} on, also in running servers; keys from before stay published",
-        imported.kid,
-        imported.algorithm.as_str(),
-        moment(imported.signs_since)
-    ));
+    let administration = administration(settings).await?;
+    let imported = administration.import_key(&certificate, &key, signs_for, expiry).await?;
+    remark(&format!("key {} imported; {}", imported.kid, outlook(&imported, settings)));
     Ok(())
 }
 
-/// A key is made if there is none, so that registries can be set up before the first start.
+async fn rotate(
+    algorithm: Option<MadeAlgorithm>,
+    urgency: Urgency,
+    settings: &TokenServerSettings,
+    output: Output,
+) -> Result<(), CliError> {
+    let algorithm = algorithm.map(|algorithm| match algorithm {
+        MadeAlgorithm::Es256 => KeyAlgorithm::Es256,
+        MadeAlgorithm::EdDsa => KeyAlgorithm::EdDsa,
+    });
+    let administration = administration(settings).await?;
+    let added = administration.rotate_key(algorithm, urgency).await?;
+    remark(&format!(
+        "key {} made; {}; registries that take keys from a file need a new one before that (`key export`)",
+        added.kid,
+        outlook(&added, settings)
+    ));
+    if urgency == Urgency::Emergency {
+        remark(
+            "when it signs, `key retire` ends the key that others may have, with all tokens that it has signed",
+        );
+    }
+    let key = administration.show_key(&added.kid).await?;
+    Ok(show(output, || key.kid.clone(), || json::key(&key))?)
+}
+
+/// What is going to happen.
+fn outlook(added: &AddedKey, settings: &TokenServerSettings) -> String {
+    let whom = match added.signs_for {
+        SignsFor::All => "",
+        SignsFor::Algorithm => " for registries that ask for it",
+    };
+    format!(
+        "it signs with {}{whom} from {} on, also in running servers; a key whose place it takes is published until {}",
+        added.algorithm.as_str(),
+        moment(added.signs_since),
+        moment(added.signs_since + settings.keys.verification)
+    )
+}
+
+/// Keys are made if they are missing, so that registries can be set up before the first start.
 async fn export(format: KeyFormat, settings: &TokenServerSettings) -> Result<(), CliError> {
     log_quietly();
     let pool = app::open_database(&settings.database).await?;
-    let random = SystemRandom::new();
-    let secret = &settings.secret;
-    let ring = key_store::load_or_create_keys(&pool, secret, &random, &SystemClock, COMMAND_LINE).await?;
+    let tools = app::key_tools(settings);
+    let ring = key_store::load_or_create_keys(&pool, &tools, &SystemClock, COMMAND_LINE).await?;
+    let now = SystemClock.now();
     let text = match format {
-        KeyFormat::Pem => ring.certificates_pem(),
-        KeyFormat::Jwks => serde_json::to_string_pretty(&ring.key_set()).map_err(std::io::Error::from)?,
+        KeyFormat::Pem => ring.certificates_pem(now),
+        KeyFormat::Jwks => serde_json::to_string_pretty(&ring.key_set(now)).map_err(std::io::Error::from)?,
     };
     Ok(terminal::print(&text)?)
 }

@@ -194,14 +194,16 @@ pub(super) fn workloads(workloads: &[WorkloadSummary]) -> String {
 
 /// The keys that sign tokens.
 pub(super) fn keys(keys: &[KeySummary]) -> String {
-    let mut table = table(&["ID", "ALGORITHM", "ORIGIN", "STATE", "SIGNS SINCE"]);
+    let mut table = table(&["ID", "ALGORITHM", "FOR", "ORIGIN", "STATE", "SIGNS SINCE", "RETIRES AT"]);
     for key in keys {
         table.add_row([
             &key.kid,
             key.algorithm.as_str(),
+            key.signs_for.as_str(),
             key.origin.as_str(),
             key.state.as_str(),
             &time(key.signs_since),
+            &key.retires_at.map_or_else(|| "-".to_owned(), time),
         ]);
     }
     printed(&table)

@@ -109,7 +109,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
     let settings = TokenServerSettings::validate(&loaded)?;
     let output = arguments.output;
     match arguments.command {
-        Command::Serve => server::serve(settings, &loaded).await?,
+        Command::Serve => Box::pin(server::serve(settings, &loaded)).await?,
         Command::Migrate => server::migrate(&settings).await?,
         Command::CheckConfig | Command::Completions { .. } => {}
         Command::User(command) => people::user(command, &administration(&settings).await?, output).await?,
@@ -143,7 +143,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::WhatIf(arguments) => return what_if::what_if(arguments, &settings, output).await,
         Command::Audit(command) => return audit::audit(command, &settings, output).await,
         Command::Import(command) => return import::import(command, &settings, output).await,
-        Command::Key(command) => keys::key(command, &settings, output).await?,
+        Command::Key(command) => Box::pin(keys::key(command, &settings, output)).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -167,6 +167,7 @@ async fn administration(settings: &TokenServerSettings) -> Result<Administration
         secrets: Arc::new(Secrets::new(&settings.secret)),
         policy: settings.credentials,
         master: settings.secret.clone(),
+        key_policy: Arc::new(settings.keys.clone()),
         personal_namespaces: settings.personal_namespaces,
     }))
 }

@@ -3,8 +3,10 @@
 //! *Invariant:* a token is issued only for a registered audience, and says only what its verifier understands.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::error::TokenServerError;
+use super::signing::KeyAlgorithm;
 
 /// What kind of registry checks the tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,24 @@ impl Verifier {
     }
 }
 
+/// What is known of a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Audience {
+    /// What it understands.
+    pub verifier: Verifier,
+    /// What tokens for it are signed with, if it matters.
+    pub algorithm: Option<KeyAlgorithm>,
+    /// How long tokens for it live, if not as long as others.
+    pub lifetime: Option<Duration>,
+}
+
+impl Audience {
+    /// One of this kind, for which nothing else is special.
+    pub const fn of(verifier: Verifier) -> Self {
+        Self { verifier, algorithm: None, lifetime: None }
+    }
+}
+
 /// One registry, by the name clients send as `service`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AudienceRef<'a> {
@@ -43,16 +63,32 @@ pub struct AudienceRef<'a> {
     pub name: &'a str,
     /// What it understands.
     pub verifier: Verifier,
+    /// What tokens for it are signed with, if it matters.
+    pub algorithm: Option<KeyAlgorithm>,
+    /// How long tokens for it live, if not as long as others.
+    pub lifetime: Option<Duration>,
+}
+
+impl<'a> AudienceRef<'a> {
+    fn new((name, audience): (&'a String, &Audience)) -> Self {
+        let Audience { verifier, algorithm, lifetime } = *audience;
+        Self { name, verifier, algorithm, lifetime }
+    }
 }
 
 /// All registries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Audiences(BTreeMap<String, Verifier>);
+pub struct Audiences(BTreeMap<String, Audience>);
 
 impl Audiences {
     /// Exactly these.
-    pub fn new(audiences: BTreeMap<String, Verifier>) -> Self {
+    pub fn new(audiences: BTreeMap<String, Audience>) -> Self {
         Self(audiences)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = AudienceRef<'_>> {
+        self.0.iter().map(AudienceRef::new)
     }
 
     /// The names of all, in order.
@@ -67,10 +103,9 @@ impl Audiences {
             None if self.0.len() == 1 => self.0.first_key_value(),
             None => return Err(TokenServerError::AudienceRequired),
         };
-        let (name, verifier) = found.ok_or_else(|| TokenServerError::UnknownAudience {
+        found.map(AudienceRef::new).ok_or_else(|| TokenServerError::UnknownAudience {
             service: service.unwrap_or_default().chars().take(100).collect(),
-        })?;
-        Ok(AudienceRef { name, verifier: *verifier })
+        })
     }
 }
 
@@ -79,7 +114,8 @@ mod tests {
     use super::*;
 
     fn audiences(names: &[&str]) -> Audiences {
-        Audiences::new(names.iter().map(|name| ((*name).to_owned(), Verifier::Portcullis)).collect())
+        let audience = |name: &&str| ((*name).to_owned(), Audience::of(Verifier::Portcullis));
+        Audiences::new(names.iter().map(audience).collect())
     }
 
     #[test]

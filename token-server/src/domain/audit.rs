@@ -124,8 +124,8 @@ pub enum Event {
     KeyCreated,
     /// An administrator made a key sign that another token server had signed with.
     KeyImported,
-    /// An administrator took away a key, and what it had signed.
-    KeyRemoved,
+    /// A key was retired, by an administrator with what it had signed, or by the server when that was over.
+    KeyRetired,
     /// Old records were removed, by an administrator or by the server.
     AuditPruned,
 }
@@ -181,7 +181,7 @@ impl Event {
         Self::ChangeRefused,
         Self::KeyCreated,
         Self::KeyImported,
-        Self::KeyRemoved,
+        Self::KeyRetired,
         Self::AuditPruned,
     ];
 
@@ -247,7 +247,7 @@ impl Event {
             Self::BarrierRemoved => "barrier_removed",
             Self::KeyCreated => "key_created",
             Self::KeyImported => "key_imported",
-            Self::KeyRemoved => "key_removed",
+            Self::KeyRetired => "key_retired",
             Self::AuditPruned => "audit_pruned",
         }
     }

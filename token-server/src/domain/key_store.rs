@@ -1,7 +1,9 @@
-//! Where the signing keys come from: the database, the first server that starts, and other token servers.
+//! Where the signing keys come from: the database, the first server that starts, and what registries ask for.
 //!
-//! *Invariant:* servers that share a database sign with the same key, also when they start for the first time
+//! *Invariant:* servers that share a database sign with the same keys, also when they start for the first time
 //! together.
+
+use std::sync::Arc;
 
 use ring::rand::SystemRandom;
 use shared::clock::Clock;
@@ -10,186 +12,216 @@ use zeroize::Zeroizing;
 
 use super::audit::{self, Event, Origin, Outcome, Record};
 use super::error::TokenServerError;
-use super::key_ring::{DatedKey, KeyRing, PUBLISHED_BEFORE};
+use super::key_life::{self, Ends};
+use super::key_policy::{KeyKind, KeyPolicy, PUBLISHED_BEFORE};
+use super::key_ring::{DatedKey, KeyRing};
 use super::master_secret::{MasterSecret, Purpose};
 use super::sealing;
-use super::signing::{KeyAlgorithm, KeyOrigin, PlainKey, SigningKey};
+use super::signing::{KeyAlgorithm, KeyOrigin, PlainKey, SigningKey, SignsFor};
 use crate::db::error::DbError;
-use crate::db::signing_keys::{self, SigningKeyRow};
+use crate::db::signing_keys::{self, KeyTimes, RetiredKeyRow, SigningKeyRow};
 use crate::db::{self, Pool, Transaction};
 
-/// Loads the keys, and makes one when there is none; `actor` is whose doing that is.
+/// How to make an RSA key, which the crypto library does not.
+pub const HOW_TO_MAKE_RSA: &str = "RSA keys cannot be made here: `openssl req -x509 -newkey rsa:3072 -nodes -days 3650 \
+     -subj /CN=tokens -keyout rsa.key -out rsa.pem`, then `token-server key import --for-algorithm --certificate \
+     rsa.pem --key rsa.key`";
+
+/// What keys are opened, made and judged with.
+#[derive(Clone)]
+pub struct KeyTools {
+    /// Seals them.
+    pub secret: MasterSecret,
+    /// Makes them.
+    pub random: SystemRandom,
+    /// Says which there are to be.
+    pub policy: Arc<KeyPolicy>,
+}
+
+/// Loads the keys, and makes those that are to be there and are not; `actor` is whose doing that is.
 pub async fn load_or_create_keys(
     pool: &Pool,
-    secret: &MasterSecret,
-    random: &SystemRandom,
+    tools: &KeyTools,
     clock: &dyn Clock,
     actor: &str,
 ) -> Result<KeyRing, TokenServerError> {
-    if let Some(ring) = load_keys(pool, secret, random).await? {
+    if let Some(ring) = load_keys(pool, tools).await?
+        && is_complete(&ring, &tools.policy, clock.now())
+    {
         return Ok(ring);
     }
     let mut tx = db::begin(pool).await?;
-    signing_keys::lock_signing_keys(&mut *tx).await?;
     // Another server may have been first while this one waited.
-    if let Some(ring) = unseal_all(signing_keys::list_signing_keys(&mut *tx).await?, secret, random)? {
-        return Ok(ring);
-    }
+    let mut keys = lock_keys(&mut tx, tools).await?;
     let now = clock.now();
-    let plain = PlainKey::generate(random, now)?;
-    let added = store(&mut tx, plain, secret, random, now, now).await?;
-    record_created(&mut tx, clock, actor, &added).await?;
+    let mut made = Vec::new();
+    let is_first = !keys.iter().any(|dated| KeyKind::ForAll.fits(dated));
+    if is_first {
+        made.push(make(&mut tx, tools, KeyAlgorithm::Es256, SignsFor::All, now, now).await?);
+    }
+    for (algorithm, audience) in tools.policy.asked() {
+        let is_there = |dated: &DatedKey| KeyKind::With(algorithm).fits(dated);
+        if keys.iter().chain(&made).any(is_there) {
+            continue;
+        }
+        if algorithm == KeyAlgorithm::Rs256 {
+            let sentence = format!(
+                "`audiences.{audience}.algorithm` is RS256 and there is no key for it; {HOW_TO_MAKE_RSA}"
+            );
+            return Err(TokenServerError::Contradiction(sentence));
+        }
+        // What signs for all goes on until every server has published it.
+        let signs_since = if is_first { now } else { now + PUBLISHED_BEFORE };
+        made.push(make(&mut tx, tools, algorithm, SignsFor::Algorithm, signs_since, now).await?);
+    }
+    let records: Vec<_> = made.iter().map(|dated| (dated.key.kid().to_owned(), remark(dated))).collect();
+    keys.extend(made);
+    let mut ring = KeyRing::new(keys).expect("a key for all is among them");
+    key_life::settle(&mut tx, &mut ring, &tools.policy, now, Ends::TakeBack).await?;
+    record_all(&mut tx, clock, actor, Event::KeyCreated, &records).await?;
     db::commit(tx).await?;
-    tracing::info!(key.id = added.key.kid(), "signing key created");
-    Ok(KeyRing::new(vec![added]).expect("a ring of one key is not empty"))
+    for (kid, _) in records {
+        tracing::info!(key.id = kid, "signing key created");
+    }
+    Ok(ring)
+}
+
+/// Whether every kind has a key that does not end.
+fn is_complete(ring: &KeyRing, policy: &KeyPolicy, now: OffsetDateTime) -> bool {
+    let stays = |kind| ring.newest(kind, now).is_some_and(|newest| newest.retires_at.is_none());
+    policy.kinds().all(stays)
 }
 
 /// The stored keys, if there are any.
-pub async fn load_keys(
-    pool: &Pool,
-    secret: &MasterSecret,
-    random: &SystemRandom,
-) -> Result<Option<KeyRing>, TokenServerError> {
-    unseal_all(signing_keys::list_signing_keys(pool).await?, secret, random)
+pub async fn load_keys(pool: &Pool, tools: &KeyTools) -> Result<Option<KeyRing>, TokenServerError> {
+    Ok(KeyRing::new(unseal_all(signing_keys::list_signing_keys(pool).await?, tools)?))
 }
 
-/// Ids of the stored keys and since when they sign, in the order of a ring.
-pub async fn list_contents(pool: &Pool) -> Result<Vec<(String, OffsetDateTime)>, TokenServerError> {
-    Ok(signing_keys::list_key_ids(pool).await?)
+/// Ids and times of the stored keys, in the order of a ring.
+pub async fn list_times(pool: &Pool) -> Result<Vec<KeyTimes>, TokenServerError> {
+    Ok(signing_keys::list_key_times(pool).await?)
 }
 
-/// What an import did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImportedKey {
-    /// Its id.
-    pub kid: String,
-    /// What it signs with.
-    pub algorithm: KeyAlgorithm,
-    /// Since when it signs.
-    pub signs_since: OffsetDateTime,
+/// What is left of retired keys.
+pub async fn list_retired(pool: &Pool) -> Result<Vec<RetiredKeyRow>, TokenServerError> {
+    Ok(signing_keys::list_retired_keys(pool).await?)
 }
 
-/// Makes a key that another token server signed with the one that signs. Where keys are there already, it begins to do
-/// so when running servers have published it. Others wait for the end of the transaction, which is to record it.
-pub async fn import_key(
-    tx: &mut Transaction,
-    secret: &MasterSecret,
-    random: &SystemRandom,
-    now: OffsetDateTime,
-    plain: PlainKey,
-) -> Result<ImportedKey, TokenServerError> {
+/// Waits for others who change keys and reads them all; what cannot be opened is better known now than at a start.
+pub async fn lock_keys(tx: &mut Transaction, tools: &KeyTools) -> Result<Vec<DatedKey>, TokenServerError> {
     signing_keys::lock_signing_keys(&mut **tx).await?;
-    // What cannot be opened would keep servers from starting; it is better known now.
-    let ring = unseal_all(signing_keys::list_signing_keys(&mut **tx).await?, secret, random)?;
-    let newest = ring.as_ref().and_then(|ring| ring.keys().next());
-    let signs_since = newest.map_or(now, |newest| {
-        let after_newest = newest.signs_since + time::Duration::SECOND;
-        (now + PUBLISHED_BEFORE).max(after_newest)
-    });
+    unseal_all(signing_keys::list_signing_keys(&mut **tx).await?, tools)
+}
+
+/// Makes a key and stores it.
+pub async fn make(
+    tx: &mut Transaction,
+    tools: &KeyTools,
+    algorithm: KeyAlgorithm,
+    signs_for: SignsFor,
+    signs_since: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Result<DatedKey, TokenServerError> {
+    let plain = PlainKey::generate(algorithm, &tools.random, now)?;
+    store(tx, tools, plain, signs_for, signs_since, now).await
+}
+
+/// Stores a key.
+pub async fn store(
+    tx: &mut Transaction,
+    tools: &KeyTools,
+    plain: PlainKey,
+    signs_for: SignsFor,
+    signs_since: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Result<DatedKey, TokenServerError> {
     // The database keeps microseconds.
     let signs_since = signs_since.replace_nanosecond(0).unwrap_or(signs_since);
-    let DatedKey { key, signs_since } = store(tx, plain, secret, random, now, signs_since).await?;
-    Ok(ImportedKey { kid: key.kid().to_owned(), algorithm: key.algorithm(), signs_since })
-}
-
-/// Removes a key, with all that it ever signed, as servers notice within seconds; not the last one that can sign.
-pub async fn remove_key(
-    tx: &mut Transaction,
-    kid: &str,
-    now: OffsetDateTime,
-) -> Result<(), TokenServerError> {
-    signing_keys::lock_signing_keys(&mut **tx).await?;
-    let keys = signing_keys::list_key_ids(&mut **tx).await?;
-    let can_sign = |signs_since: OffsetDateTime| signs_since <= now;
-    let is_other = |(other, signs_since): &(String, OffsetDateTime)| other != kid && can_sign(*signs_since);
-    if keys.iter().any(|(known, _)| known == kid) && !keys.iter().any(is_other) {
-        let sentence = "without this key nothing would sign tokens; import another one first".to_owned();
-        return Err(TokenServerError::Contradiction(sentence));
-    }
-    if signing_keys::delete_signing_key(&mut **tx, kid).await? {
-        Ok(())
-    } else {
-        Err(TokenServerError::NotFound { kind: "signing key", name: kid.to_owned() })
-    }
-}
-
-async fn store(
-    tx: &mut Transaction,
-    plain: PlainKey,
-    secret: &MasterSecret,
-    random: &SystemRandom,
-    now: OffsetDateTime,
-    signs_since: OffsetDateTime,
-) -> Result<DatedKey, TokenServerError> {
     let (algorithm, origin) = (plain.algorithm, plain.origin);
     let (private_key, certificate) = (plain.private_key.clone(), plain.certificate.clone());
-    let key = SigningKey::new(plain, random)?;
+    let key = SigningKey::new(plain, &tools.random)?;
+    let sealed_private_key = sealing::seal(
+        &tools.secret,
+        Purpose::SigningKeys,
+        &context(key.kid(), &certificate),
+        &private_key,
+        &tools.random,
+    )?;
     let row = SigningKeyRow {
         kid: key.kid().to_owned(),
         algorithm: algorithm.as_str().to_owned(),
         origin: origin.as_str().to_owned(),
-        sealed_private_key: sealing::seal(
-            secret,
-            Purpose::SigningKeys,
-            &context(key.kid(), &certificate),
-            &private_key,
-            random,
-        )?,
+        signs_for: signs_for.as_str().to_owned(),
+        sealed_private_key,
         certificate,
         signs_since,
+        retires_at: None,
     };
-    signing_keys::insert_signing_key(&mut **tx, &row, now).await.map_err(|error| {
-        if error.is_conflict_with(signing_keys::KEY_KEY) {
-            TokenServerError::AlreadyThere { kind: "signing key", name: row.kid.clone() }
-        } else {
-            error.into()
-        }
-    })?;
-    Ok(DatedKey { key, signs_since })
+    match signs_for {
+        SignsFor::All => signing_keys::insert_signing_key(&mut **tx, &row, now).await?,
+        SignsFor::Algorithm => signing_keys::insert_algorithm_key(&mut **tx, &row, now).await?,
+    }
+    Ok(DatedKey { key, signs_for, signs_since, retires_at: None })
 }
 
-async fn record_created(
+/// What records say of a key that was made or imported.
+pub fn remark(dated: &DatedKey) -> String {
+    let whom = match dated.signs_for {
+        SignsFor::All => "",
+        SignsFor::Algorithm => " for registries that ask for it",
+    };
+    format!("{}{whom}, signs since {}", dated.key.algorithm().as_str(), audit::moment(dated.signs_since))
+}
+
+/// Records what a server did with keys, each with a remark.
+pub async fn record_all(
     tx: &mut Transaction,
     clock: &dyn Clock,
     actor: &str,
-    added: &DatedKey,
+    event: Event,
+    keys: &[(String, String)],
 ) -> Result<(), DbError> {
-    let remark =
-        format!("{}, signs since {}", added.key.algorithm().as_str(), audit::moment(added.signs_since));
-    let record = Record {
-        event: Event::KeyCreated,
-        actor,
-        actor_uid: None,
-        target: added.key.kid(),
-        outcome: Outcome::Allowed(Some(&remark)),
-    };
-    audit::record(&mut **tx, clock, &Origin::default(), record).await
+    let records: Vec<Record<'_>> = keys
+        .iter()
+        .map(|(kid, remark)| Record {
+            event,
+            actor,
+            actor_uid: None,
+            target: kid,
+            outcome: Outcome::Allowed(Some(remark)),
+        })
+        .collect();
+    audit::record_all(&mut **tx, clock, &Origin::default(), &records).await
 }
 
-fn unseal_all(
-    rows: Vec<SigningKeyRow>,
-    secret: &MasterSecret,
-    random: &SystemRandom,
-) -> Result<Option<KeyRing>, TokenServerError> {
-    let keys = rows.into_iter().map(|row| unseal(row, secret, random)).collect::<Result<_, _>>()?;
-    Ok(KeyRing::new(keys))
+fn unseal_all(rows: Vec<SigningKeyRow>, tools: &KeyTools) -> Result<Vec<DatedKey>, TokenServerError> {
+    rows.into_iter().map(|row| unseal(row, tools)).collect()
 }
 
-fn unseal(
-    row: SigningKeyRow,
-    secret: &MasterSecret,
-    random: &SystemRandom,
-) -> Result<DatedKey, TokenServerError> {
-    let wrong =
-        |column, value: &str| DbError::Inconsistent { table: "signing_key", column, value: value.into() };
-    let algorithm = KeyAlgorithm::parse(&row.algorithm).ok_or_else(|| wrong("algorithm", &row.algorithm))?;
-    let origin = KeyOrigin::parse(&row.origin).ok_or_else(|| wrong("origin", &row.origin))?;
+fn unseal(row: SigningKeyRow, tools: &KeyTools) -> Result<DatedKey, TokenServerError> {
+    let (algorithm, origin, signs_for) = words(&row.algorithm, &row.origin, &row.signs_for)?;
     let context = context(&row.kid, &row.certificate);
-    let private_key = sealing::open(secret, Purpose::SigningKeys, &context, &row.sealed_private_key)
+    let private_key = sealing::open(&tools.secret, Purpose::SigningKeys, &context, &row.sealed_private_key)
         .map_err(|_| TokenServerError::SealedKey { kid: row.kid })?;
     let private_key = Zeroizing::new(private_key);
     let plain = PlainKey { algorithm, origin, private_key, certificate: row.certificate };
-    Ok(DatedKey { key: SigningKey::new(plain, random)?, signs_since: row.signs_since })
+    let key = SigningKey::new(plain, &tools.random)?;
+    Ok(DatedKey { key, signs_for, signs_since: row.signs_since, retires_at: row.retires_at })
+}
+
+/// The words of a stored key as what they mean.
+pub fn words(
+    algorithm: &str,
+    origin: &str,
+    signs_for: &str,
+) -> Result<(KeyAlgorithm, KeyOrigin, SignsFor), DbError> {
+    let wrong =
+        |column, value: &str| DbError::Inconsistent { table: "signing_key", column, value: value.into() };
+    Ok((
+        KeyAlgorithm::parse(algorithm).ok_or_else(|| wrong("algorithm", algorithm))?,
+        KeyOrigin::parse(origin).ok_or_else(|| wrong("origin", origin))?,
+        SignsFor::parse(signs_for).ok_or_else(|| wrong("signs_for", signs_for))?,
+    ))
 }
 
 /// The certificate is exported for other registries to trust, so whoever can write to the database but does not have

@@ -1,6 +1,6 @@
 //! What the token server does, without HTTP.
 //!
-//! Reading order: what people write and read ([`moment`], [`plain_text`], [`remark`], [`counted`]), who holds rights
+//! Reading order: what people write ([`moment`], [`plain_text`], [`remark`], [`counted`]), who holds rights
 //! ([`principal_name`], [`robot_name`], [`grant_subject`], [`subject`]), which rights ([`right`], [`role`], [`grant`],
 //! [`barrier`], [`namespace`], [`credential_limits`], written as [`grant_spec`] and [`team_member`]), how one is
 //! decided ([`policy`] on [`stored_rows`] or a [`snapshot`], by [`row_source`]), explained ([`question`],
@@ -8,10 +8,10 @@
 //! changes them ([`delegation`], [`actor`]), also for a while ([`elevation`]) or all at once ([`policy_file`]); how
 //! people log in ([`password`], [`password_bcrypt`], [`opaque_token`], [`credential`], [`credential_uses`], [`refresh`],
 //! [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`key_names`], [`signing`],
-//! [`signing_import`], [`key_ring`], [`key_store`]); what others would say ([`docker_auth`], [`shadow`]); what is asked
-//! for ([`token_issuer`], [`account`], [`administration`]); what is remembered ([`audit`], [`audit_repeats`], [`audit_backlog`]), for how
-//! long ([`audit_retention`]), how it is read ([`audit_pages`], [`audit_chain`]); what tokens were issued for
-//! ([`token_uses`]) and took ([`least_privilege`]); what changes mean ([`effects`], [`background`]).
+//! [`signing_import`], [`key_policy`], [`key_ring`], [`key_store`], [`key_life`]); what others would say
+//! ([`docker_auth`], [`shadow`]); what is asked for ([`token_issuer`], [`account`], [`administration`]); what is
+//! remembered ([`audit`], [`audit_repeats`], [`audit_backlog`], [`audit_retention`]), how it is read ([`audit_pages`], [`audit_chain`]);
+//! what tokens were for ([`token_uses`]) and took ([`least_privilege`]); what changes do ([`effects`], [`background`]).
 //!
 //! *Invariant:* nothing here knows HTTP, reads the clock or makes randomness by itself, and no connection to the
 //! database is held while a password is hashed.
@@ -102,9 +102,15 @@ pub mod signing;
 
 pub mod signing_import;
 
+pub mod key_policy;
+
 pub mod key_ring;
 
 pub mod key_store;
+
+pub mod key_life;
+
+pub mod key_rotation;
 
 pub mod docker_auth;
 

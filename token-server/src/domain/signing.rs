@@ -15,7 +15,9 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rcgen::{CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use ring::rand::SystemRandom;
 use ring::rsa::PublicKeyComponents;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RsaKeyPair};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair,
+};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use shared::claims::Claims;
 use shared::key_set::{Jwk, PublicKey};
@@ -52,26 +54,56 @@ pub enum SigningError {
 }
 
 /// What signatures a key makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyAlgorithm {
     /// ECDSA with P-256 and SHA-256.
     Es256,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
+    /// EdDSA with Ed25519.
+    EdDsa,
 }
 
 impl KeyAlgorithm {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Es256, Self::Rs256, Self::EdDsa];
+
     /// The word that is stored and published.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
             Self::Rs256 => "RS256",
+            Self::EdDsa => "EdDSA",
         }
     }
 
     /// The algorithm of that word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Es256, Self::Rs256].into_iter().find(|algorithm| algorithm.as_str() == word)
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == word)
+    }
+}
+
+/// For which registries a key signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignsFor {
+    /// All that do not ask for another algorithm.
+    All,
+    /// Only those that ask for its algorithm.
+    Algorithm,
+}
+
+impl SignsFor {
+    /// The word that is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Algorithm => "algorithm",
+        }
+    }
+
+    /// What that word says.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::All, Self::Algorithm].into_iter().find(|signs_for| signs_for.as_str() == word)
     }
 }
 
@@ -105,26 +137,34 @@ pub struct PlainKey {
     pub algorithm: KeyAlgorithm,
     /// Where it comes from.
     pub origin: KeyOrigin,
-    /// PKCS#8 for ES256, PKCS#1 for RS256; DER.
+    /// PKCS#8 for ES256 and EdDSA, PKCS#1 for RS256; DER.
     pub private_key: Zeroizing<Vec<u8>>,
     /// DER.
     pub certificate: Vec<u8>,
 }
 
 impl PlainKey {
-    /// Makes a key whose certificate is valid from `now` on.
-    pub fn generate(random: &SystemRandom, now: OffsetDateTime) -> Result<Self, SigningError> {
-        loop {
-            let private_key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, random)
-                .map_err(|_| SigningError::Generate)?;
-            let private_key = Zeroizing::new(private_key.as_ref().to_vec());
-            if !is_spelled_alike_everywhere(&public_point(&private_key, random)?) {
-                continue;
+    /// Makes a key whose certificate is valid from `now` on. The crypto library makes no RSA keys.
+    pub fn generate(
+        algorithm: KeyAlgorithm,
+        random: &SystemRandom,
+        now: OffsetDateTime,
+    ) -> Result<Self, SigningError> {
+        let private_key = match algorithm {
+            KeyAlgorithm::Es256 => generate_p256(random)?,
+            KeyAlgorithm::EdDsa => {
+                let made = Ed25519KeyPair::generate_pkcs8(random).map_err(|_| SigningError::Generate)?;
+                Zeroizing::new(made.as_ref().to_vec())
             }
-            let certificate = certificate(&private_key, now).map_err(SigningError::Certificate)?;
-            let (algorithm, origin) = (KeyAlgorithm::Es256, KeyOrigin::Generated);
-            return Ok(Self { algorithm, origin, private_key, certificate });
-        }
+            KeyAlgorithm::Rs256 => return Err(SigningError::Generate),
+        };
+        let certificate = certificate(algorithm, &private_key, now).map_err(SigningError::Certificate)?;
+        Ok(Self { algorithm, origin: KeyOrigin::Generated, private_key, certificate })
+    }
+
+    /// The id under which it is going to be kept.
+    pub fn kid(&self, random: &SystemRandom) -> Result<String, SigningError> {
+        Ok(self.public_key(random)?.thumbprint())
     }
 
     fn public_key(&self, random: &SystemRandom) -> Result<PublicKey, SigningError> {
@@ -142,6 +182,23 @@ impl PlainKey {
                 let PublicKeyComponents { n, e } = PublicKeyComponents::<Vec<u8>>::from(pair.public());
                 Ok(PublicKey::Rsa { n: URL_SAFE_NO_PAD.encode(n), e: URL_SAFE_NO_PAD.encode(e) })
             }
+            KeyAlgorithm::EdDsa => {
+                let pair =
+                    Ed25519KeyPair::from_pkcs8(&self.private_key).map_err(|_| SigningError::NotAKey)?;
+                let x = URL_SAFE_NO_PAD.encode(pair.public_key());
+                Ok(PublicKey::Edwards { crv: "Ed25519".into(), x })
+            }
+        }
+    }
+}
+
+fn generate_p256(random: &SystemRandom) -> Result<Zeroizing<Vec<u8>>, SigningError> {
+    loop {
+        let private_key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, random)
+            .map_err(|_| SigningError::Generate)?;
+        let private_key = Zeroizing::new(private_key.as_ref().to_vec());
+        if is_spelled_alike_everywhere(&public_point(&private_key, random)?) {
+            return Ok(private_key);
         }
     }
 }
@@ -157,11 +214,17 @@ fn is_spelled_alike_everywhere(point: &[u8; 65]) -> bool {
     point[1] != 0 && point[33] != 0
 }
 
-fn certificate(private_key: &[u8], now: OffsetDateTime) -> Result<Vec<u8>, rcgen::Error> {
-    let pair = KeyPair::from_pkcs8_der_and_sign_algo(
-        &PrivatePkcs8KeyDer::from(private_key),
-        &rcgen::PKCS_ECDSA_P256_SHA256,
-    )?;
+fn certificate(
+    algorithm: KeyAlgorithm,
+    private_key: &[u8],
+    now: OffsetDateTime,
+) -> Result<Vec<u8>, rcgen::Error> {
+    let made_with = match algorithm {
+        KeyAlgorithm::Es256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+        KeyAlgorithm::Rs256 => &rcgen::PKCS_RSA_SHA256,
+        KeyAlgorithm::EdDsa => &rcgen::PKCS_ED25519,
+    };
+    let pair = KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(private_key), made_with)?;
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "portcullis token signing key");
     // Verifiers whose clock is behind must accept the first tokens too.
@@ -198,6 +261,7 @@ impl SigningKey {
         let key = match plain.algorithm {
             KeyAlgorithm::Es256 => EncodingKey::from_ec_der(&plain.private_key),
             KeyAlgorithm::Rs256 => EncodingKey::from_rsa_der(&plain.private_key),
+            KeyAlgorithm::EdDsa => EncodingKey::from_ed_der(&plain.private_key),
         };
         Ok(Self {
             kid: public.thumbprint(),
@@ -230,6 +294,7 @@ impl SigningKey {
         let mut header = Header::new(match self.algorithm {
             KeyAlgorithm::Es256 => Algorithm::ES256,
             KeyAlgorithm::Rs256 => Algorithm::RS256,
+            KeyAlgorithm::EdDsa => Algorithm::EdDSA,
         });
         header.kid = Some(self.name_for(verifier).to_owned());
         if self.brings_certificate_to(verifier) {
@@ -274,18 +339,23 @@ impl SigningKey {
 
     /// The certificate for verifiers that take a bundle.
     pub fn certificate_pem(&self) -> String {
-        let encoded = STANDARD.encode(&self.certificate);
-        let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-        let mut rest = encoded.as_str();
-        while !rest.is_empty() {
-            let (line, after) = rest.split_at(rest.len().min(64));
-            pem.push_str(line);
-            pem.push('\n');
-            rest = after;
-        }
-        pem.push_str("-----END CERTIFICATE-----\n");
-        pem
+        certificate_pem(&self.certificate)
     }
+}
+
+/// A certificate as text.
+pub fn certificate_pem(der: &[u8]) -> String {
+    let encoded = STANDARD.encode(der);
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    let mut rest = encoded.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = after;
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
+    pem
 }
 
 #[cfg(test)]
@@ -298,8 +368,12 @@ mod tests {
     use super::*;
 
     fn key() -> SigningKey {
+        key_for(KeyAlgorithm::Es256)
+    }
+
+    fn key_for(algorithm: KeyAlgorithm) -> SigningKey {
         let random = SystemRandom::new();
-        let new = PlainKey::generate(&random, datetime!(2026-01-01 00:00 UTC)).unwrap();
+        let new = PlainKey::generate(algorithm, &random, datetime!(2026-01-01 00:00 UTC)).unwrap();
         SigningKey::new(new, &random).unwrap()
     }
 
@@ -334,6 +408,25 @@ mod tests {
             assert_eq!(decoded.header.kid.as_deref(), Some(key.kid()));
             assert_eq!(decoded.header.x5c.map_or(0, |chain| chain.len()), certificates);
         }
+    }
+
+    #[test]
+    fn a_token_of_an_edwards_key_verifies_and_has_no_critical_header() {
+        shared::server::jwt_crypto::install();
+        let key = key_for(KeyAlgorithm::EdDsa);
+        let PublicKey::Edwards { crv, x } = &key.public else { panic!("not Ed25519") };
+        assert_eq!(crv, "Ed25519");
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_audience(&["s"]);
+        let token = key.sign(&claims(), Verifier::Distribution3).unwrap();
+        let verifying = DecodingKey::from_ed_components(x).unwrap();
+        assert_eq!(jsonwebtoken::decode::<Claims>(&token, &verifying, &validation).unwrap().claims, claims());
+        let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+        let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+        let names: Vec<_> = header.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(names, ["alg", "kid", "typ"]);
+        assert_eq!((&header["alg"], &header["kid"]), (&"EdDSA".into(), &key.kid().into()));
+        assert!(PlainKey::generate(KeyAlgorithm::Rs256, &SystemRandom::new(), NEVER).is_err());
     }
 
     #[test]

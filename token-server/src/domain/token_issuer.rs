@@ -165,13 +165,14 @@ impl TokenIssuer {
             issuer: &self.settings.issuer,
             audience,
             now: self.clock.unix_now(),
-            lifetime: self.settings.lifetime,
+            lifetime: audience.lifetime.unwrap_or(self.settings.lifetime),
             decided: Some(decided),
             id: random::random_id(&self.random)?,
         };
         let (claims, lifetime) = issue::claims(&decision, &subject, &frame);
         let keys = self.keys.current();
-        let token = keys.signing_key(self.clock.now()).sign(&claims, audience.verifier)?;
+        let token =
+            keys.signing_key(audience.algorithm, self.clock.now()).sign(&claims, audience.verifier)?;
         self.records.uses.note(&*self.clock, &subject, &decision, origin);
         Ok(IssuedToken {
             token,

@@ -12,9 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest;
 
 use super::Services;
-
-/// Verifiers look again after this time at the latest, and before that when they meet an unknown key.
-const CACHE: &str = "public, max-age=300";
+use crate::domain::key_policy::KEY_SET_MAX_AGE;
 
 /// What tells one document from another.
 fn etag(document: &str) -> String {
@@ -24,8 +22,9 @@ fn etag(document: &str) -> String {
 
 /// Sends the document, or says that the caller has it.
 pub async fn get_key_set(request: HttpRequest, services: Data<Services>) -> HttpResponse {
-    let document =
-        serde_json::to_string(&services.keys.current().key_set()).expect("a key set is plain strings");
+    let keys = services.keys.current().key_set(services.administration.now());
+    let document = serde_json::to_string(&keys).expect("a key set is plain strings");
+    let cache = format!("public, max-age={}", KEY_SET_MAX_AGE.as_secs());
     let etag = etag(&document);
     let known = request.headers().get_all(IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
     let is_known = known.flat_map(|list| list.split(',')).any(|tag| {
@@ -33,7 +32,7 @@ pub async fn get_key_set(request: HttpRequest, services: Data<Services>) -> Http
         tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag
     });
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.insert_header((CACHE_CONTROL, CACHE)).insert_header((ETAG, etag));
+    response.insert_header((CACHE_CONTROL, cache)).insert_header((ETAG, etag));
     if is_known {
         return response.finish();
     }

@@ -1,12 +1,20 @@
 //! What an operator can tell the token server.
 //!
-//! [`SCHEMA`] is the table of [`keys`]; everything else about settings (the example file, `check-config`, the table in
-//! the README) comes from it.
+//! [`table`] has every key; everything else about settings (the example file, `check-config`, the table in the README)
+//! comes from it.
 //!
 //! *Invariant:* a [`TokenServerSettings`] is complete and in range; all problems are reported together, each with its
 //! key.
 
-pub mod keys;
+mod audiences;
+
+mod listener;
+
+mod signing_keys;
+
+pub mod table;
+
+mod token_paths;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,26 +22,25 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use shared::secret::Secret;
-use shared::server::client_address::TrustedProxies;
 use shared::server::listener::ListenerSettings;
 use shared::server::passwords::gate::HashingGate;
-use shared::server::response_headers::ResponseHeaders;
 use shared::server::settings::{Duration as DurationText, Loaded, SettingsError};
-use shared::server::sockets::Endpoint;
 use shared::server::telemetry::LogSettings;
-use shared::server::tls::{TlsFiles, TlsSettings};
 
-use crate::domain::audience::{Audiences, Verifier};
 use crate::domain::credential::CredentialPolicy;
 use crate::domain::issue::REFUSED_LIFETIME;
+use crate::domain::key_policy::KeyPolicy;
 use crate::domain::master_secret::MasterSecret;
 use crate::domain::refresh::RefreshSettings;
 use crate::domain::revocation_feed::MIN_SECRET_BYTES;
 use crate::domain::token_issuer::IssuerSettings;
-use keys::SCHEMA;
 
-/// The name under which our registry asks for tokens when nothing is configured.
-pub const DEFAULT_AUDIENCE: &str = "portcullis-registry";
+pub use audiences::DEFAULT_AUDIENCE;
+use audiences::{RawAudience, audiences};
+use listener::{RawHttp, listener};
+use signing_keys::RawKeys;
+use table::SCHEMA;
+use token_paths::token_paths;
 
 /// Longer lives would make a removed right outlive a working day's patience.
 const MAX_LIFETIME: Duration = Duration::from_hours(1);
@@ -54,6 +61,7 @@ struct Raw {
     token: RawToken,
     #[serde(default)]
     audiences: BTreeMap<String, RawAudience>,
+    keys: RawKeys,
     namespaces: RawNamespaces,
     passwords: RawPasswords,
     refresh: RawRefresh,
@@ -63,24 +71,6 @@ struct Raw {
     audit: RawAudit,
     #[serde(default)]
     shadow: RawShadow,
-}
-
-#[derive(Debug, Deserialize)]
-struct RawHttp {
-    addr: String,
-    #[serde(default)]
-    tls: RawTls,
-    #[serde(default)]
-    trustedproxies: Vec<String>,
-    draintimeout: DurationText,
-    stalltimeout: DurationText,
-    maxconnections: usize,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct RawTls {
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -114,11 +104,6 @@ struct RawToken {
     issuer: String,
     lifetime: DurationText,
     paths: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct RawAudience {
-    verifier: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -223,6 +208,8 @@ pub struct TokenServerSettings {
     pub registries: Option<Secret>,
     /// What tokens say.
     pub issuer: IssuerSettings,
+    /// Which keys sign, and for how long.
+    pub keys: KeyPolicy,
     /// Paths of the token endpoint, each once.
     pub token_paths: Vec<String>,
     /// Whether a new user gets a namespace.
@@ -283,6 +270,7 @@ impl TokenServerSettings {
         }
         problems.range("decisions.maxage", raw.decisions.maxage, Duration::ZERO, TEN_YEARS);
         let audiences = problems.take(audiences(&raw.audiences));
+        problems.add_all(raw.keys.problems());
         let token_paths = problems.take(token_paths(&raw.token.paths));
         if raw.token.issuer.is_empty() {
             problems.add("`token.issuer` must not be empty");
@@ -307,6 +295,7 @@ impl TokenServerSettings {
         else {
             return Err(SettingsError::Problems(problems.0));
         };
+        let keys = raw.keys.policy(&audiences);
         let migrate = if raw.database.migrate { Migrate::AtStart } else { Migrate::ByCommand };
         Ok(Self {
             listener,
@@ -320,6 +309,7 @@ impl TokenServerSettings {
             secret,
             registries,
             issuer: IssuerSettings { issuer: raw.token.issuer, lifetime: raw.token.lifetime.0, audiences },
+            keys,
             token_paths,
             personal_namespaces: raw.namespaces.personal,
             passwords: PasswordSettings {
@@ -365,6 +355,10 @@ impl Problems {
         self.0.push(sentence.into());
     }
 
+    fn add_all(&mut self, sentences: Vec<String>) {
+        self.0.extend(sentences);
+    }
+
     fn take<T>(&mut self, outcome: Result<T, SettingsError>) -> Option<T> {
         match outcome {
             Ok(value) => Some(value),
@@ -384,80 +378,6 @@ impl Problems {
             let (least, most) = (DurationText(least), DurationText(most));
             self.add(format!("`{key}` is {value}; it must be between {least} and {most}"));
         }
-    }
-}
-
-fn listener(http: &RawHttp) -> Result<ListenerSettings, SettingsError> {
-    let tls = match (&http.tls.certificate, &http.tls.key) {
-        (None, None) => None,
-        (Some(certificate), Some(key)) => {
-            Some(TlsSettings::new(TlsFiles { certificate: certificate.clone(), key: key.clone() }))
-        }
-        _ => {
-            return Err(SettingsError::problem(
-                "`http.tls.certificate` and `http.tls.key` are needed together",
-            ));
-        }
-    };
-    Ok(ListenerSettings {
-        endpoint: Endpoint::Tcp(http.addr.clone()),
-        tls,
-        headers: ResponseHeaders::default(),
-        trusted_proxies: TrustedProxies::parse(&http.trustedproxies)?,
-        drain_timeout: http.draintimeout.0,
-        stall_timeout: http.stalltimeout.0,
-        max_connections: http.maxconnections,
-    })
-}
-
-fn audiences(raw: &BTreeMap<String, RawAudience>) -> Result<Audiences, SettingsError> {
-    if raw.is_empty() {
-        let only = (DEFAULT_AUDIENCE.to_owned(), Verifier::Portcullis);
-        return Ok(Audiences::new(BTreeMap::from([only])));
-    }
-    let mut problems = Problems::default();
-    let mut audiences = BTreeMap::new();
-    for (name, audience) in raw {
-        match Verifier::parse(&audience.verifier) {
-            Some(verifier) => {
-                audiences.insert(name.clone(), verifier);
-            }
-            None => problems.add(format!(
-                "`audiences.{name}.verifier` is `{}`; use portcullis, distribution2 or distribution3",
-                audience.verifier
-            )),
-        }
-    }
-    if problems.0.is_empty() {
-        Ok(Audiences::new(audiences))
-    } else {
-        Err(SettingsError::Problems(problems.0))
-    }
-}
-
-/// Paths that mean something else, with everything below them.
-const TAKEN: &[&str] = &["/healthz", "/readyz", "/.well-known", "/feed", "/api"];
-
-fn token_paths(raw: &[String]) -> Result<Vec<String>, SettingsError> {
-    let mut problems = Problems::default();
-    if raw.is_empty() {
-        problems.add("`token.paths` must name at least one path");
-    }
-    let usable = |byte: u8| byte.is_ascii_alphanumeric() || b"/._~-".contains(&byte);
-    for path in raw {
-        if !path.starts_with('/') || path.len() < 2 || !path.bytes().all(usable) {
-            problems.add(format!("`token.paths`: `{path}` is not a path such as /token"));
-        }
-        let taken = |taken: &&&str| path == **taken || path.starts_with(&format!("{taken}/"));
-        if let Some(taken) = TAKEN.iter().find(taken) {
-            problems.add(format!("`token.paths`: `{path}` is taken, because {taken} is"));
-        }
-    }
-    let each_once: BTreeSet<&String> = raw.iter().collect();
-    if problems.0.is_empty() {
-        Ok(each_once.into_iter().cloned().collect())
-    } else {
-        Err(SettingsError::Problems(problems.0))
     }
 }
 

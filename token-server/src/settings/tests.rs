@@ -2,8 +2,12 @@
 
 use std::fs;
 
-use super::keys::KEYS;
+use shared::server::sockets::Endpoint;
+
+use super::table::KEYS;
 use super::*;
+use crate::domain::audience::Verifier;
+use crate::domain::signing::KeyAlgorithm;
 
 fn environment(variables: &[(&str, &str)]) -> Vec<(String, String)> {
     variables.iter().map(|(name, value)| (format!("TOKEN_SERVER_{name}"), (*value).to_owned())).collect()
@@ -66,6 +70,40 @@ fn registries_are_named_as_they_call_themselves() {
     assert_eq!(resolve("registry.example.com"), Verifier::Distribution2);
     assert_eq!(resolve("My_Registry"), Verifier::Portcullis);
     assert!(problems("audiences: {a: {verifier: harbor}}", required()).contains("`audiences.a.verifier`"));
+}
+
+#[test]
+fn a_registry_may_have_an_algorithm_and_a_lifetime_of_its_own() {
+    let settings =
+        read("audiences: {a: {algorithm: EdDSA, lifetime: 15m}, b: {verifier: distribution2}}", required())
+            .unwrap();
+    let resolve = |name| settings.issuer.audiences.resolve(Some(name)).unwrap();
+    let (a, b) = (resolve("a"), resolve("b"));
+    assert_eq!((a.verifier, a.algorithm), (Verifier::Portcullis, Some(KeyAlgorithm::EdDsa)));
+    assert_eq!((a.lifetime, b.lifetime), (Some(Duration::from_mins(15)), None));
+    assert_eq!(b.algorithm, None);
+    assert_eq!(settings.keys.asked().collect::<Vec<_>>(), [(KeyAlgorithm::EdDsa, "a")]);
+    for (yaml, part) in [
+        ("a: {algorithm: HS256}", "use ES256, RS256 or EdDSA"),
+        ("a: {verifier: distribution2, algorithm: EdDSA}", "2.x does not know"),
+        ("a: {lifetime: 59s}", "`audiences.a.lifetime`"),
+        ("a: {lifetime: 3601s}", "`audiences.a.lifetime`"),
+    ] {
+        let told = problems(&format!("audiences: {{{yaml}}}"), required());
+        assert!(told.contains(part), "{yaml}: {told}");
+    }
+}
+
+#[test]
+fn keys_rotate_by_time_only_when_told_to_and_stay_longer_than_any_token() {
+    let settings = read("", required()).unwrap();
+    assert_eq!((settings.keys.rotation, settings.keys.verification), (None, Duration::from_hours(48)));
+    let settings = read("keys: {rotation: 720h, verification: 3h}", required()).unwrap();
+    assert_eq!(settings.keys.rotation, Some(Duration::from_hours(720)));
+    for yaml in ["verification: 179m", "rotation: 59m", "rotation: 1h, verification: 21h"] {
+        let told = problems(&format!("keys: {{{yaml}}}"), required());
+        assert!(told.contains("`keys."), "{yaml}: {told}");
+    }
 }
 
 #[test]

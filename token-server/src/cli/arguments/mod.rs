@@ -131,7 +131,7 @@ pub enum Command {
     /// Users and rights of another token server
     #[command(subcommand)]
     Import(ImportCommand),
-    /// The keys that sign tokens: import one, export the public ones
+    /// The keys that sign tokens: list, rotate, retire, import one, export the public ones
     #[command(subcommand)]
     Key(KeyCommand),
     /// Print a script that completes commands in a shell
@@ -194,8 +194,10 @@ mod tests {
             "token-server audit verify --head 00",
             "token-server audit prune --before 365d --yes",
             "token-server key export --format pem",
+            "token-server key rotate --now --algorithm EdDSA",
+            "token-server key retire abc --yes",
             "token-server import docker-auth auth.yml --repositories names.txt --apply",
-            "token-server key import --certificate server.pem --key server.key",
+            "token-server key import --certificate server.pem --key server.key --for-algorithm",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

@@ -127,11 +127,23 @@ pub enum KeyCommand {
         /// Take it although the certificate has expired
         #[arg(long)]
         allow_expired: bool,
+        /// Sign with it only for registries whose `audiences.NAME.algorithm` is the one of this key
+        #[arg(long)]
+        for_algorithm: bool,
     },
-    /// List the keys, the newest first: which one signs, and which only verify what they signed
+    /// Make a key that takes the place of the one which signs, when registries have had the time to fetch it; print its id
+    Rotate {
+        /// Sign with it half a minute from now, when every server has published it: for a key that others may have
+        #[arg(long)]
+        now: bool,
+        /// Make it for registries whose `audiences.NAME.algorithm` is this, and not for all
+        #[arg(long, value_enum)]
+        algorithm: Option<MadeAlgorithm>,
+    },
+    /// List the keys, the newest first: staged, active, verify-only and retired ones
     List,
-    /// Remove a key, with all tokens that it has signed; not the last one that can sign
-    Remove {
+    /// Retire a key before its time, with all tokens that it has signed; not the last one that can sign
+    Retire {
         /// Its id, as listed
         key: String,
         #[command(flatten)]
@@ -143,6 +155,17 @@ pub enum KeyCommand {
         #[arg(long, value_enum)]
         format: KeyFormat,
     },
+}
+
+/// What keys can be made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MadeAlgorithm {
+    /// ECDSA with P-256
+    #[value(name = "ES256")]
+    Es256,
+    /// Ed25519
+    #[value(name = "EdDSA")]
+    EdDsa,
 }
 
 /// How public keys are written.

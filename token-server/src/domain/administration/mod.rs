@@ -74,6 +74,8 @@ use super::error::TokenServerError;
 use super::explanation::{self, Capable, Explanation};
 use super::grant::Circumstances;
 use super::grant_subject::{GrantSubject, Known};
+use super::key_policy::KeyPolicy;
+use super::key_store::KeyTools;
 use super::master_secret::MasterSecret;
 use super::password::PasswordHasher;
 use super::principal_name::PrincipalName;
@@ -103,6 +105,8 @@ pub struct Parts {
     pub policy: CredentialPolicy,
     /// For signing keys.
     pub master: MasterSecret,
+    /// What the settings say about those.
+    pub key_policy: Arc<KeyPolicy>,
     /// Whether a new user gets a namespace.
     pub personal_namespaces: bool,
 }
@@ -118,6 +122,7 @@ pub struct Administration {
     secrets: Arc<Secrets>,
     policy: CredentialPolicy,
     master: MasterSecret,
+    key_policy: Arc<KeyPolicy>,
     personal_namespaces: bool,
     actor: Actor,
     expectation: Option<Expectation>,
@@ -126,8 +131,18 @@ pub struct Administration {
 impl Administration {
     /// For whoever runs the server, until it is said on whose behalf it acts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { pool, clock, random, hasher, repeats, secrets, policy, master, personal_namespaces } =
-            parts;
+        let Parts {
+            pool,
+            clock,
+            random,
+            hasher,
+            repeats,
+            secrets,
+            policy,
+            master,
+            key_policy,
+            personal_namespaces,
+        } = parts;
         let (actor, expectation) = (Actor::Operator, None);
         Self {
             pool,
@@ -138,6 +153,7 @@ impl Administration {
             secrets,
             policy,
             master,
+            key_policy,
             personal_namespaces,
             actor,
             expectation,
@@ -148,6 +164,12 @@ impl Administration {
     #[must_use]
     pub fn on_behalf_of(&self, actor: Actor) -> Self {
         Self { actor, ..self.clone() }
+    }
+
+    /// What signing keys are handled with.
+    fn key_tools(&self) -> KeyTools {
+        let (secret, random, policy) = (self.master.clone(), self.random.clone(), self.key_policy.clone());
+        KeyTools { secret, random, policy }
     }
 
     /// Begins a change. Changes come one after the other, so that what was checked is so when the change is made.

@@ -58,7 +58,7 @@ fn decide_text(requested: &str, grants: &[Grant]) -> (String, String) {
 fn frame(verifier: Verifier) -> TokenFrame<'static> {
     TokenFrame {
         issuer: "i",
-        audience: AudienceRef { name: "s", verifier },
+        audience: AudienceRef { name: "s", verifier, algorithm: None, lifetime: None },
         now: 1_000_000,
         lifetime: Duration::from_mins(5),
         decided: Some(shared::revocations::Position { epoch: Uuid::max(), at: i64::MAX }),

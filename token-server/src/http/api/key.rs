@@ -18,7 +18,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(Method::GET, "/api/v1/key/certificate", "getCertificate", |call| {
             ready(Ok(certificates(&call))).boxed_local()
         })
-        .summary("Gives the certificates of all keys, the newest first, for `rootcertbundle`.")
+        .summary(
+            "Gives the certificates of all keys but those for EdDSA, the newest first, for `rootcertbundle`.",
+        )
         .text(PEM),
         Endpoint::new(Method::GET, "/api/v1/key/jwks", "getKeySet", |call| {
             ready(Ok(key_set(&call))).boxed_local()
@@ -29,11 +31,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 fn certificates(call: &Call) -> Reply {
-    Reply::Text(PEM, call.services.keys.current().certificates_pem(), Vec::new())
+    Reply::Text(
+        PEM,
+        call.services.keys.current().certificates_pem(call.services.administration.now()),
+        Vec::new(),
+    )
 }
 
 fn key_set(call: &Call) -> Reply {
-    let keys = call.services.keys.current().key_set();
+    let keys = call.services.keys.current().key_set(call.services.administration.now());
     let text = serde_json::to_string(&keys).expect("a key set is plain strings");
     Reply::Text(JWKS, text, Vec::new())
 }

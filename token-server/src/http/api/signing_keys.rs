@@ -12,12 +12,17 @@ use super::call::Call;
 use super::cursor;
 use super::endpoint::Endpoint;
 use super::reply::Reply;
+use crate::domain::administration::Administration;
 use crate::domain::administration::keys::{KeyPlace, KeySummary};
+use crate::domain::error::TokenServerError;
+use crate::domain::key_life::Urgency;
 use crate::domain::moment::written;
+use crate::domain::signing::{KeyAlgorithm, SignsFor};
 use crate::domain::signing_import::Expiry;
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/keys";
+const ROTATE: &str = "/api/v1/keys/rotate";
 const ONE: &str = "/api/v1/keys/{key}";
 
 /// The public half of a key that signs tokens.
@@ -25,15 +30,21 @@ const ONE: &str = "/api/v1/keys/{key}";
 pub struct SigningKey {
     /// Its id, which is its thumbprint.
     pub id: String,
-    /// `ES256` or `RS256`.
+    /// `ES256`, `RS256` or `EdDSA`.
     pub algorithm: String,
+    /// `all` registries, or only those that ask for its `algorithm`.
+    pub signs_for: String,
     /// `generated`, or `imported` from another token server.
     pub origin: String,
-    /// `waiting` (it is published and does not sign yet), `signing`, or `verifying` (it verifies what it signed).
+    /// `staged` (it is published and does not sign yet), `active` (it signs), `verify-only` (it is published for what it
+    /// signed), or `retired`.
     pub state: String,
     /// Since when it signs, or from when on.
     #[schema(format = DateTime)]
     pub signs_since: String,
+    /// Since when it is retired, or from when on, if that is known.
+    #[schema(format = DateTime)]
+    pub retires_at: Option<String>,
     /// Its certificate, PEM.
     pub certificate: String,
 }
@@ -43,9 +54,11 @@ impl From<&KeySummary> for SigningKey {
         Self {
             id: key.kid.clone(),
             algorithm: key.algorithm.as_str().to_owned(),
+            signs_for: key.signs_for.as_str().to_owned(),
             origin: key.origin.as_str().to_owned(),
             state: key.state.as_str().to_owned(),
             signs_since: written(key.signs_since),
+            retires_at: key.retires_at.map(written),
             certificate: key.certificate.clone(),
         }
     }
@@ -63,6 +76,21 @@ struct NewKey {
     /// Take it although the certificate has expired.
     #[serde(default)]
     allow_expired: bool,
+    /// Sign with it only for registries whose settings ask for its algorithm.
+    #[serde(default)]
+    for_algorithm: bool,
+}
+
+/// Which key is to be made, and how soon it signs.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"now": false}))]
+struct Rotation {
+    /// Sign with it as soon as every server has published it, without waiting for registries to fetch it.
+    #[serde(default)]
+    now: bool,
+    /// `ES256` or `EdDSA`: make it for registries that ask for this algorithm, and not for all.
+    algorithm: Option<String>,
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -77,11 +105,18 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             )
             .body::<NewKey>()
             .made::<SigningKey>(),
+        // Before what takes any id, because the router goes by the order.
+        Endpoint::new(Method::POST, ROTATE, "rotateKey", |call| rotate(call).boxed_local())
+            .summary(
+                "Makes a key that takes the place of the one which signs, when registries have fetched it, or at once.",
+            )
+            .body::<Rotation>()
+            .made::<SigningKey>(),
         Endpoint::new(Method::GET, ONE, "getKey", |call| get(call).boxed_local())
             .summary("Shows the public half of a key.")
             .one::<SigningKey>(),
-        Endpoint::new(Method::DELETE, ONE, "removeKey", |call| remove(call).boxed_local())
-            .summary("Removes a key, so that no token counts that it has signed; not the last one that can sign."),
+        Endpoint::new(Method::DELETE, ONE, "retireKey", |call| retire(call).boxed_local())
+            .summary("Retires a key, so that no token counts that it has signed; not the last one that can sign."),
     ]
 }
 
@@ -96,14 +131,32 @@ async fn import(call: Call) -> Result<Reply, ApiError> {
     let new: NewKey = call.body()?;
     let expiry = if new.allow_expired { Expiry::Allowed } else { Expiry::Refused };
     let (certificate, key) = (new.certificate.as_bytes(), new.key.expose().as_bytes());
+    let signs_for = if new.for_algorithm { SignsFor::Algorithm } else { SignsFor::All };
     let administration = call.administration()?;
-    let imported = administration.import_key(certificate, key, expiry).await?;
-    let key = administration.show_key(&imported.kid).await?;
-    Ok(Reply::made(format!("{LIST}/{}", imported.kid), &SigningKey::from(&key)))
+    let imported = administration.import_key(certificate, key, signs_for, expiry).await?;
+    made(administration, &imported.kid).await
 }
 
-async fn remove(call: Call) -> Result<Reply, ApiError> {
-    call.administration()?.remove_key(&call.path("key")).await?;
+async fn rotate(call: Call) -> Result<Reply, ApiError> {
+    let Rotation { now, algorithm } = call.body()?;
+    let urgency = if now { Urgency::Emergency } else { Urgency::Ordinary };
+    let read = |word: String| {
+        let sentence = || format!("{word:?} is no algorithm of keys; use ES256 or EdDSA");
+        KeyAlgorithm::parse(&word).ok_or_else(|| TokenServerError::Contradiction(sentence()))
+    };
+    let algorithm = algorithm.map(read).transpose()?;
+    let administration = call.administration()?;
+    let added = administration.rotate_key(algorithm, urgency).await?;
+    made(administration, &added.kid).await
+}
+
+async fn made(administration: &Administration, kid: &str) -> Result<Reply, ApiError> {
+    let key = administration.show_key(kid).await?;
+    Ok(Reply::made(format!("{LIST}/{kid}"), &SigningKey::from(&key)))
+}
+
+async fn retire(call: Call) -> Result<Reply, ApiError> {
+    call.administration()?.retire_key(&call.path("key")).await?;
     Ok(Reply::Done)
 }
 

@@ -63,6 +63,23 @@ pub const KEYS: &[Key] = &[
         "What the registry that calls itself NAME (its `service`) is: portcullis, distribution2 or distribution3.",
     ),
     scalar(
+        "audiences.*.algorithm",
+        "",
+        "What its tokens are signed with: ES256, RS256 or EdDSA; without it, with the key for all registries.",
+    ),
+    scalar("audiences.*.lifetime", "", "How long its tokens live; without it, as `token.lifetime` says."),
+    scalar(
+        "keys.rotation",
+        "",
+        "After what time a new key signs, such as 720h; without it, only `key rotate` makes one. Registries that take \
+         keys from a file must be given each new one.",
+    ),
+    scalar(
+        "keys.verification",
+        "48h",
+        "How long a key is published after another one took its place; then it is retired.",
+    ),
+    scalar(
         "namespaces.personal",
         "false",
         "Whether a new user gets a namespace of the same name, to do everything in.",
