@@ -111,7 +111,7 @@ async fn start_registry(folder: &Path, token_server: SocketAddr) -> anyhow::Resu
     let options = RegistryOptions {
         address: address.to_string(),
         root: folder.join("images"),
-        auth: Auth::TokenServer { url: format!("http://{token_server}"), same_origin: false },
+        auth: Auth::TokenServer { url: format!("http://{token_server}"), same_origin: false, feed: None },
         more: "log:\n  level: warn\n  accesslog:\n    disabled: true".to_owned(),
     };
     let settings = settings::write_registry(folder, &options)?;

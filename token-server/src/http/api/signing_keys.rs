@@ -43,7 +43,7 @@ pub struct SigningKey {
     #[schema(format = DateTime)]
     pub signs_since: String,
     /// Since when it is retired, or from when on, if that is known.
-    #[schema(format = DateTime)]
+    #[schema(required = true, format = DateTime)]
     pub retires_at: Option<String>,
     /// Its certificate, PEM.
     pub certificate: String,
