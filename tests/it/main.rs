@@ -22,6 +22,8 @@ mod refresh_tokens;
 
 mod personal_tokens;
 
+mod guarded_door;
+
 mod account;
 
 mod api;

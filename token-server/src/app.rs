@@ -31,6 +31,7 @@ use crate::domain::authenticate::{self, Authenticator};
 use crate::domain::credential::Secrets;
 use crate::domain::credential_uses::CredentialUses;
 use crate::domain::docker_auth::plan::OwnSettings;
+use crate::domain::door::Door;
 use crate::domain::error::TokenServerError;
 use crate::domain::key_ring::SigningKeys;
 use crate::domain::key_rotation;
@@ -38,6 +39,7 @@ use crate::domain::key_store::{self, KeyTools};
 use crate::domain::password::PasswordHasher;
 use crate::domain::random::NoRandomness;
 use crate::domain::refresh::RefreshTokens;
+use crate::domain::request_limit::RequestLimit;
 use crate::domain::revocation_feed::RevocationFeed;
 use crate::domain::row_source::RowSource;
 use crate::domain::shadow::{ShadowError, ShadowRules};
@@ -189,6 +191,7 @@ impl TokenServer {
             policy: settings.credentials,
             rows,
             uses: credential_uses.clone(),
+            door: Door::new(&random).map_err(TokenServerError::from)?,
             repeats: repeats.clone(),
         }));
         let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
@@ -218,7 +221,11 @@ impl TokenServer {
             random,
             authenticator.clone(),
             keys.clone(),
-            IssuerRecords { repeats, uses: uses.clone() },
+            IssuerRecords {
+                repeats,
+                uses: uses.clone(),
+                limit: RequestLimit::new(settings.requests_per_minute),
+            },
         )
         .beside(shadow);
         let services = Services {

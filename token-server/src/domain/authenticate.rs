@@ -15,6 +15,7 @@ use super::audit::{Event, Origin, Outcome, Record};
 use super::audit_repeats::AuditRepeats;
 use super::credential::{Credential, CredentialPolicy, Failure, Secrets};
 use super::credential_uses::CredentialUses;
+use super::door::{Door, Knock, Try};
 use super::error::TokenServerError;
 use super::opaque_token::{self, TokenKind};
 use super::password::{MAX_PASSWORD_BYTES, PasswordHasher};
@@ -61,6 +62,8 @@ pub struct Parts {
     pub rows: RowSource,
     /// When these were used.
     pub uses: Arc<CredentialUses>,
+    /// Who has tried too often.
+    pub door: Door,
     /// What was recorded a moment ago.
     pub repeats: Arc<AuditRepeats>,
 }
@@ -180,15 +183,29 @@ impl Authenticator {
             return Ok(user);
         }
         let hash = active.map(|row| row.password_hash.as_str());
+        let folded = user.to_ascii_lowercase();
+        let address = origin.ip();
+        let tried = Try { user: &folded, hash: hash.unwrap_or_default(), password, address };
         let reason = match &row {
             None => "unknown_user",
             Some(row) if row.disabled => "disabled_user",
             Some(_) => "wrong_password",
         };
+        let Parts { door, clock, .. } = &self.0;
+        match door.knock(&tried, &**clock) {
+            Knock::Check => {}
+            Knock::Wrong => return Err(self.refuse_login(typed, reason, origin).await?),
+            Knock::Wait(wait) => {
+                self.refuse_login(typed, "too_many_tries", origin).await?;
+                return Err(TokenServerError::TooManyTries { seconds: wait.as_secs() });
+            }
+        }
         let slowest_bcrypt = users::find_slowest_bcrypt(&self.0.pool).await?;
         if !self.0.hasher.verify(password, hash, slowest_bcrypt).await? {
+            door.was_wrong(&tried, &**clock);
             return Err(self.refuse_login(typed, reason, origin).await?);
         }
+        door.was_right(&tried, &**clock);
         match self.still_as_checked(row).await? {
             Some(row) => self.accept(row, password, origin).await,
             None => Err(self.refuse_login(typed, "changed_meanwhile", origin).await?),

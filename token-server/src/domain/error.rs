@@ -39,6 +39,18 @@ pub enum TokenServerError {
     /// Unknown user, wrong password or disabled user, without telling which.
     #[error("wrong user name or password")]
     WrongCredentials,
+    /// Too many wrong passwords of a user came from one place.
+    #[error("too many wrong passwords from your address; try again in {}", counted(*seconds, "second", "seconds"))]
+    TooManyTries {
+        /// How long to wait.
+        seconds: u64,
+    },
+    /// Somebody asks for more tokens than the settings allow.
+    #[error("you have asked for too many tokens; try again in {}", counted(*seconds, "second", "seconds"))]
+    TooManyTokenRequests {
+        /// How long to wait.
+        seconds: u64,
+    },
     /// Unknown, expired or revoked refresh token, or one for another registry.
     #[error("this login has expired or was revoked; log in again")]
     RefreshTokenRefused,

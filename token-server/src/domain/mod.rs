@@ -7,7 +7,7 @@
 //! [`explanation`]) and becomes claims ([`issue`], [`audience`], less [`withholding`]) or a refusal ([`grantors`]); who
 //! changes them ([`delegation`], [`actor`]), also for a while ([`elevation`]) or all at once ([`policy_file`]); how
 //! people log in ([`password`], [`password_bcrypt`], [`opaque_token`], [`credential`], [`credential_uses`], [`refresh`],
-//! [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`key_names`], [`signing`],
+//! [`door`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`key_names`], [`signing`],
 //! [`signing_import`], [`key_policy`], [`key_ring`], [`key_store`], [`key_life`]); what others would say
 //! ([`docker_auth`], [`shadow`]); what is asked for ([`token_issuer`], [`account`], [`administration`]); what is
 //! remembered ([`audit`], [`audit_repeats`], [`audit_backlog`], [`audit_retention`]), how it is read ([`audit_pages`], [`audit_chain`]);
@@ -91,6 +91,10 @@ pub mod refresh;
 pub mod credential;
 
 pub mod credential_uses;
+
+pub mod door;
+
+pub mod request_limit;
 
 pub mod authenticate;
 

@@ -28,6 +28,7 @@ use super::key_ring::SigningKeys;
 use super::policy::{Held, Rows};
 use super::random;
 use super::refresh::{Brought, Login};
+use super::request_limit::RequestLimit;
 use super::row_source::View;
 use super::shadow::{Decided, ShadowRules};
 use super::subject::Subject;
@@ -94,6 +95,8 @@ pub struct IssuerRecords {
     pub repeats: Arc<AuditRepeats>,
     /// What it issued tokens for.
     pub uses: Arc<TokenUses>,
+    /// How many somebody may ask for.
+    pub limit: RequestLimit,
 }
 
 /// Of so many refused repositories it is said who can give them; clients ask for two at most.
@@ -141,6 +144,10 @@ impl TokenIssuer {
         let rows = self.authenticator.rows();
         let before = rows.at_hand();
         let LoggedIn { subject, view } = self.authenticate(request, audience, origin).await?;
+        let limit = &self.records.limit;
+        limit
+            .take(&subject, origin, &*self.clock)
+            .map_err(|wait| TokenServerError::TooManyTokenRequests { seconds: wait.as_secs() })?;
         let view = match view {
             Some(view) => view,
             None => rows.view().await,

@@ -180,6 +180,14 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
     use TokenServerError as E;
     match error {
         E::WrongCredentials | E::RefreshTokenRefused => UNAUTHORIZED,
+        E::TooManyTries { seconds } | E::TooManyTokenRequests { seconds } => Verdict {
+            retry_after_seconds: Some(u32::try_from(*seconds).unwrap_or(u32::MAX)),
+            ..Verdict::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                ErrorCode::TooManyRequests,
+                "temporarily_unavailable",
+            )
+        },
         E::CredentialsRequired
         | E::UnusableCredentials(_)
         | E::UnknownAudience { .. }

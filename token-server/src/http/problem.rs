@@ -105,6 +105,8 @@ const fn domain_code(error: &TokenServerError) -> &'static str {
     use TokenServerError as E;
     match error {
         E::WrongCredentials | E::RefreshTokenRefused => "wrong_credentials",
+        E::TooManyTries { .. } => "too_many_tries",
+        E::TooManyTokenRequests { .. } => "too_many_token_requests",
         E::CredentialsRequired => "credentials_required",
         E::UnusableCredentials(_) => "unusable_credentials",
         E::UnknownAudience { .. } | E::AudienceRequired => "unknown_audience",

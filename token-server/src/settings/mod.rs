@@ -104,6 +104,7 @@ struct RawToken {
     issuer: String,
     lifetime: DurationText,
     paths: Vec<String>,
+    requestsperminute: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -212,6 +213,8 @@ pub struct TokenServerSettings {
     pub keys: KeyPolicy,
     /// Paths of the token endpoint, each once.
     pub token_paths: Vec<String>,
+    /// Most tokens that somebody may ask for in a minute; none for no limit.
+    pub requests_per_minute: u32,
     /// Whether a new user gets a namespace.
     pub personal_namespaces: bool,
     /// How passwords are checked.
@@ -311,6 +314,7 @@ impl TokenServerSettings {
             issuer: IssuerSettings { issuer: raw.token.issuer, lifetime: raw.token.lifetime.0, audiences },
             keys,
             token_paths,
+            requests_per_minute: raw.token.requestsperminute,
             personal_namespaces: raw.namespaces.personal,
             passwords: PasswordSettings {
                 concurrency: concurrency(raw.passwords.concurrency),

@@ -58,6 +58,11 @@ pub const KEYS: &[Key] = &[
     scalar("token.lifetime", "300s", "How long tokens live: 60s to 3600s."),
     Key::new("token.paths", Kind::List, "[/token, /auth, /auth/token]", "Paths of the token endpoint."),
     scalar(
+        "token.requestsperminute",
+        "0",
+        "Most tokens that one user or robot, or one address without a login, may ask for in a minute; 0 for no limit.",
+    ),
+    scalar(
         "audiences.*.verifier",
         "portcullis",
         "What the registry that calls itself NAME (its `service`) is: portcullis, distribution2 or distribution3.",
