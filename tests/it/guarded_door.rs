@@ -68,7 +68,7 @@ async fn guess(stack: &Stack) -> anyhow::Result<u64> {
 }
 
 #[tokio::test]
-async fn s37_every_door_counts_the_same_guesses_and_then_all_wait() -> anyhow::Result<()> {
+async fn every_door_counts_the_same_guesses_and_then_all_wait() -> anyhow::Result<()> {
     let town = Town::start().await?;
     let stack = &town.stack;
     let wait = guess(stack).await?;
@@ -87,7 +87,7 @@ async fn s37_every_door_counts_the_same_guesses_and_then_all_wait() -> anyhow::R
 }
 
 #[tokio::test]
-async fn s36_nobody_locks_a_colleague_out() -> anyhow::Result<()> {
+async fn nobody_locks_a_colleague_out() -> anyhow::Result<()> {
     let town = Town::start().await?;
     let stack = &town.stack;
     // She logged in from here before, and has a token for her machine.
@@ -125,7 +125,7 @@ async fn a_script_with_an_old_password_and_a_client_that_asks_twice_are_one_gues
 }
 
 #[tokio::test]
-async fn s34_a_thousand_wrong_logins_at_once_are_a_few_hashes_and_in_nobodys_way() -> anyhow::Result<()> {
+async fn a_thousand_wrong_logins_at_once_are_a_few_hashes_and_in_nobodys_way() -> anyhow::Result<()> {
     let town = Town::start().await?;
     let stack = &town.stack;
     let (token, _) = personal_tokens::made(stack, "user:bob --name laptop").await?;

@@ -145,7 +145,6 @@ async fn until_gone(urls: &[String], kid: &str) -> anyhow::Result<()> {
     .await
 }
 
-/// S-53.
 #[tokio::test]
 async fn nobody_is_refused_while_the_key_is_exchanged_in_an_emergency() -> anyhow::Result<()> {
     let crowd = Crowd::gather("").await?;
@@ -166,7 +165,6 @@ async fn nobody_is_refused_while_the_key_is_exchanged_in_an_emergency() -> anyho
     crowd.disperse().await
 }
 
-/// S-53.
 #[tokio::test]
 async fn nobody_is_refused_while_keys_come_and_go_by_time_and_two_servers_make_one() -> anyhow::Result<()> {
     let crowd = Crowd::gather("keys:\n  rotation: 4h\n  verification: 3h").await?;

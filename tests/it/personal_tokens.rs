@@ -66,7 +66,7 @@ async fn a_token_stands_for_its_user_and_for_no_more_than_it_says() -> anyhow::R
 }
 
 #[tokio::test]
-async fn s18_no_exchange_with_a_token_yields_more_than_the_token() -> anyhow::Result<()> {
+async fn no_exchange_with_a_token_yields_more_than_the_token() -> anyhow::Result<()> {
     let town = Town::start().await?;
     let stack = &town.stack;
     let api = Api::of(stack).await?;
@@ -298,7 +298,7 @@ async fn whoever_finds_a_secret_ends_it_and_its_owner_can_read_that() -> anyhow:
 }
 
 #[tokio::test]
-async fn s39_a_copy_of_the_database_logs_nobody_in() -> anyhow::Result<()> {
+async fn a_copy_of_the_database_logs_nobody_in() -> anyhow::Result<()> {
     let town = Town::start().await?;
     let stack = &town.stack;
     let (token, id) = made(stack, "user:alice --name laptop").await?;

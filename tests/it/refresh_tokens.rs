@@ -159,7 +159,7 @@ async fn idleness_is_counted_from_the_last_use_on_any_server() -> anyhow::Result
 }
 
 #[tokio::test]
-async fn s42_a_token_that_was_replaced_ends_the_login_when_somebody_uses_it_later() -> anyhow::Result<()> {
+async fn a_token_that_was_replaced_ends_the_login_when_somebody_uses_it_later() -> anyhow::Result<()> {
     let more = "refresh: {rotatingclients: [helper]}\n".to_owned();
     let town = Town::with(StackOptions { token_server_more: more, ..StackOptions::default() }).await?;
     let challenge = town.alice.challenge().await?;

@@ -197,3 +197,15 @@ fn every_folder_has_its_documents() {
         assert!(text.len() > 200, "{} is missing or says nothing", path.display());
     }
 }
+
+#[test]
+fn every_test_that_the_list_of_pitfalls_names_exists() {
+    let manual = fs::read_to_string(root().join("tests/README.md")).expect("the README");
+    let rows = manual.split("| pitfall | test |").nth(1).expect("the list").lines().skip(2);
+    let cells = rows.take_while(|row| row.starts_with('|')).filter_map(|row| row.rsplit('|').nth(1));
+    let names: Vec<&str> =
+        cells.flat_map(|cell| cell.split(',')).map(|name| name.trim().trim_matches('`')).collect();
+    let all: String = sources().into_iter().map(|source| source.text).collect();
+    let missing: Vec<&&str> = names.iter().filter(|name| !all.contains(&format!("fn {name}("))).collect();
+    assert!(names.len() > 25 && missing.is_empty(), "{missing:?}");
+}

@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn s37_many_guesses_at_once_are_as_many_guesses() {
+    fn many_guesses_at_once_are_as_many_guesses() {
         let street = Street::new();
         let checked = AtomicU32::new(0);
         std::thread::scope(|scope| {
