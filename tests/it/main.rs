@@ -24,6 +24,8 @@ mod personal_tokens;
 
 mod guarded_door;
 
+mod login_tries;
+
 mod account;
 
 mod api;

@@ -191,7 +191,7 @@ impl TokenServer {
             policy: settings.credentials,
             rows,
             uses: credential_uses.clone(),
-            door: Door::new(&random).map_err(TokenServerError::from)?,
+            door: Door::new(pool.clone(), &random).map_err(TokenServerError::from)?,
             repeats: repeats.clone(),
         }));
         let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());

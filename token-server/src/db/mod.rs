@@ -48,6 +48,8 @@ pub mod signing_keys;
 
 pub mod refresh_tokens;
 
+pub mod login_tries;
+
 pub mod audit;
 
 pub mod token_uses;

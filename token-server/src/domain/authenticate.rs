@@ -192,7 +192,7 @@ impl Authenticator {
             Some(_) => "wrong_password",
         };
         let Parts { door, clock, .. } = &self.0;
-        match door.knock(&tried, &**clock) {
+        match door.knock(&tried, &**clock).await? {
             Knock::Check => {}
             Knock::Wrong => return Err(self.refuse_login(typed, reason, origin).await?),
             Knock::Wait(wait) => {
@@ -205,7 +205,7 @@ impl Authenticator {
             door.was_wrong(&tried, &**clock);
             return Err(self.refuse_login(typed, reason, origin).await?);
         }
-        door.was_right(&tried, &**clock);
+        door.was_right(&tried, &**clock).await?;
         match self.still_as_checked(row).await? {
             Some(row) => self.accept(row, password, origin).await,
             None => Err(self.refuse_login(typed, "changed_meanwhile", origin).await?),

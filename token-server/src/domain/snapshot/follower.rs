@@ -21,7 +21,7 @@ use super::Snapshot;
 use super::revocations::KEPT;
 use crate::db::dialer::Dialer;
 use crate::db::error::DbError;
-use crate::db::{Connection, changes, revocations};
+use crate::db::{Connection, changes, login_tries, revocations};
 
 /// How often the log is looked at if nobody asks and nothing is heard.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -350,6 +350,7 @@ async fn continue_pruning(connection: &mut Option<Connection>, pruned: &mut Inst
     // Those who wait for the next look wait for this.
     let removing = async {
         revocations::delete_older(&mut own, KEPT.as_secs_f64()).await?;
+        login_tries::delete_forgotten(&mut own).await?;
         changes::delete_older_changes(&mut own, KEPT_CHANGES, PRUNED_AT_ONCE).await
     };
     match timeout(CATCH_UP_TIMEOUT, removing).await {
