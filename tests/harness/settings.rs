@@ -53,7 +53,6 @@ pub fn write_token_server(folder: &Path, options: &TokenServerOptions) -> anyhow
         &file,
         format!(
             "http:\n  addr: {address}\ndatabase:\n  url: {database_url}\nsecret: {TOKEN_SERVER_SECRET}\n\
-             revocations:\n  secret: {FEED_SECRET}\n\
              token:\n  issuer: {ISSUER}\n  lifetime: {token_lifetime}\n\
              audiences:\n  {SERVICE}:\n    verifier: portcullis\n  {PEER_SERVICE}:\n    \
              verifier: distribution2\n{more}\n"

@@ -89,13 +89,17 @@ impl Stack {
         let database = Database::create().await?;
         let gate = if options.gated_database { Some(Gate::before(database.url())?) } else { None };
         let address = any_address(options.processes)?;
+        let feed = match options.feed {
+            Some(_) => format!("\nrevocations:\n  secret: {}\n", settings::FEED_SECRET),
+            None => String::new(),
+        };
         let settings = settings::write_token_server(
             folder.path(),
             &TokenServerOptions {
                 address: address.to_string(),
                 database_url: gate.as_ref().map_or(database.url(), Gate::url).to_owned(),
                 token_lifetime: options.token_lifetime,
-                more: options.token_server_more.clone(),
+                more: options.token_server_more.clone() + &feed,
             },
         )?;
         let token_server = start(Which::TokenServer, &settings, address, &clock, options.processes).await?;

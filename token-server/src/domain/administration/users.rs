@@ -107,7 +107,8 @@ impl Administration {
             refresh_tokens::delete_refresh_tokens_of(&mut *tx, pid).await?;
             disabled.tokens = credentials::delete_credentials_of(&mut *tx, &[pid]).await?;
             let tokens = counted(disabled.tokens, "personal access token", "personal access tokens");
-            let change = Change { before: ACTIVE, after: &format!("disabled, {tokens} revoked") };
+            let revoked = if disabled.tokens > 0 { format!(", {tokens} revoked") } else { String::new() };
+            let change = Change { before: ACTIVE, after: &format!("disabled{revoked}") };
             self.record_change(&mut tx, Event::UserDisabled, name.as_str(), change).await?;
         }
         db::commit(tx).await?;
