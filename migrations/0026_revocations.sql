@@ -54,8 +54,22 @@ create function revoke_tokens(whose uuid, got_with uuid, signed_with text, where
     declare
         -- The lock of everybody who changes rights; see acl_note.
         change_lock constant bigint := x'7061636c'::bigint;
+        most constant integer := 1000;
+        -- How many this transaction has written.
+        written integer := coalesce(nullif(current_setting('portcullis.revoked', true), ''), '0')::integer;
         number bigint;
     begin
+        if written > most then
+            return;
+        elsif written = most then
+            -- So much at once is told as one thing: everybody fetches another token.
+            whose := null;
+            got_with := null;
+            signed_with := null;
+            where_at := null;
+            where_below := null;
+        end if;
+        perform set_config('portcullis.revoked', (written + 1)::text, true);
         perform pg_advisory_xact_lock(change_lock);
         insert into acl_change (kind) values ('revocation') returning seq into number;
         insert into revocation (at, subject, credential, key, repository, below)
@@ -77,6 +91,9 @@ create function revoke_tokens_of(holder bigint, anchor text) returns void
         place text := substr(anchor, 3);
         is_subtree boolean := coalesce(starts_with(anchor, 's:'), true);
     begin
+        if coalesce(nullif(current_setting('portcullis.revoked', true), ''), '0')::integer > 1000 then
+            return;
+        end if;
         select kind into kind_of_holder from principal where pid = holder;
         if kind_of_holder is null then
             return;
@@ -200,6 +217,15 @@ create function refresh_token_revokes() returns trigger
     end
     $$;
 
+create function robot_revokes() returns trigger
+    language plpgsql security definer set search_path from current
+    as $$
+    begin
+        perform revoke_tokens_of(new.pid, null);
+        return null;
+    end
+    $$;
+
 create function acl_barrier_revokes() returns trigger
     language plpgsql security definer set search_path from current
     as $$
@@ -231,8 +257,13 @@ create function role_revokes() returns trigger
 create function namespace_revokes() returns trigger
     language plpgsql security definer set search_path from current
     as $$
+    declare
+        robot_pid bigint;
     begin
         perform revoke_tokens_of(1, 's:' || new.name || '/');
+        for robot_pid in select pid from robot where namespace_id = new.id loop
+            perform revoke_tokens_of(robot_pid, null);
+        end loop;
         return null;
     end
     $$;
@@ -270,7 +301,7 @@ create trigger retired_key_revokes after insert on retired_key
     for each row execute function retired_key_revokes();
 create trigger acl_grant_revokes after insert or delete or update on acl_grant
     for each row execute function acl_grant_revokes();
-create trigger team_member_revokes after insert or delete on team_member
+create trigger team_member_revokes after insert or delete or update of member_pid, team_pid on team_member
     for each row execute function team_member_revokes();
 create trigger principal_revokes after update of disabled_at, deleted_at on principal
     for each row execute function principal_revokes();
@@ -287,6 +318,13 @@ create trigger role_revokes after update of rights on role
     for each row execute function role_revokes();
 create trigger namespace_revokes after update of create_policy on namespace
     for each row when (old.create_policy is distinct from new.create_policy) execute function namespace_revokes();
+create trigger namespace_added_revokes after insert on namespace
+    for each row when (new.create_policy <> 'pushers') execute function namespace_revokes();
+-- Another owner can be one who is disabled, with whom the robots go quiet.
+create trigger namespace_owner_revokes after update of owner_pid on namespace
+    for each row when (old.owner_pid <> new.owner_pid) execute function namespace_revokes();
+create trigger robot_revokes after update of namespace_id, user_pid on robot
+    for each row execute function robot_revokes();
 
 -- What they read is what stands beside them, whatever somebody has put into a temporary table of the same name.
 do $$
@@ -299,7 +337,7 @@ begin
          where n.nspname = current_schema()
            and p.proname in ('revocation_life', 'revocation_new_epoch', 'revoke_tokens', 'revoke_tokens_of',
                              'acl_grant_revokes', 'team_member_revokes', 'principal_revokes', 'user_account_revokes',
-                             'credential_revokes', 'refresh_token_revokes', 'acl_barrier_revokes', 'role_revokes',
+                             'credential_revokes', 'refresh_token_revokes', 'robot_revokes', 'acl_barrier_revokes', 'role_revokes',
                              'namespace_revokes', 'retired_key_revokes', 'emptied_revokes')
     loop
         execute format('alter function %s set search_path = %I, pg_temp', found.function, found.schema);

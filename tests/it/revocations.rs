@@ -199,7 +199,6 @@ async fn everything_an_entry_names_must_be_true() -> anyhow::Result<()> {
     for (name, conditions, others_too) in [
         ("everybody", json!({}), true),
         ("a condition of the future", json!({"weather": "rain"}), true),
-        ("the key", json!({"key": kid}), true),
         ("the user", json!({"subject": uid(1)}), false),
         ("the credential", json!({"credential": uid(1001)}), false),
         ("both", json!({"subject": uid(1), "credential": uid(1001), "key": kid}), false),
@@ -231,6 +230,24 @@ async fn everything_an_entry_names_must_be_true() -> anyhow::Result<()> {
         let just_before = json!({"epoch": decided["epoch"], "at": last - 1});
         let token = house.token(&Bearer::of(1, &["team/app"], &just_before))?;
         assert_eq!(house.ask(&token, &tags("team/app")).await?.status, 401, "{name}: decided before it");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_that_was_taken_back_signs_nothing_that_counts_whatever_the_token_says() -> anyhow::Result<()> {
+    let (folder, feed) = (tempfile::tempdir()?, Feed::start().await?);
+    let house = House::following(&feed, folder.path()).await?;
+    let decided = feed.decided();
+    let honest = house.token(&Bearer::of(1, &["team/app"], &decided))?;
+    let last = feed.revoke(&json!({"key": house.forge.kid()}));
+    house.until_refused(&honest, &tags("team/app")).await?;
+    // Whoever has the key can write that it was decided later, or in a later life of the database.
+    let later = json!({"epoch": decided["epoch"], "at": last + 1_000});
+    let in_another_life = json!({"epoch": "ffffffff-0000-7000-8000-000000000001", "at": 1});
+    for claimed in [&later, &in_another_life] {
+        let token = house.token(&Bearer { age: 0, ..Bearer::of(1, &["team/app"], claimed) })?;
+        assert_eq!(house.ask(&token, &tags("team/app")).await?.status, 401, "{claimed}");
     }
     Ok(())
 }

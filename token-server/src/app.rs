@@ -155,7 +155,10 @@ impl TokenServer {
         let random = SystemRandom::new();
         let shadow = settings.shadow.as_deref().map(ShadowRules::load).transpose()?.map(Arc::new);
         let pool = open_database(&settings.database).await?;
-        if db::revocations::update_epoch_after_restore(&pool).await? {
+        let mut tx = db::begin_change(&pool).await?;
+        let is_restored = db::revocations::update_epoch_after_restore(&mut *tx).await?;
+        db::commit(tx).await?;
+        if is_restored {
             tracing::warn!(
                 "the database was put back from a backup; tokens from before do not count any more"
             );

@@ -26,6 +26,12 @@ const URL_INTERVAL: Duration = Duration::from_mins(5);
 /// How often a file is looked at again.
 const FILE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// What changes at the source is not at once with all of its servers, so it is asked some times within this distance.
+const HURRIED_INTERVAL: Duration = Duration::from_secs(2);
+
+/// So many times.
+const HURRIED_LOADS: u32 = 4;
+
 /// How soon a failed first load is repeated; doubles up to the ordinary interval.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 
@@ -135,11 +141,12 @@ impl KeyRefresher {
             KeySource::File(_) | KeySource::Certificates(_) => FILE_INTERVAL,
         };
         let mut retry = FIRST_RETRY;
+        let mut hurried = 0_u32;
         loop {
             let pause = match self.refresh().await {
                 Ok(()) => {
                     retry = FIRST_RETRY;
-                    interval
+                    if hurried > 0 { HURRIED_INTERVAL } else { interval }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "trusted keys not refreshed");
@@ -148,8 +155,8 @@ impl KeyRefresher {
                 }
             };
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.soon.notified() => {}
+                () = tokio::time::sleep(pause) => hurried = hurried.saturating_sub(1),
+                () = self.soon.notified() => hurried = HURRIED_LOADS,
             }
         }
     }

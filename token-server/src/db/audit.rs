@@ -213,7 +213,10 @@ pub async fn list_events_before(
             and ($1::timestamptz is null or at >= $1) and ($2::timestamptz is null or at < $2)
             and ($3::text is null or event = $3) and ($4::text is null or actor = $4)
             and ($5::text is null or strpos(target, $5) > 0) and ($6::text is null or outcome = $6)
-            and ($10::uuid is null or actor_uid = $10 or target = $11 or starts_with(target, $12 || ' '))
+            and ($10::uuid is null or actor_uid = $10 or starts_with(target, $12 || ' ')
+                 -- Other things can have the same name.
+                 or target = $11 and (event in ('login', 'password_changed') or starts_with(event, 'user_')
+                                      or starts_with(event, 'robot_')))
           order by id desc limit $9",
         filter.period.since,
         filter.period.until,

@@ -41,6 +41,12 @@ pub async fn find_position(db: impl PgExecutor<'_>) -> Result<Position, DbError>
     Ok(query.fetch_one(db).await?)
 }
 
+/// The number of the last row there is.
+pub async fn find_last(db: impl PgExecutor<'_>) -> Result<i64, DbError> {
+    let query = sqlx::query_scalar!("select seq from acl_change order by seq desc limit 1");
+    Ok(query.fetch_one(db).await?)
+}
+
 /// The rows from this number on, in order, up to a number of them.
 pub async fn list_changes_from(
     db: impl PgExecutor<'_>,

@@ -30,12 +30,13 @@ pub async fn count(
 ) -> Result<Option<OffsetDateTime>, DbError> {
     let counted = sqlx::query_scalar!(
         r#"insert into login_try as t (key, wrong, next_at, forgotten_at)
-           values ($1, 1, $2::timestamptz, $2::timestamptz + make_interval(secs => $5))
+           values ($1, 1, to_timestamp(0), $2::timestamptz + make_interval(secs => $5))
                on conflict (key) do update
               set wrong = case when t.forgotten_at > $2::timestamptz then t.wrong + 1 else 1 end,
-                  next_at = $2::timestamptz + case when t.forgotten_at > $2::timestamptz and t.wrong >= $3
-                                      then make_interval(secs => least(power(2, least(t.wrong - $3, 30)), $4))
-                                      else interval '0' end,
+                  -- Not the time of this one, because others that came at the same time can have an earlier one.
+                  next_at = case when t.forgotten_at > $2::timestamptz and t.wrong >= $3
+                                 then $2::timestamptz + make_interval(secs => least(power(2, least(t.wrong - $3, 30)), $4))
+                                 else to_timestamp(0) end,
                   forgotten_at = $2::timestamptz + make_interval(secs => $5)
             where t.next_at <= $2::timestamptz or t.forgotten_at <= $2::timestamptz
            returning wrong"#,
@@ -58,13 +59,11 @@ pub async fn delete_counted(
     db: impl PgExecutor<'_> + Copy,
     account: &[u8],
     place: &[u8],
-    now: OffsetDateTime,
 ) -> Result<(), DbError> {
     sqlx::query!("delete from login_try where key = $1", account).execute(db).await?;
     let query = sqlx::query!(
-        "update login_try set wrong = wrong - 1, next_at = $2 where key = $1 and wrong > 0",
-        place,
-        now
+        "update login_try set wrong = wrong - 1, next_at = to_timestamp(0) where key = $1 and wrong > 0",
+        place
     );
     query.execute(db).await?;
     Ok(())

@@ -182,18 +182,19 @@ pub async fn insert_refresh_token(
     Ok(query.execute(db).await?.rows_affected() == 1)
 }
 
-/// Marks a token as replaced, if it was not yet; says whether it did.
+/// Marks all tokens of a login as replaced that were not yet.
 pub async fn update_replaced(
     db: impl PgExecutor<'_>,
-    mac: &[u8],
+    family: Uuid,
     now: OffsetDateTime,
-) -> Result<bool, DbError> {
+) -> Result<(), DbError> {
     let query = sqlx::query!(
-        "update refresh_token set replaced_at = $2 where mac = $1 and replaced_at is null",
-        mac,
+        "update refresh_token set replaced_at = $2 where family = $1 and replaced_at is null",
+        family,
         now
     );
-    Ok(query.execute(db).await?.rows_affected() == 1)
+    query.execute(db).await?;
+    Ok(())
 }
 
 /// Stores the successor of a token that was just marked as replaced.

@@ -59,22 +59,25 @@ pub async fn find_epoch(db: impl PgExecutor<'_>) -> Result<Uuid, DbError> {
     Ok(sqlx::query_scalar!("select epoch from revocation_epoch").fetch_one(db).await?)
 }
 
-/// Begins another life if the database was put into another place since, as a backup is; says whether it was.
+/// Begins another life if the database was put into another place since, as a backup is; says whether it was. What does
+/// not say to which life it belongs is taken back as well.
 pub async fn update_epoch_after_restore(db: impl PgExecutor<'_>) -> Result<bool, DbError> {
     let query = sqlx::query!(
         "with begun as (
              update revocation_epoch set epoch = revocation_new_epoch(), life = revocation_life()
-              where life <> revocation_life() returning 1)
-         insert into acl_change (kind) select 'revocation' from begun"
+              where life <> revocation_life() returning 1),
+         noted as (insert into acl_change (kind) select 'revocation' from begun returning seq)
+         insert into revocation (at) select seq from noted"
     );
     Ok(query.execute(db).await?.rows_affected() > 0)
 }
 
-/// Begins another life in any case.
+/// Begins another life in any case, in the same way.
 pub async fn update_epoch(db: impl PgExecutor<'_>) -> Result<(), DbError> {
     let query = sqlx::query!(
-        "with begun as (update revocation_epoch set epoch = revocation_new_epoch() returning 1)
-         insert into acl_change (kind) select 'revocation' from begun"
+        "with begun as (update revocation_epoch set epoch = revocation_new_epoch() returning 1),
+         noted as (insert into acl_change (kind) select 'revocation' from begun returning seq)
+         insert into revocation (at) select seq from noted"
     );
     query.execute(db).await?;
     Ok(())

@@ -8,7 +8,8 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -104,12 +105,16 @@ impl AuditBacklog {
     pub fn open(path: Option<&Path>) -> Result<Self, BacklogError> {
         let Some(path) = path else { return Ok(Self::default()) };
         let open = || {
-            let file = File::options().read(true).append(true).create(true).open(path)?;
-            let mut waiting = VecDeque::new();
-            for line in BufReader::new(&file).lines() {
-                // A server that died in the middle of a line had not answered yet.
-                waiting.extend(serde_json::from_str::<WaitingRecord>(&line?).ok());
-            }
+            let options = File::options().read(true).append(true).create(true).mode(0o600).clone();
+            let mut file = options.open(path)?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            // A server that died in the middle of a line had not answered yet.
+            let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            file.set_len(whole as u64)?;
+            let lines = bytes[..whole].split(|byte| *byte == b'\n');
+            let waiting: VecDeque<WaitingRecord> =
+                lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
             let is_away = !waiting.is_empty();
             Ok(State { waiting, file: Some(file), is_away })
         };
@@ -200,7 +205,10 @@ impl State {
         if let Some(file) = &mut self.file {
             let mut line = serde_json::to_vec(&record).unwrap_or_default();
             line.push(b'\n');
+            let before = file.metadata().map(|file| file.len());
             if let Err(error) = file.write_all(&line).and_then(|()| file.sync_data()) {
+                // Half a line would spoil the next one.
+                let _ = before.and_then(|before| file.set_len(before));
                 let error = causes::sentence(&error);
                 tracing::error!(error, "an audit record waits in memory only");
             }
@@ -245,8 +253,12 @@ mod tests {
         File::options().append(true).open(&path).unwrap().write_all(b"{\"at\":\"20").unwrap();
         let backlog = AuditBacklog::open(Some(&path)).unwrap();
         assert!(backlog.is_in_use());
+        // And what comes next does not stand behind it.
+        backlog.take(record(3)).await.unwrap();
+        drop(backlog);
+        let backlog = AuditBacklog::open(Some(&path)).unwrap();
         let waiting: Vec<_> = backlog.state().waiting.iter().cloned().collect();
-        assert_eq!(waiting, [record(0), record(1), record(2)]);
+        assert_eq!(waiting, [record(0), record(1), record(2), record(3)]);
     }
 
     #[test]

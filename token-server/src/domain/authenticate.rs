@@ -2,7 +2,7 @@
 //!
 //! *Invariant:* an unknown user, a wrong password and a disabled user get the same answer after the same work; why a
 //! login failed is in the record only. Who somebody is, is looked up each time, so disabling, revoking and new passwords
-//! count at once.
+//! count at once, unless the database that would say so is away.
 
 use std::sync::Arc;
 
@@ -71,14 +71,6 @@ pub struct Parts {
 /// Turns credentials into users and robots.
 pub struct Authenticator(Parts);
 
-/// Whoever logged in, and how things were when they did, where that was looked at.
-pub struct LoggedIn {
-    /// Who.
-    pub subject: Subject,
-    /// How things were; for a password nothing that was not looked up by itself.
-    pub view: Option<View>,
-}
-
 impl Authenticator {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
@@ -95,23 +87,23 @@ impl Authenticator {
         &self.0.rows
     }
 
-    /// Checks a name and what came with it: of a user a password or a personal access token, of a robot a secret.
+    /// Checks a name and what came with it: of a user a password, which is looked up by itself, or a personal access token,
+    /// of a robot a secret, as things are in this view.
     pub async fn authenticate(
         &self,
         name: &str,
         password: &Secret,
         origin: &Origin,
-    ) -> Result<LoggedIn, TokenServerError> {
+        view: &View,
+    ) -> Result<Subject, TokenServerError> {
         let kind = if RobotName::parse(name).is_ok() {
             TokenKind::Robot
         } else if opaque_token::is_well_formed(TokenKind::Personal, password) {
             TokenKind::Personal
         } else {
-            let user = self.authenticate_password(name, password, origin).await?;
-            return Ok(LoggedIn { subject: Subject::User(user), view: None });
+            return Ok(Subject::User(self.authenticate_password(name, password, origin).await?));
         };
-        let view = self.0.rows.view().await;
-        match self.check(kind, name, password, origin, &view).await? {
+        match self.check(kind, name, password, origin, view).await? {
             Ok((owner, credential)) => {
                 let id = credential.id;
                 self.0.uses.note(kind, id, self.0.clock.now(), origin);
@@ -123,7 +115,7 @@ impl Authenticator {
                     (Subject::User(User { pid, uid, name, proof }), "personal_token")
                 };
                 self.record_login(subject.name(), uid, &format!("{how} {id}"), origin).await?;
-                Ok(LoggedIn { subject, view: Some(view) })
+                Ok(subject)
             }
             Err(failure) => {
                 // A secret that is known says whose name was typed; anything else may be a password in the wrong field.
@@ -243,10 +235,10 @@ impl Authenticator {
         &self,
         brought: &Brought<'_>,
         origin: &Origin,
-    ) -> Result<LoggedIn, TokenServerError> {
-        let Parts { refresh_tokens, uses, clock, pool, rows, .. } = &self.0;
-        let view = rows.view().await;
-        let looks = Looks { view: &view, uses, pool, clock: &**clock };
+        view: &View,
+    ) -> Result<Subject, TokenServerError> {
+        let Parts { refresh_tokens, uses, clock, pool, .. } = &self.0;
+        let looks = Looks { view, uses, pool, clock: &**clock };
         match refresh_tokens.check(looks, brought).await? {
             Ok(user) => {
                 if let Proof::KeptLogin(login) = &user.proof {
@@ -254,7 +246,7 @@ impl Authenticator {
                     let how = format!("refresh_token {}", login.id);
                     self.record_login(&user.name, user.uid, &how, origin).await?;
                 }
-                Ok(LoggedIn { subject: Subject::User(user), view: Some(view) })
+                Ok(Subject::User(user))
             }
             Err(refused) => {
                 let refusal = Record {

@@ -13,11 +13,15 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use ring::digest;
+use moka::future::Cache;
 use ring::rand::SystemRandom;
+use ring::{digest, hmac};
 use shared::clock::Clock;
 use shared::secret::Secret;
+use shared::server::causes;
 use shared::server::passwords::verified::VerifiedPasswords;
+
+use time::OffsetDateTime;
 
 use super::random::NoRandomness;
 use crate::db::Pool;
@@ -40,6 +44,9 @@ pub const FORGOTTEN_AFTER: Duration = Duration::from_mins(15);
 /// For so long the same wrong password is not checked again.
 const WRONG_FOR: Duration = Duration::from_mins(1);
 
+/// More tries than this within a minute push one another out, and count again.
+const MAX_ENTRIES: u64 = 100_000;
+
 /// For so long a password that was right is let through from the same place.
 const RIGHT_FOR: Duration = Duration::from_hours(24);
 
@@ -52,6 +59,13 @@ pub enum Knock {
     Wrong,
     /// It has to wait for so long.
     Wait(Duration),
+}
+
+/// Why one is not to be checked.
+#[derive(Debug)]
+enum Refused {
+    Wait(Duration),
+    Failed(DbError),
 }
 
 /// One try: somebody, from somewhere, with a password.
@@ -96,8 +110,10 @@ fn hashed(text: &str) -> Vec<u8> {
 #[derive(Debug)]
 pub struct Door {
     pool: Pool,
-    /// What was counted a moment ago, and what was found to be wrong or right.
-    counted: VerifiedPasswords,
+    /// Of what was counted a moment ago there is a MAC under this key.
+    key: hmac::Key,
+    counted: Cache<[u8; 32], ()>,
+    /// What was found to be wrong or right.
     wrong: VerifiedPasswords,
     right: VerifiedPasswords,
 }
@@ -106,7 +122,9 @@ impl Door {
     /// Counts in this database, together with the other servers.
     pub fn new(pool: Pool, random: &SystemRandom) -> Result<Self, NoRandomness> {
         let memory = |lifetime| VerifiedPasswords::new(lifetime, random).map_err(|_| NoRandomness);
-        Ok(Self { pool, counted: memory(WRONG_FOR)?, wrong: memory(WRONG_FOR)?, right: memory(RIGHT_FOR)? })
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, random).map_err(|_| NoRandomness)?;
+        let counted = Cache::builder().max_capacity(MAX_ENTRIES).time_to_live(WRONG_FOR).build();
+        Ok(Self { pool, key, counted, wrong: memory(WRONG_FOR)?, right: memory(RIGHT_FOR)? })
     }
 
     /// Counts a try as wrong, unless it turns out to be right, and says whether it may be checked.
@@ -119,31 +137,55 @@ impl Door {
         if self.wrong.contains(&account, hash, password, clock) {
             return Ok(Knock::Wrong);
         }
-        // Whoever sends it many times at once has one guess, whose checks are bounded by their queue.
-        if self.counted.contains(&account, hash, password, clock) {
-            return Ok(Knock::Check);
+        // Whoever sends it many times at once has one guess, and what is said of the first is said of all.
+        let mac = self.mac(knocking, &account);
+        let counting = self.counted.try_get_with(mac, self.count(knocking, &account, clock.now()));
+        match counting.await {
+            Ok(()) => Ok(Knock::Check),
+            Err(refused) => match &*refused {
+                Refused::Wait(wait) => Ok(Knock::Wait(*wait)),
+                Refused::Failed(error) => {
+                    tracing::warn!(error = causes::sentence(error), "a wrong password cannot be counted");
+                    Err(DbError::timed_out())
+                }
+            },
         }
-        let now = clock.now();
-        for (key, free) in [(&knocking.place(), FREE_TRIES_OF_A_PLACE), (&account, FREE_TRIES)] {
+    }
+
+    async fn count(&self, knocking: &Try<'_>, account: &[u8], now: OffsetDateTime) -> Result<(), Refused> {
+        // The user first: what has to wait for that is held against nobody else who is there.
+        for (key, free) in [(account, FREE_TRIES), (&*knocking.place(), FREE_TRIES_OF_A_PLACE)] {
             let bounds = Bounds { free, longest_wait: LONGEST_WAIT, forgotten_after: FORGOTTEN_AFTER };
-            if let Some(until) = login_tries::count(&self.pool, key, bounds, now).await? {
-                let seconds = (until - now).whole_milliseconds().unsigned_abs().div_ceil(1_000);
-                return Ok(Knock::Wait(Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))));
+            let until = login_tries::count(&self.pool, key, bounds, now).await.map_err(Refused::Failed)?;
+            if let Some(until) = until {
+                let seconds = (until - now).whole_milliseconds().unsigned_abs().div_ceil(1_000).max(1);
+                return Err(Refused::Wait(Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))));
             }
         }
-        self.counted.insert(&account, hash, password, clock);
-        Ok(Knock::Check)
+        Ok(())
+    }
+
+    fn mac(&self, tried: &Try<'_>, account: &[u8]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.key);
+        // The account has one length; the length of the hash keeps the other two apart.
+        context.update(account);
+        context.update(&(tried.hash.len() as u64).to_be_bytes());
+        context.update(tried.hash.as_bytes());
+        context.update(tried.password.expose().as_bytes());
+        let mut mac = [0; 32];
+        mac.copy_from_slice(context.sign().as_ref());
+        mac
     }
 
     /// It was right: nothing of the user is held against that place, and it was none of the wrong ones of all.
     pub async fn was_right(&self, tried: &Try<'_>, clock: &dyn Clock) -> Result<(), DbError> {
         let account = tried.account();
-        // What is let through is not counted either.
-        if !self.right.contains(&account, tried.hash, tried.password, clock) {
-            login_tries::delete_counted(&self.pool, &account, &tried.place(), clock.now()).await?;
-            self.right.insert(&account, tried.hash, tried.password, clock);
+        // What is let through is not counted either, and of the same many times at once one was.
+        if self.right.contains(&account, tried.hash, tried.password, clock) {
+            return Ok(());
         }
-        Ok(())
+        self.right.insert(&account, tried.hash, tried.password, clock);
+        login_tries::delete_counted(&self.pool, &account, &tried.place()).await
     }
 
     /// It was wrong.

@@ -23,7 +23,7 @@ use crate::db::Pool;
 use crate::db::signing_keys::KeyTimes;
 
 /// How often a running server looks for other keys.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A key and its times.
 #[derive(Debug)]

@@ -82,7 +82,7 @@ async fn turn(
     if due(&ring, &tools.policy, now).is_none() && ring.over(now).next().is_none() {
         return Ok(());
     }
-    let mut tx = db::begin(pool).await?;
+    let mut tx = db::begin_change(pool).await?;
     // Another server may have been first; what is stored counts.
     let Some(ring) = KeyRing::new(key_store::lock_keys(&mut tx, tools).await?) else { return Ok(()) };
     let over = ring.over(now).map(|dated| (dated.key.kid().to_owned(), dated.retires_at.unwrap_or(now)));

@@ -235,8 +235,13 @@ impl RefreshTokens {
         let now = clock.now();
         let mut tx = db::begin_change(pool).await?;
         let Some(row) = refresh_tokens::find_refresh_token(&mut *tx, &old).await? else { return Ok(None) };
-        // One that was replaced a moment ago by a request whose answer was lost gets a successor as well.
-        refresh_tokens::update_replaced(&mut *tx, &old, now).await?;
+        // What another client made cannot be replaced where that one keeps it.
+        if !self.rotates(&row.client_id) {
+            return Ok(None);
+        }
+        // One that was replaced a moment ago by a request whose answer was lost gets a successor as well, in the place of
+        // the one that was lost: of two who go on side by side, one is late.
+        refresh_tokens::update_replaced(&mut *tx, row.family, now).await?;
         let from = origin.address.as_deref();
         refresh_tokens::insert_successor(&mut *tx, &old, &mac, now, from).await?;
         refresh_tokens::delete_replaced_beyond(&mut *tx, row.family, REMEMBERED_REPLACED).await?;

@@ -24,9 +24,6 @@ use crate::db::{self, Pool, revocations};
 /// A question waits no longer, whatever it says.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// With more entries than this, the oldest become one that is about every token.
-const MAX_TOLD: usize = 20_000;
-
 /// Shorter secrets can be guessed.
 pub const MIN_SECRET_BYTES: usize = 32;
 
@@ -152,14 +149,7 @@ fn complete(snapshot: &Snapshot) -> News {
 }
 
 fn told(snapshot: &Snapshot, behind: i64, complete: bool) -> News {
-    let mut entries: Vec<Entry> = snapshot.revocations().behind(behind).collect();
-    if entries.len() > MAX_TOLD {
-        let newest = entries.split_off(entries.len() - MAX_TOLD);
-        let replaced = entries.last().map_or(i64::MIN, |entry| entry.at);
-        let keep = entries.iter().map(|entry| entry.keep).max().unwrap_or_default();
-        entries = vec![Entry { at: replaced, keep, ..Entry::default() }];
-        entries.extend(newest);
-    }
+    let entries: Vec<Entry> = snapshot.revocations().behind(behind).collect();
     let position = snapshot.position();
     let (epoch, cursor): (Uuid, String) = (snapshot.revocations().epoch(), position.mark.to_string());
     News { epoch, at: position.seq, cursor, complete, entries }

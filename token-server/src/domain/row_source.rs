@@ -67,14 +67,6 @@ impl RowSource {
         }
     }
 
-    /// What is in memory, without a look at whether that is all; it can be a little old.
-    pub fn at_hand(&self) -> View {
-        match self {
-            Self::Database(pool) => View::Database(pool.clone()),
-            Self::Snapshot(follower, _) => View::Snapshot(follower.latest()),
-        }
-    }
-
     /// Whether logins and decisions go on without the database, which is away.
     pub async fn is_independent(&self) -> bool {
         match self {
@@ -96,8 +88,8 @@ impl View {
         match self {
             Self::Snapshot(snapshot) => Ok(snapshot.decided()),
             Self::Database(pool) => {
-                let position = changes::find_position(pool).await?;
-                Ok(Position { epoch: revocations::find_epoch(pool).await?, at: position.seq })
+                let at = changes::find_last(pool).await?;
+                Ok(Position { epoch: revocations::find_epoch(pool).await?, at })
             }
         }
     }

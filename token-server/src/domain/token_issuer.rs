@@ -18,7 +18,7 @@ use shared::secret::Secret;
 use super::audience::{AudienceRef, Audiences, Verifier};
 use super::audit::{Event, Origin, Outcome, Record};
 use super::audit_repeats::AuditRepeats;
-use super::authenticate::{Authenticator, Credentials, LoggedIn};
+use super::authenticate::{Authenticator, Credentials};
 use super::credential_limits::CredentialLimits;
 use super::error::TokenServerError;
 use super::grant::Circumstances;
@@ -142,19 +142,17 @@ impl TokenIssuer {
     ) -> Result<IssuedToken, TokenServerError> {
         let audience = self.settings.audiences.resolve(request.service.as_deref())?;
         let rows = self.authenticator.rows();
-        let before = rows.at_hand();
-        let LoggedIn { subject, view } = self.authenticate(request, audience, origin).await?;
+        let before = rows.view().await;
+        // From before the login is checked: what takes it back meanwhile takes back what comes of it.
+        let decided = before.decided().await?;
+        let subject = self.authenticate(request, audience, origin, &before).await?;
         let limit = &self.records.limit;
         limit
             .take(&subject, origin, &*self.clock)
             .map_err(|wait| TokenServerError::TooManyTokenRequests { seconds: wait.as_secs() })?;
-        let view = match view {
-            Some(view) => view,
-            None => rows.view().await,
-        };
-        // A password that is changed while it is checked takes back what comes of it.
+        // Checking a password takes its time.
         let has_password = subject.pid().is_some() && subject.credential().is_none();
-        let decided = if has_password { &before } else { &view }.decided().await?;
+        let view = if has_password { rows.view().await } else { before };
         let decision = self.decide(&subject, &view, &request.scopes, audience.verifier, origin).await?;
         if let Some(shadow) = &self.shadow {
             shadow.compare(&Decided {
@@ -195,29 +193,30 @@ impl TokenIssuer {
         request: &TokenRequest,
         audience: AudienceRef<'_>,
         origin: &Origin,
-    ) -> Result<LoggedIn, TokenServerError> {
+        view: &View,
+    ) -> Result<Subject, TokenServerError> {
         let account = request.account.as_deref();
-        let logged_in = match &request.credentials {
+        let subject = match &request.credentials {
             // A login without credentials must not look as if it had succeeded.
             None if !request.asked_for_scopes || account.is_some() => {
                 return Err(TokenServerError::CredentialsRequired);
             }
-            None => return Ok(LoggedIn { subject: Subject::Anonymous, view: None }),
+            None => return Ok(Subject::Anonymous),
             Some(Credentials::Password { user, password }) => {
                 if account.is_some_and(|account| !account.eq_ignore_ascii_case(user)) {
                     return Err(ACCOUNT_MISMATCH);
                 }
-                self.authenticator.authenticate(user, password, origin).await?
+                self.authenticator.authenticate(user, password, origin, view).await?
             }
             Some(Credentials::RefreshToken(token)) => {
                 let brought = brought(token, request, audience);
-                self.authenticator.authenticate_refresh_token(&brought, origin).await?
+                self.authenticator.authenticate_refresh_token(&brought, origin, view).await?
             }
         };
-        if account.is_some_and(|account| !account.eq_ignore_ascii_case(logged_in.subject.name())) {
+        if account.is_some_and(|account| !account.eq_ignore_ascii_case(subject.name())) {
             return Err(ACCOUNT_MISMATCH);
         }
-        Ok(logged_in)
+        Ok(subject)
     }
 
     async fn decide(

@@ -5,7 +5,7 @@
 //!
 //! *Invariant:* the answer is the same as that of comparing the token with every entry.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use shared::repository_name::RepositoryName;
 use shared::revocations::NamePrefix;
@@ -51,6 +51,8 @@ pub(super) struct Index {
     /// Key ids, so that they need not be copied to be looked for.
     keys: HashMap<Box<str>, u32>,
     entries: Table,
+    /// Keys that were taken back whatever they sign.
+    retired_keys: HashSet<Box<str>>,
     /// Those that name a credential, without it.
     ///
     /// Tokens that do not say when they were decided do not say their credential either, so it may be any.
@@ -95,6 +97,9 @@ impl Index {
 
     pub(super) fn add(&mut self, conditions: &Conditions, at: i64) {
         let Conditions { subject, credential, key, repository, below } = conditions;
+        if let (Some(key), None, None, None, None) = (key, subject, credential, repository, below) {
+            self.retired_keys.insert(key.clone());
+        }
         let key = key.as_ref().map(|key| {
             let next = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
             *self.keys.entry(key.clone()).or_insert(next)
@@ -105,6 +110,11 @@ impl Index {
         if credential.is_some() {
             self.of_any_credential.add(Whom { credential: None, ..whom }, place, at);
         }
+    }
+
+    /// Whether the key that signed the token was taken back. Whoever has it can write into a token when that was decided.
+    pub(super) fn is_of_retired_key(&self, facts: &Facts<'_>) -> bool {
+        facts.key.is_some_and(|key| self.retired_keys.contains(key))
     }
 
     /// Whether an entry is true of the token that it was decided before.

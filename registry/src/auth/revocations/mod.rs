@@ -88,6 +88,9 @@ impl Revocations {
                 key: token.key_id.as_deref(),
                 about,
             };
+            if index.is_of_retired_key(&facts) {
+                return Err(TokenError::Revoked);
+            }
             match decided.map_or(std::cmp::Ordering::Equal, |position| position.epoch.cmp(epoch)) {
                 std::cmp::Ordering::Less => return Err(TokenError::Revoked),
                 std::cmp::Ordering::Equal if index.refuses(&facts) => return Err(TokenError::Revoked),

@@ -1,7 +1,7 @@
 //! Revocations in memory: which tokens were taken back lately.
 //!
-//! *Invariant:* all of them up to the position of the snapshot that nothing has forgotten yet; what is forgotten is older
-//! than anything that could be used.
+//! *Invariant:* all of them up to the position of the snapshot that nothing has forgotten yet, or fewer that are about
+//! more tokens; what is forgotten is older than anything that could be used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,9 @@ use crate::db::revocations::RevocationRow;
 /// How long one is kept: the longest life of a token, the hour for which an upload outlives it, and a reserve for
 /// clocks.
 pub const KEPT: Duration = Duration::from_mins(130);
+
+/// With more than this, the oldest become one that is about every token.
+const MAX_STORED: usize = 20_000;
 
 /// One of them.
 #[derive(Clone, Debug)]
@@ -51,7 +54,16 @@ impl Revocations {
         let now = Instant::now();
         let known = self.stored.iter().filter(|stored| stored.forgotten_at > now).cloned();
         let new = rows.into_iter().map(|row| Arc::new(read(row, now)));
-        Self { epoch, stored: known.chain(new).collect() }
+        let mut stored: Vec<_> = known.chain(new).collect();
+        if stored.len() > MAX_STORED {
+            let newest = stored.split_off(stored.len() - MAX_STORED / 2);
+            let at = stored.last().map_or(i64::MIN, |last| last.entry.at);
+            let forgotten_at = stored.iter().map(|one| one.forgotten_at).max().unwrap_or(now);
+            let entry = Entry { at, ..Entry::default() };
+            stored = vec![Arc::new(Stored { entry, forgotten_at })];
+            stored.extend(newest);
+        }
+        Self { epoch, stored }
     }
 
     /// The life of the database.
@@ -110,6 +122,18 @@ mod tests {
         assert_eq!((behind(0), behind(1), behind(4)), (vec![1, 4], vec![4], vec![]));
         let told: Vec<Entry> = all.behind(1).collect();
         assert!(told[0].keep > KEPT.as_secs() - 70 && told[0].keep <= KEPT.as_secs() - 59, "{told:?}");
+    }
+
+    #[test]
+    fn too_many_become_fewer_that_are_about_more() {
+        let all = Revocations::new(Uuid::nil());
+        let rows = (1..).take(MAX_STORED + 1).map(|at| row(at, 0.0, Some("a/"))).collect();
+        let told: Vec<Entry> = all.with(Uuid::nil(), rows).behind(0).collect();
+        assert_eq!(told.len(), MAX_STORED / 2 + 1);
+        let (first, rest) = told.split_first().unwrap();
+        assert!(
+            first.below.is_none() && rest.iter().all(|entry| entry.at > first.at && entry.below.is_some())
+        );
     }
 
     #[test]

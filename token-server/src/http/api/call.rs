@@ -77,7 +77,8 @@ async fn log_in(request: &HttpRequest, services: &Services) -> Result<Login, Api
             return Err(TokenServerError::UnusableCredentials(sentence).into());
         }
         Some(Credentials::Password { user, password }) => {
-            services.authenticator.authenticate(&user, &password, &origin).await?.subject
+            let view = services.authenticator.rows().view().await;
+            services.authenticator.authenticate(&user, &password, &origin, &view).await?
         }
     };
     RequestLog::note_subject(request, subject.name());
