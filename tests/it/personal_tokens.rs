@@ -10,6 +10,7 @@ use harness::api::Api;
 use harness::client::{OciClient, Request, basic};
 use harness::forge::claims_of;
 use harness::images::Image;
+use harness::server::{Server, Threaded, Which};
 use harness::settings::SERVICE;
 use harness::stack::{Stack, StackOptions};
 use reqwest::Method;
@@ -221,6 +222,48 @@ async fn what_is_no_token_of_that_user_is_refused() -> anyhow::Result<()> {
     let audit = run(stack, "audit list").await?.success()?.output;
     for word in ["unknown_personal_token", "personal_token_from_elsewhere"] {
         assert!(audit.contains(word), "{word}: {audit}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn servers_on_one_database_know_the_same_at_once_wherever_they_look() -> anyhow::Result<()> {
+    for source in ["snapshot", "database"] {
+        let more = format!("decisions:\n  source: {source}");
+        let town = Town::with(StackOptions { token_server_more: more, ..StackOptions::default() }).await?;
+        let stack = &town.stack;
+        let settings = stack.token_server_settings();
+        let other = Server::Thread(Threaded::start(Which::TokenServer, settings, stack.clock.clone()).await?);
+        let urls = [stack.token_server_url(), format!("http://{}", other.address())];
+        let expect = async |user: &str, secret: &str, status: u16, when: &str| -> anyhow::Result<()> {
+            for url in &urls {
+                let request = Request::get(format!("{url}/token?service={SERVICE}"));
+                let answer =
+                    stack.anonymous()?.raw(&request.header(AUTHORIZATION, basic(user, secret))).await?;
+                assert_eq!(answer.status, status, "{source} {url} {when}: {answer}");
+            }
+            Ok(())
+        };
+        done(stack, &["robot add bob/ci"]).await?;
+        for round in 0..3 {
+            let (token, id) = made(stack, &format!("user:alice --name round-{round}")).await?;
+            expect("alice", &token, 200, "made").await?;
+            done(stack, &[&format!("token revoke {id} --yes")]).await?;
+            expect("alice", &token, 401, "revoked").await?;
+            let kept = crate::refresh_tokens::refresh_token(&town).await?;
+            expect("<token>", &kept, 200, "kept").await?;
+            done(stack, &["login revoke --all user:alice --yes"]).await?;
+            expect("<token>", &kept, 401, "ended").await?;
+        }
+        // A robot of a user goes quiet with the user, and comes back.
+        let secret = run(stack, "robot secret add bob/ci").await?.success()?.output;
+        for (line, status) in
+            [("user disable bob --yes", 401), ("user enable bob", 200), ("robot disable bob/ci --yes", 401)]
+        {
+            expect("bob/ci", secret.trim(), if status == 401 { 200 } else { 401 }, "before").await?;
+            done(stack, &[line]).await?;
+            expect("bob/ci", secret.trim(), status, line).await?;
+        }
     }
     Ok(())
 }
