@@ -119,7 +119,8 @@ impl Authenticator {
             }
             Err(failure) => {
                 // A secret that is known says whose name was typed; anything else may be a password in the wrong field.
-                let known = failure.is_of_owner().then_some(name);
+                let folded = name.to_ascii_lowercase();
+                let known = failure.is_of_owner().then_some(&*folded);
                 Err(self.refuse_login(Typed { name, known }, failure.as_str(kind), origin).await?)
             }
         }
