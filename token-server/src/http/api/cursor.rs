@@ -8,9 +8,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use super::call::Call;
 use super::parameters::Query;
+use super::reply::Reply;
 use crate::http::error::ApiError;
 
 /// Writes a cursor for a list; another list does not take it.
@@ -31,6 +33,23 @@ fn text(list: &str, key: &impl Serialize) -> String {
 /// Reads the cursor of a request, if there is one.
 pub(super) fn read<T: DeserializeOwned>(list: &str, query: &Query) -> Result<Option<T>, ApiError> {
     read_opened(list, query, Some)
+}
+
+/// The page of a short list, all of which is at hand in the order of the numbers of what is in it, which begin with the
+/// time; `is_behind` says which of two numbers comes later in the list.
+pub(super) fn page_of_numbered<'a, T, R: From<&'a T> + Serialize>(
+    call: &Call,
+    list: &str,
+    found: &'a [T],
+    number: impl Fn(&T) -> Uuid,
+    is_behind: impl Fn(Uuid, Uuid) -> bool,
+) -> Result<Reply, ApiError> {
+    let (behind, limit): (Option<Uuid>, _) = (read(list, &call.query)?, call.query.limit()?);
+    let rest: Vec<&T> =
+        found.iter().filter(|item| behind.is_none_or(|end| is_behind(number(item), end))).collect();
+    let items = rest.iter().take(limit).map(|item| R::from(*item)).collect();
+    let end = rest.get(limit.saturating_sub(1)).filter(|_| rest.len() > limit);
+    Ok(Reply::page(items, end.map(|item| write(list, &number(item)))))
 }
 
 /// Reads a cursor that [`write_sealed`] wrote.

@@ -94,15 +94,11 @@ fn missing(name: String) -> TokenServerError {
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
-    let before: Option<Uuid> = cursor::read("logins", &call.query)?;
-    let limit = call.query.limit()?;
     let mut found = call.administration()?.list_logins(&users::name(&call)?).await?;
     // By number, because that stays while the list is read, and when one was used does not.
     found.sort_unstable_by_key(|login| std::cmp::Reverse(login.id));
-    let rest: Vec<_> = found.iter().filter(|login| before.is_none_or(|id| login.id < id)).collect();
-    let items: Vec<_> = rest.iter().take(limit).map(|login| Login::from(*login)).collect();
-    let last = rest.get(limit.saturating_sub(1)).filter(|_| rest.len() > limit);
-    Ok(Reply::page(items, last.map(|login| cursor::write("logins", &login.id))))
+    let number = |login: &LoginSummary| login.id;
+    cursor::page_of_numbered::<_, Login>(&call, "logins", &found, number, |one, other| one < other)
 }
 
 async fn get(call: Call) -> Result<Reply, ApiError> {

@@ -121,14 +121,9 @@ fn missing(name: String) -> TokenServerError {
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
-    let behind: Option<Uuid> = cursor::read("tokens", &call.query)?;
-    let limit = call.query.limit()?;
     let found = call.administration()?.list_personal_tokens(&users::name(&call)?).await?;
-    // Numbers begin with the time, so they have the order of the list.
-    let rest: Vec<_> = found.iter().filter(|token| behind.is_none_or(|id| id < token.id)).collect();
-    let items: Vec<_> = rest.iter().take(limit).map(|token| PersonalToken::from(*token)).collect();
-    let last = rest.get(limit.saturating_sub(1)).filter(|_| rest.len() > limit);
-    Ok(Reply::page(items, last.map(|token| cursor::write("tokens", &token.id))))
+    let number = |token: &CredentialSummary| token.id;
+    cursor::page_of_numbered::<_, PersonalToken>(&call, "tokens", &found, number, |one, other| one > other)
 }
 
 async fn add(call: Call) -> Result<Reply, ApiError> {

@@ -132,14 +132,9 @@ fn missing(name: String) -> TokenServerError {
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
-    let behind: Option<Uuid> = cursor::read("secrets", &call.query)?;
-    let limit = call.query.limit()?;
     let found = call.administration()?.show_robot_secrets(&robots::name(&call)?).await?;
-    // Numbers begin with the time, so they have the order of the list.
-    let rest: Vec<_> = found.iter().filter(|secret| behind.is_none_or(|id| id < secret.id)).collect();
-    let items: Vec<_> = rest.iter().take(limit).map(|secret| RobotSecret::from(*secret)).collect();
-    let last = rest.get(limit.saturating_sub(1)).filter(|_| rest.len() > limit);
-    Ok(Reply::page(items, last.map(|secret| cursor::write("secrets", &secret.id))))
+    let number = |secret: &CredentialSummary| secret.id;
+    cursor::page_of_numbered::<_, RobotSecret>(&call, "secrets", &found, number, |one, other| one > other)
 }
 
 async fn add(call: Call) -> Result<Reply, ApiError> {
