@@ -3,7 +3,7 @@
 //! *Invariant:* nothing but [`SystemClock`] reads the wall clock, so that every expiry can be tested in one line.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
@@ -29,10 +29,18 @@ impl Clock for SystemClock {
     }
 }
 
-/// The clock of the machine, moved by a test.
-#[derive(Debug, Default)]
+/// A clock moved by a test. It goes on evenly from where the clock of the machine was, whatever is done to that.
+#[derive(Debug)]
 pub struct ManualClock {
+    start: OffsetDateTime,
+    started: Instant,
     ahead_seconds: AtomicI64,
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self { start: SystemClock.now(), started: Instant::now(), ahead_seconds: AtomicI64::new(0) }
+    }
 }
 
 impl ManualClock {
@@ -45,6 +53,7 @@ impl ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> OffsetDateTime {
-        SystemClock.now() + time::Duration::seconds(self.ahead_seconds.load(Ordering::SeqCst))
+        let ahead = time::Duration::seconds(self.ahead_seconds.load(Ordering::SeqCst));
+        self.start + self.started.elapsed() + ahead
     }
 }

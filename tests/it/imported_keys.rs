@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 /// Longer than a key is published before it signs.
-pub(crate) const UNTIL_IT_SIGNS: Duration = Duration::from_secs(31);
+pub(crate) const UNTIL_IT_SIGNS: Duration = Duration::from_secs(45);
 
 /// A key pair as operators of other token servers have made it.
 pub(crate) struct Pair {

@@ -110,6 +110,7 @@ mod front_door;
 
 mod proxies;
 
+mod pruning;
 mod push_pull;
 
 mod uploads;

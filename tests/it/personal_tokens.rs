@@ -337,6 +337,13 @@ async fn whoever_finds_a_secret_ends_it_and_its_owner_can_read_that() -> anyhow:
         stack.operator(&["token", "leaked", "--place", "a paste"], &format!("{token}\nnothing\n")).await?;
     assert!(said.success()?.text.contains("2 lines read; 1 living secret revoked"));
     asked(stack, &token, "").await?.expect_error(401, "UNAUTHORIZED")?;
+    // What has ended lives no more, though it is still listed.
+    let (token, id) = made(stack, "user:alice --name short --expires 1h").await?;
+    stack.clock.advance(Duration::from_hours(2));
+    let request =
+        api.request(None, Method::POST, "/leaked-secrets", Some(&json!({"secrets": [found(&token)]})));
+    assert_eq!(api.send(&request).await?.expect(200)?.json()?, json!({"revoked": [false]}));
+    assert!(run(stack, "token list user:alice").await?.success()?.output.contains(&id));
     Ok(())
 }
 

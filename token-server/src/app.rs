@@ -37,6 +37,7 @@ use crate::domain::key_ring::SigningKeys;
 use crate::domain::key_rotation;
 use crate::domain::key_store::{self, KeyTools};
 use crate::domain::password::PasswordHasher;
+use crate::domain::pruning;
 use crate::domain::random::NoRandomness;
 use crate::domain::refresh::RefreshTokens;
 use crate::domain::request_limit::RequestLimit;
@@ -155,7 +156,7 @@ impl TokenServer {
         let random = SystemRandom::new();
         let shadow = settings.shadow.as_deref().map(ShadowRules::load).transpose()?.map(Arc::new);
         let pool = open_database(&settings.database).await?;
-        let mut tx = db::begin_change(&pool).await?;
+        let mut tx = db::begin_change_at_start(&pool).await?;
         let is_restored = db::revocations::update_epoch_after_restore(&mut *tx).await?;
         db::commit(tx).await?;
         if is_restored {
@@ -182,6 +183,7 @@ impl TokenServer {
             keys.clone().keep_following(pool.clone(), key_tools.clone()).boxed(),
             key_rotation::keep_rotating(keys.clone(), pool.clone(), clock.clone(), key_tools.clone()).boxed(),
             backlog.clone().keep_writing(pool.clone()).boxed(),
+            pruning::keep_pruning(pool.clone()).boxed(),
         ];
         let (rows, revocations) = open_rows(&settings, &pool, &random, &mut chores).await?;
         let authenticator = Arc::new(Authenticator::new(authenticate::Parts {

@@ -34,7 +34,7 @@ pub(super) fn limits(arguments: LimitArguments) -> LimitWords {
 
 /// When a secret ends, for a remark.
 pub(super) fn end(made: &MadeCredential) -> String {
-    made.expires_at.map_or_else(|| "does not end".to_owned(), |end| format!("ends {}", moment(end)))
+    made.shown.expires_at.map_or_else(|| "does not end".to_owned(), |end| format!("ends {}", moment(end)))
 }
 
 fn user(text: &str) -> Result<PrincipalName, CliError> {
@@ -59,7 +59,7 @@ pub(super) async fn token(
             remark(&format!(
                 "personal access token {} of user {name} {}; log in with `docker login --username {name}` and the \
                  token as the password",
-                made.id,
+                made.shown.id,
                 end(&made)
             ));
             print(made.secret.expose())?;

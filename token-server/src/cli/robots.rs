@@ -72,7 +72,7 @@ async fn secret(
             let made = administration.add_robot_secret(&name, &wanted).await?;
             remark(&format!(
                 "secret {} of robot {name} {}; log in with `docker login --username {name}`",
-                made.id,
+                made.shown.id,
                 credentials::end(&made)
             ));
             print(made.secret.expose())?;

@@ -190,15 +190,17 @@ pub async fn list_robots_with_secrets_by(
     Ok(query.fetch_all(db).await?)
 }
 
-/// Records uses, each credential once, in the order of their numbers; what is gone meanwhile is passed over.
+/// Records uses, each credential once; what is gone meanwhile, or going, is passed over.
 pub async fn update_used(db: impl PgExecutor<'_>, uses: &[CredentialUse]) -> Result<(), DbError> {
     let ids: Vec<Uuid> = uses.iter().map(|used| used.id).collect();
     let times: Vec<OffsetDateTime> = uses.iter().map(|used| used.at).collect();
     let places: Vec<Option<String>> = uses.iter().map(|used| used.from.clone()).collect();
     let query = sqlx::query!(
         "update credential c set last_used_at = u.at, last_used_from = u.place
-           from unnest($1::uuid[], $2::timestamptz[], $3::text[]) u(id, at, place)
-          where c.id = u.id and (c.last_used_at is null or c.last_used_at < u.at)",
+           from unnest($1::uuid[], $2::timestamptz[], $3::text[]) u(id, at, place),
+                -- Whoever waits for nobody is in no circle of those who wait.
+                (select id from credential where id = any($1) for no key update skip locked) free
+          where c.id = u.id and c.id = free.id and (c.last_used_at is null or c.last_used_at < u.at)",
         &ids,
         &times,
         &places as &[Option<String>]

@@ -69,8 +69,12 @@ pub async fn delete_counted(
     Ok(())
 }
 
-/// Removes what is forgotten by the clock of the database.
-pub async fn delete_forgotten(db: impl PgExecutor<'_>) -> Result<(), DbError> {
-    sqlx::query!("delete from login_try where forgotten_at < now()").execute(db).await?;
-    Ok(())
+/// Removes what is forgotten by the clock of the database, up to a number of rows; says how many.
+pub async fn delete_forgotten(db: impl PgExecutor<'_>, at_once: i64) -> Result<u64, DbError> {
+    let query = sqlx::query!(
+        "delete from login_try
+          where key in (select key from login_try where forgotten_at < now() limit $1 for update skip locked)",
+        at_once
+    );
+    Ok(query.execute(db).await?.rows_affected())
 }

@@ -103,6 +103,9 @@ const IDLE_TIMEOUT: &str = "10s";
 /// How long one statement may take of a change that is only tried out, while others wait for its end.
 const TRIAL_TIMEOUT: &str = "1min";
 
+/// How long a server that starts waits for others, which may start at the same time or change much.
+const START_TIMEOUT: &str = "1min";
+
 /// So often a migration is tried that does not get its tables within the time that every statement has for that.
 const MIGRATION_TRIES: u32 = 60;
 
@@ -177,8 +180,29 @@ pub async fn begin(pool: &Pool) -> Result<Transaction, DbError> {
 /// Begins a transaction that changes who may do what; others that do so wait for its end.
 pub async fn begin_change(pool: &Pool) -> Result<Transaction, DbError> {
     let mut transaction = pool.begin().await?;
-    sqlx::query!("select pg_advisory_xact_lock($1)", CHANGE_LOCK).execute(&mut *transaction).await?;
+    take_turn(&mut transaction).await?;
     Ok(transaction)
+}
+
+/// The same for a server that starts, which waits longer for its turn than a request may.
+pub async fn begin_change_at_start(pool: &Pool) -> Result<Transaction, DbError> {
+    let mut transaction = pool.begin().await?;
+    for limit in ["lock_timeout", "statement_timeout"] {
+        allow(&mut transaction, limit, START_TIMEOUT).await?;
+    }
+    take_turn(&mut transaction).await?;
+    Ok(transaction)
+}
+
+async fn take_turn(transaction: &mut Connection) -> Result<(), DbError> {
+    sqlx::query!("select pg_advisory_xact_lock($1)", CHANGE_LOCK).execute(transaction).await?;
+    Ok(())
+}
+
+/// Sets another limit until the transaction ends.
+async fn allow(transaction: &mut Connection, limit: &str, time: &str) -> Result<(), DbError> {
+    sqlx::query("select set_config($1, $2, true)").bind(limit).bind(time).execute(transaction).await?;
+    Ok(())
 }
 
 /// Begins a transaction that sees the database as it is now until it ends, and changes nothing: for several short
@@ -198,14 +222,9 @@ pub async fn begin_snapshot(pool: &Pool) -> Result<Transaction, DbError> {
 /// Begins a change that is undone in the end; others wait for it as for any change, so nothing is otherwise meanwhile.
 pub async fn begin_trial(pool: &Pool) -> Result<Transaction, DbError> {
     let mut transaction = begin_change(pool).await?;
-    sqlx::query("select set_config('statement_timeout', $1, true)")
-        .bind(TRIAL_TIMEOUT)
-        .execute(&mut *transaction)
-        .await?;
-    sqlx::query("select set_config('idle_in_transaction_session_timeout', $1, true)")
-        .bind(TRIAL_TIMEOUT)
-        .execute(&mut *transaction)
-        .await?;
+    for limit in ["statement_timeout", "idle_in_transaction_session_timeout"] {
+        allow(&mut transaction, limit, TRIAL_TIMEOUT).await?;
+    }
     Ok(transaction)
 }
 

@@ -232,15 +232,17 @@ pub async fn delete_replaced_beyond(db: impl PgExecutor<'_>, family: Uuid, keep:
     Ok(())
 }
 
-/// Records uses of logins, each once, in the order of their numbers; what is gone meanwhile is passed over.
+/// Records uses of logins, each once; what is gone meanwhile, or going, is passed over.
 pub async fn update_used(db: impl PgExecutor<'_>, uses: &[CredentialUse]) -> Result<(), DbError> {
     let ids: Vec<Uuid> = uses.iter().map(|used| used.id).collect();
     let times: Vec<OffsetDateTime> = uses.iter().map(|used| used.at).collect();
     let places: Vec<Option<String>> = uses.iter().map(|used| used.from.clone()).collect();
     let query = sqlx::query!(
         "update refresh_token r set last_used_at = u.at, last_used_from = u.place
-           from unnest($1::uuid[], $2::timestamptz[], $3::text[]) u(id, at, place)
-          where r.family = u.id and r.last_used_at < u.at",
+           from unnest($1::uuid[], $2::timestamptz[], $3::text[]) u(id, at, place),
+                -- Whoever waits for nobody is in no circle of those who wait.
+                (select mac from refresh_token where family = any($1) for no key update skip locked) free
+          where r.family = u.id and r.mac = free.mac and r.last_used_at < u.at",
         &ids,
         &times,
         &places as &[Option<String>]

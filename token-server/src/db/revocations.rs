@@ -45,11 +45,15 @@ pub async fn list_behind(
     Ok(query.fetch_all(db).await?)
 }
 
-/// Removes those that are older; says how many.
-pub async fn delete_older(db: impl PgExecutor<'_>, kept_seconds: f64) -> Result<u64, DbError> {
+/// Removes those that are older, up to a number of them; says how many.
+pub async fn delete_older(db: impl PgExecutor<'_>, kept_seconds: f64, at_once: i64) -> Result<u64, DbError> {
     let query = sqlx::query!(
-        "delete from revocation where made_at < clock_timestamp() - make_interval(secs => $1)",
-        kept_seconds
+        "delete from revocation
+          where at in (select at from revocation
+                        where made_at < clock_timestamp() - make_interval(secs => $1)
+                        order by made_at limit $2)",
+        kept_seconds,
+        at_once
     );
     Ok(query.execute(db).await?.rows_affected())
 }

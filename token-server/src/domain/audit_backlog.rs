@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -84,13 +85,34 @@ impl WaitingRecord {
 struct State {
     waiting: VecDeque<WaitingRecord>,
     file: Option<File>,
-    /// Whether the database was seen to be away, and not yet to be back.
-    is_away: bool,
+}
+
+#[derive(Debug, Default)]
+struct Backlog {
+    /// Whether the database was seen to be away, and not yet to be back; changed with the state, and read without
+    /// waiting for the disk.
+    is_away: AtomicBool,
+    state: Mutex<State>,
+}
+
+impl Backlog {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, record: WaitingRecord) -> Result<(), DbError> {
+        let mut state = self.state();
+        state.take(record)?;
+        if !self.is_away.swap(true, Ordering::Relaxed) {
+            tracing::warn!("the database does not answer; audit records wait for it");
+        }
+        Ok(())
+    }
 }
 
 /// Keeps records until the database takes them.
 #[derive(Debug, Default)]
-pub struct AuditBacklog(Arc<Mutex<State>>);
+pub struct AuditBacklog(Arc<Backlog>);
 
 /// The file for what waits cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -115,29 +137,22 @@ impl AuditBacklog {
             let lines = bytes[..whole].split(|byte| *byte == b'\n');
             let waiting: VecDeque<WaitingRecord> =
                 lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
-            let is_away = !waiting.is_empty();
-            Ok(State { waiting, file: Some(file), is_away })
+            Ok(State { waiting, file: Some(file) })
         };
         let state = open().map_err(|source| BacklogError { path: path.to_owned(), source })?;
-        Ok(Self(Arc::new(Mutex::new(state))))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let is_away = AtomicBool::new(!state.waiting.is_empty());
+        Ok(Self(Arc::new(Backlog { is_away, state: Mutex::new(state) })))
     }
 
     /// Whether records go here without asking the database first, because it was away a moment ago.
     pub fn is_in_use(&self) -> bool {
-        self.state().is_away
+        self.0.is_away.load(Ordering::Relaxed)
     }
 
     /// Takes a record in.
     pub async fn take(&self, record: WaitingRecord) -> Result<(), DbError> {
-        let state = self.0.clone();
-        let taken = tokio::task::spawn_blocking(move || {
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.take(record)
-        });
+        let backlog = self.0.clone();
+        let taken = tokio::task::spawn_blocking(move || backlog.take(record));
         taken.await.unwrap_or_else(|_| Err(DbError::timed_out()))
     }
 
@@ -145,7 +160,8 @@ impl AuditBacklog {
     pub async fn write(&self, pool: &Pool) -> Result<usize, DbError> {
         let mut written = 0;
         loop {
-            let rows: Vec<WaitingRecord> = self.state().waiting.iter().take(ROWS_AT_ONCE).cloned().collect();
+            let rows: Vec<WaitingRecord> =
+                self.0.state().waiting.iter().take(ROWS_AT_ONCE).cloned().collect();
             if rows.is_empty() {
                 db::ping(pool).await?;
             } else {
@@ -153,12 +169,12 @@ impl AuditBacklog {
                 let as_rows: Vec<AuditRow<'_>> = rows.iter().map(WaitingRecord::row).collect();
                 audit::insert_events(pool, &as_rows, &times).await?;
             }
-            let mut state = self.state();
+            let mut state = self.0.state();
             // Others only add behind them.
             state.waiting.drain(..rows.len());
             written += rows.len();
             if state.waiting.is_empty() {
-                state.is_away = false;
+                self.0.is_away.store(false, Ordering::Relaxed);
                 if let Some(file) = &state.file
                     && let Err(error) = file.set_len(0)
                 {
@@ -199,9 +215,6 @@ impl State {
         if self.waiting.len() >= MAX_WAITING {
             return Err(DbError::timed_out());
         }
-        if !self.is_away {
-            tracing::warn!("the database does not answer; audit records wait for it");
-        }
         if let Some(file) = &mut self.file {
             let mut line = serde_json::to_vec(&record).unwrap_or_default();
             line.push(b'\n');
@@ -213,7 +226,6 @@ impl State {
                 tracing::error!(error, "an audit record waits in memory only");
             }
         }
-        self.is_away = true;
         self.waiting.push_back(record);
         Ok(())
     }
@@ -257,7 +269,7 @@ mod tests {
         backlog.take(record(3)).await.unwrap();
         drop(backlog);
         let backlog = AuditBacklog::open(Some(&path)).unwrap();
-        let waiting: Vec<_> = backlog.state().waiting.iter().cloned().collect();
+        let waiting: Vec<_> = backlog.0.state().waiting.iter().cloned().collect();
         assert_eq!(waiting, [record(0), record(1), record(2), record(3)]);
     }
 

@@ -18,7 +18,7 @@ use super::credential_uses::CredentialUses;
 use super::door::{Door, Knock, Try};
 use super::error::TokenServerError;
 use super::opaque_token::{self, TokenKind};
-use super::password::{MAX_PASSWORD_BYTES, PasswordHasher};
+use super::password::{MAX_PASSWORD_BYTES, PasswordHasher, is_outdated};
 use super::principal_name::PrincipalName;
 use super::refresh::{Brought, Looks, RefreshFailure, RefreshTokens};
 use super::robot_name::RobotName;
@@ -220,7 +220,7 @@ impl Authenticator {
         password: &Secret,
         origin: &Origin,
     ) -> Result<User, TokenServerError> {
-        if self.0.hasher.is_outdated(&row.password_hash) {
+        if is_outdated(&row.password_hash) {
             let fresh = self.0.hasher.hash_unchecked(password).await?;
             users::update_rehashed(&self.0.pool, row.pid, &row.password_hash, &fresh).await?;
             row.password_hash = fresh;

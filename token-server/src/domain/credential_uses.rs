@@ -87,19 +87,15 @@ impl CredentialUses {
         }
     }
 
-    /// Kept logins and others, each in one order, so that servers that write the same rows do not wait in a circle.
+    /// Kept logins and others.
     fn unwritten(&self) -> (Vec<CredentialUse>, Vec<CredentialUse>) {
         let uses = self.uses();
-        let waiting = uses.iter().filter(|(_, known)| !known.is_written).take(ROWS_AT_ONCE);
-        let row = |(id, known): (&Uuid, &Use)| {
-            (known.kind, CredentialUse { id: *id, at: known.at, from: known.from.clone() })
-        };
-        let mut rows: Vec<_> = waiting.map(row).collect();
-        rows.sort_unstable_by_key(|(_, row)| row.id);
-        let (logins, secrets): (Vec<_>, Vec<_>) =
-            rows.into_iter().partition(|(kind, _)| *kind == TokenKind::Refresh);
-        let bare = |rows: Vec<(TokenKind, CredentialUse)>| rows.into_iter().map(|(_, row)| row).collect();
-        (bare(logins), bare(secrets))
+        let (mut logins, mut secrets) = (Vec::new(), Vec::new());
+        for (id, known) in uses.iter().filter(|(_, known)| !known.is_written).take(ROWS_AT_ONCE) {
+            let rows = if known.kind == TokenKind::Refresh { &mut logins } else { &mut secrets };
+            rows.push(CredentialUse { id: *id, at: known.at, from: known.from.clone() });
+        }
+        (logins, secrets)
     }
 
     /// Writes every few seconds until it is told to stop, and then once more.

@@ -50,7 +50,7 @@ pub async fn load_or_create_keys(
     {
         return Ok(ring);
     }
-    let mut tx = db::begin_change(pool).await?;
+    let mut tx = db::begin_change_at_start(pool).await?;
     // Another server may have been first while this one waited.
     let mut keys = lock_keys(&mut tx, tools).await?;
     let now = clock.now();

@@ -6,12 +6,12 @@
 //! decided ([`policy`] on [`stored_rows`] or a [`snapshot`], by [`row_source`]), explained ([`question`],
 //! [`explanation`]) and becomes claims ([`issue`], [`audience`], less [`withholding`]) or a refusal ([`grantors`]); who
 //! changes them ([`delegation`], [`actor`]), also for a while ([`elevation`]) or all at once ([`policy_file`]); how
-//! people log in ([`password`], [`password_bcrypt`], [`opaque_token`], [`credential`], [`credential_uses`], [`refresh`],
-//! [`door`], [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`key_names`], [`signing`],
-//! [`signing_import`], [`key_policy`], [`key_ring`], [`key_store`], [`key_life`]); what others would say
-//! ([`docker_auth`], [`shadow`]); what is asked for ([`token_issuer`], [`account`], [`administration`]); what is
-//! remembered ([`audit`], [`audit_repeats`], [`audit_backlog`], [`audit_retention`]), how it is read ([`audit_pages`], [`audit_chain`]);
-//! what tokens were for ([`token_uses`]) and took ([`least_privilege`]); what changes do ([`effects`], [`background`]).
+//! people log in ([`password`], [`opaque_token`], [`credential`], [`credential_uses`], [`refresh`], [`door`],
+//! [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`], [`signing_import`],
+//! [`key_policy`], [`key_ring`], [`key_store`], [`key_life`]); what others would say ([`docker_auth`], [`shadow`]);
+//! what is asked for ([`token_issuer`], [`account`], [`administration`]); what is kept ([`audit`], [`audit_repeats`],
+//! [`audit_backlog`]), read ([`audit_pages`], [`audit_chain`]) and not kept ([`audit_retention`], [`pruning`]); what
+//! tokens were for ([`token_uses`], [`least_privilege`]); what changes do ([`effects`], [`background`]).
 //!
 //! *Invariant:* nothing here knows HTTP, reads the clock or makes randomness by itself, and no connection to the
 //! database is held while a password is hashed.
@@ -80,6 +80,7 @@ pub mod withholding;
 
 pub mod password;
 
+pub mod password_argon2;
 pub mod password_bcrypt;
 
 pub mod master_secret;
@@ -143,6 +144,8 @@ pub mod audit_pages;
 pub mod audit_chain;
 
 pub mod audit_retention;
+
+pub mod pruning;
 
 pub mod token_uses;
 

@@ -5,32 +5,21 @@
 //!
 //! *Invariant:* a check takes the same work whether the user exists or not, and memory for hashing is bounded by the
 //! number of checks that run at once.
-//!
-//! Spec: RFC 9106 (Argon2), in the PHC string format.
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Algorithm, Argon2, Params, Version};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use std::sync::Arc;
+
 use ring::rand::SystemRandom;
 use shared::secret::Secret;
 pub use shared::server::passwords::MAX_PASSWORD_BYTES;
 use shared::server::passwords::gate::{GateError, HashingGate};
 
+pub(super) use super::password_argon2::is_outdated;
+use super::password_argon2::{self, Argon2Hashes, CannotBeHashed, SALT_BYTES};
 use super::password_bcrypt;
 use super::random::{self, NoRandomness};
 
 /// Shorter ones cannot be chosen.
 pub const MIN_PASSWORD_CHARACTERS: usize = 8;
-
-/// Memory, passes and lanes recommended for Argon2id where 64 MiB per login is too much to spend.
-const MEMORY_KIB: u32 = 19_456;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
-
-const SALT_BYTES: usize = 16;
-const HASH_BYTES: usize = 32;
 
 /// Why a password cannot be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +70,12 @@ pub enum HashingError {
     NoRandomness(#[from] NoRandomness),
 }
 
+impl From<CannotBeHashed> for HashingError {
+    fn from(_: CannotBeHashed) -> Self {
+        Self::Failed
+    }
+}
+
 impl From<GateError> for HashingError {
     fn from(error: GateError) -> Self {
         match error {
@@ -92,7 +87,7 @@ impl From<GateError> for HashingError {
 
 /// Hashes and checks passwords, a few at a time.
 pub struct PasswordHasher {
-    argon2: Argon2<'static>,
+    argon2: Arc<Argon2Hashes>,
     decoy: String,
     gate: HashingGate,
     random: SystemRandom,
@@ -107,11 +102,9 @@ impl std::fmt::Debug for PasswordHasher {
 impl PasswordHasher {
     /// Lets `concurrency` checks run at once and `queue` more wait.
     pub fn new(concurrency: usize, queue: usize, random: SystemRandom) -> Result<Self, NoRandomness> {
-        let params =
-            Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_BYTES)).expect("the parameters are in range");
         Ok(Self {
-            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
-            decoy: decoy(&random)?,
+            argon2: Arc::default(),
+            decoy: password_argon2::decoy(&random)?,
             gate: HashingGate::new(concurrency, queue),
             random,
         })
@@ -131,13 +124,11 @@ impl PasswordHasher {
     pub async fn hash_unchecked(&self, password: &Secret) -> Result<String, HashingError> {
         let salt: [u8; SALT_BYTES] = random::bytes(&self.random)?;
         let (argon2, password) = (self.argon2.clone(), password.clone());
-        let hash = self
-            .run(move || {
-                let hash = argon2.hash_password_with_salt(password.expose().as_bytes(), &salt);
-                hash.map(|hash| hash.to_string())
-            })
-            .await?;
-        hash.map_err(|_| HashingError::Failed)
+        let hash = self.gate.run(move |runs| {
+            runs.count();
+            argon2.hash(&password, &salt)
+        });
+        Ok(hash.await??)
     }
 
     /// Checks a password against a stored hash. Without one it does the same work and says no. While there are users
@@ -156,9 +147,7 @@ impl PasswordHasher {
         let outcome = self.gate.run(move |runs| {
             let count = || runs.count();
             count();
-            let hash = PasswordHash::new(&argon)?;
-            // The parameters are those of the stored hash.
-            let by_argon = argon2.verify_password(password.expose().as_bytes(), &hash).is_ok();
+            let by_argon = argon2.verify(&password, &argon)?;
             let cost = bcrypt.as_ref().map(|(_, cost)| *cost);
             let by_bcrypt = bcrypt.is_some_and(|(hash, _)| password_bcrypt::verify(&password, &hash, count));
             if let Some(slowest) = slowest_bcrypt {
@@ -166,38 +155,8 @@ impl PasswordHasher {
             }
             Ok((argon_is_known && by_argon) || by_bcrypt)
         });
-        outcome.await?.map_err(|_: argon2::password_hash::phc::Error| HashingError::Failed)
+        outcome.await?.map_err(|CannotBeHashed| HashingError::Failed)
     }
-
-    /// Whether a hash was made with other parameters than a new one would be.
-    pub fn is_outdated(&self, hash: &str) -> bool {
-        let Ok(hash) = PasswordHash::new(hash) else { return true };
-        let current = self.argon2.params();
-        hash.algorithm.as_str() != Algorithm::Argon2id.as_str()
-            || hash.version != Some(Version::V0x13.into())
-            || Params::try_from(&hash).map_or(true, |params| {
-                (params.m_cost(), params.t_cost(), params.p_cost())
-                    != (current.m_cost(), current.t_cost(), current.p_cost())
-            })
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, HashingError> {
-        let outcome = self.gate.run(move |runs| {
-            runs.count();
-            work()
-        });
-        Ok(outcome.await?)
-    }
-}
-
-/// A hash that no password has, with today's parameters.
-fn decoy(random: &SystemRandom) -> Result<String, NoRandomness> {
-    let salt = STANDARD_NO_PAD.encode(random::bytes::<SALT_BYTES>(random)?);
-    let hash = STANDARD_NO_PAD.encode(random::bytes::<HASH_BYTES>(random)?);
-    Ok(format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${hash}"))
 }
 
 #[cfg(test)]
@@ -219,13 +178,12 @@ mod tests {
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         assert_eq!(hasher.verify(&secret("correct horse"), Some(&hash), None).await, Ok(true));
         assert_eq!(hasher.verify(&secret("correct horsf"), Some(&hash), None).await, Ok(false));
-        assert!(!hasher.is_outdated(&hash));
+        assert!(!is_outdated(&hash));
     }
 
     #[tokio::test]
     async fn an_unknown_user_costs_one_check_and_never_matches() {
         let hasher = hasher();
-        assert!(!hasher.is_outdated(&hasher.decoy), "the decoy has today's cost");
         assert_eq!(hasher.verify(&secret("anything"), None, None).await, Ok(false));
         assert_eq!(hasher.runs(), 1);
     }
@@ -243,19 +201,7 @@ mod tests {
             assert_eq!(hasher.verify(&secret("correct horse"), hash, Some(6)).await, Ok(hash.is_some()));
             before = hasher.runs();
         }
-        assert!(hasher.is_outdated(&fast));
-    }
-
-    #[test]
-    fn weaker_hashes_are_outdated() {
-        let hasher = hasher();
-        for hash in [
-            "$argon2id$v=19$m=4096,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA",
-            "$argon2i$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA",
-            "nonsense",
-        ] {
-            assert!(hasher.is_outdated(hash), "{hash}");
-        }
+        assert!(is_outdated(&fast));
     }
 
     #[test]

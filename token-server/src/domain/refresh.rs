@@ -245,7 +245,12 @@ impl RefreshTokens {
         let from = origin.address.as_deref();
         refresh_tokens::insert_successor(&mut *tx, &old, &mac, now, from).await?;
         refresh_tokens::delete_replaced_beyond(&mut *tx, row.family, REMEMBERED_REPLACED).await?;
-        db::commit(tx).await?;
+        if let Err(error) = db::commit(tx).await
+            // It may have been done all the same; a client that went on with the old one would look like a thief.
+            && refresh_tokens::find_refresh_token(pool, &mac).await?.is_none()
+        {
+            return Err(error.into());
+        }
         Ok(Some(new))
     }
 

@@ -150,6 +150,20 @@ impl PlainKey {
         random: &SystemRandom,
         now: OffsetDateTime,
     ) -> Result<Self, SigningError> {
+        loop {
+            let made = Self::generate_any(algorithm, random, now)?;
+            // People write it behind a command, where it would look like an option.
+            if !made.kid(random)?.starts_with('-') {
+                return Ok(made);
+            }
+        }
+    }
+
+    fn generate_any(
+        algorithm: KeyAlgorithm,
+        random: &SystemRandom,
+        now: OffsetDateTime,
+    ) -> Result<Self, SigningError> {
         let private_key = match algorithm {
             KeyAlgorithm::Es256 => generate_p256(random)?,
             KeyAlgorithm::EdDsa => {
@@ -375,6 +389,15 @@ mod tests {
         let random = SystemRandom::new();
         let new = PlainKey::generate(algorithm, &random, datetime!(2026-01-01 00:00 UTC)).unwrap();
         SigningKey::new(new, &random).unwrap()
+    }
+
+    #[test]
+    fn no_id_of_a_key_that_is_made_looks_like_an_option() {
+        let random = SystemRandom::new();
+        for _ in 0..500 {
+            let made = PlainKey::generate(KeyAlgorithm::EdDsa, &random, datetime!(2026-01-01 00:00 UTC));
+            assert!(!made.unwrap().kid(&random).unwrap().starts_with('-'));
+        }
     }
 
     fn claims() -> Claims {

@@ -145,6 +145,7 @@ pub enum KeyCommand {
     /// Retire a key before its time, with all tokens that it has signed; not the last one that can sign
     Retire {
         /// Its id, as listed
+        #[arg(allow_hyphen_values = true)]
         key: String,
         #[command(flatten)]
         confirmation: Confirmation,

@@ -5,7 +5,6 @@
 
 use shared::secret::Secret;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::super::audit::{self, Change, Event};
 use super::super::credential_limits::CredentialLimits;
@@ -21,12 +20,10 @@ use crate::db::limit_words::LimitWords;
 /// A credential that was just made.
 #[derive(Clone, Debug)]
 pub struct MadeCredential {
-    /// Its number, by which it is revoked.
-    pub id: Uuid,
+    /// As listings show it.
+    pub shown: CredentialSummary,
     /// What its owner logs in with.
     pub secret: Secret,
-    /// When it ends.
-    pub expires_at: Option<OffsetDateTime>,
 }
 
 /// A credential to be made.
@@ -125,11 +122,12 @@ impl Administration {
         kind: TokenKind,
         pid: i64,
     ) -> Result<Vec<CredentialSummary>, TokenServerError> {
-        let mut rows = credentials::list_credentials(&mut **tx, pid).await?;
-        for row in &mut rows {
-            row.expires_at = self.policy.end(kind, row.created_at, row.expires_at);
-        }
-        Ok(rows)
+        let rows = credentials::list_credentials(&mut **tx, pid).await?;
+        Ok(rows.into_iter().map(|row| self.as_policy_ends(kind, row)).collect())
+    }
+
+    fn as_policy_ends(&self, kind: TokenKind, row: CredentialSummary) -> CredentialSummary {
+        CredentialSummary { expires_at: self.policy.end(kind, row.created_at, row.expires_at), ..row }
     }
 
     /// Makes and stores it, with its record.
@@ -162,6 +160,9 @@ impl Administration {
                 self.record_change(tx, owner.event, &target, change).await?;
             }
         }
-        Ok(MadeCredential { id, secret, expires_at: *expires_at })
+        // Read before the end of the transaction, because a secret whose answer fails is lost.
+        let shown = credentials::find_credential_summary(&mut **tx, id).await?;
+        let shown = shown.ok_or(TokenServerError::NotFound { kind: "secret", name: id.to_string() })?;
+        Ok(MadeCredential { shown: self.as_policy_ends(*kind, shown), secret })
     }
 }

@@ -26,8 +26,8 @@ pub struct FoundSecret {
 
 impl Administration {
     /// Revokes those that are living secrets of any kind, as seen in a view or without one in the database; says of each
-    /// whether it was one. The record has `finder` for
-    /// whoever reports them, which is empty for those who do not log in.
+    /// whether it was one. All of them are revoked, or with an error none. The record has `finder` for whoever reports
+    /// them, which is empty for those who do not log in.
     pub async fn revoke_leaked(
         &self,
         found: &[FoundSecret],
@@ -36,67 +36,80 @@ impl Administration {
         origin: &Origin,
     ) -> Result<Vec<bool>, TokenServerError> {
         let view = view.unwrap_or_else(|| View::Database(self.pool.clone()));
-        let mut were_living = Vec::with_capacity(found.len());
+        let mut macs = Vec::with_capacity(found.len());
         for found in found {
             let mac = TokenKind::ALL
                 .into_iter()
                 .find_map(|kind| self.secrets.mac(kind, &found.secret).map(|mac| (kind, mac)));
-            were_living.push(match mac {
-                None => false,
+            macs.push(match mac {
                 // Most of what is reported was revoked long ago, which is seen without keeping others waiting.
-                Some((_, mac)) if !is_there(&view, &mac).await? => false,
-                Some((kind, mac)) => {
-                    let place = found.place.as_deref();
-                    self.revoke_one(kind, &mac, place, finder, origin).await?
-                }
+                Some((_, mac)) if !is_there(&view, &mac).await? => None,
+                mac => mac,
             });
         }
+        if macs.iter().all(Option::is_none) {
+            return Ok(vec![false; found.len()]);
+        }
+        let mut tx = self.begin().await?;
+        let mut were_living = Vec::with_capacity(found.len());
+        for (found, mac) in found.iter().zip(&macs) {
+            let revoked = match mac {
+                None => None,
+                Some((TokenKind::Refresh, mac)) => self.revoke_login(&mut tx, mac).await?,
+                Some((TokenKind::Robot | TokenKind::Personal, mac)) => {
+                    self.revoke_credential(&mut tx, mac).await?
+                }
+            };
+            were_living.push(revoked.is_some());
+            let Some(target) = revoked else { continue };
+            let record = Record {
+                event: Event::LeakedSecretRevoked,
+                actor: finder,
+                actor_uid: None,
+                target: &target,
+                outcome: Outcome::Allowed(found.place.as_deref()),
+            };
+            audit::record(&mut *tx, &*self.clock, origin, record).await?;
+            tracing::warn!(owner = target, "a secret was reported as leaked and is revoked");
+        }
+        db::commit(tx).await?;
         Ok(were_living)
     }
 
-    async fn revoke_one(
+    async fn revoke_login(
         &self,
-        kind: TokenKind,
-        mac: &[u8],
-        place: Option<&str>,
-        finder: &str,
-        origin: &Origin,
-    ) -> Result<bool, TokenServerError> {
-        let mut tx = self.begin().await?;
-        let revoked = match kind {
-            TokenKind::Refresh => revoke_login(&mut tx, mac).await?,
-            TokenKind::Robot | TokenKind::Personal => revoke_credential(&mut tx, mac).await?,
+        tx: &mut Transaction,
+        mac: &Mac,
+    ) -> Result<Option<String>, TokenServerError> {
+        let Some(row) = refresh_tokens::find_refresh_token(&mut **tx, mac).await? else { return Ok(None) };
+        let Some(login) = refresh_tokens::find_login(&mut **tx, row.family).await? else { return Ok(None) };
+        if row.expires_at <= self.clock.now() {
+            return Ok(None);
+        }
+        refresh_tokens::delete_login(&mut **tx, row.family).await?;
+        Ok(Some(format!("{USER}:{} {} (login with {})", login.user, login.id, login.client_id)))
+    }
+
+    async fn revoke_credential(
+        &self,
+        tx: &mut Transaction,
+        mac: &Mac,
+    ) -> Result<Option<String>, TokenServerError> {
+        let Some(state) = credentials::find_credential(&mut **tx, mac).await? else { return Ok(None) };
+        let Some(row) = credentials::find_credential_summary(&mut **tx, state.id).await? else {
+            return Ok(None);
         };
-        let Some(target) = revoked else { return Ok(false) };
-        let record = Record {
-            event: Event::LeakedSecretRevoked,
-            actor: finder,
-            actor_uid: None,
-            target: &target,
-            outcome: Outcome::Allowed(place),
-        };
-        audit::record(&mut *tx, &*self.clock, origin, record).await?;
-        db::commit(tx).await?;
-        tracing::warn!(owner = target, "a secret was reported as leaked and revoked");
-        Ok(true)
+        let kind = if row.owner_kind == USER { TokenKind::Personal } else { TokenKind::Robot };
+        let end = self.policy.end(kind, row.created_at, row.expires_at);
+        if end.is_some_and(|end| end <= self.clock.now()) {
+            return Ok(None);
+        }
+        credentials::delete_credential(&mut **tx, state.id).await?;
+        let label = row.label.map_or_else(String::new, |label| format!(" ({label})"));
+        Ok(Some(format!("{}:{} {}{label}", row.owner_kind, row.owner, row.id)))
     }
 }
 
 async fn is_there(view: &View, mac: &Mac) -> Result<bool, TokenServerError> {
     Ok(view.credential(mac).await?.is_some() || view.login(mac).await?.is_some())
-}
-
-async fn revoke_login(tx: &mut Transaction, mac: &[u8]) -> Result<Option<String>, TokenServerError> {
-    let Some(row) = refresh_tokens::find_refresh_token(&mut **tx, mac).await? else { return Ok(None) };
-    let Some(login) = refresh_tokens::find_login(&mut **tx, row.family).await? else { return Ok(None) };
-    refresh_tokens::delete_login(&mut **tx, row.family).await?;
-    Ok(Some(format!("{USER}:{} {} (login with {})", login.user, login.id, login.client_id)))
-}
-
-async fn revoke_credential(tx: &mut Transaction, mac: &[u8]) -> Result<Option<String>, TokenServerError> {
-    let Some(state) = credentials::find_credential(&mut **tx, mac).await? else { return Ok(None) };
-    let Some(row) = credentials::find_credential_summary(&mut **tx, state.id).await? else { return Ok(None) };
-    credentials::delete_credential(&mut **tx, state.id).await?;
-    let label = row.label.map_or_else(String::new, |label| format!(" ({label})"));
-    Ok(Some(format!("{}:{} {}{label}", row.owner_kind, row.owner, row.id)))
 }

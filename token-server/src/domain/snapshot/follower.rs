@@ -18,10 +18,9 @@ use tokio::time::{Instant, sleep, timeout};
 use shared::server::causes;
 
 use super::Snapshot;
-use super::revocations::KEPT;
 use crate::db::dialer::Dialer;
 use crate::db::error::DbError;
-use crate::db::{Connection, changes, login_tries, revocations};
+use crate::db::{Connection, changes};
 
 /// How often the log is looked at if nobody asks and nothing is heard.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -43,14 +42,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Time between two tries to hear of changes.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
-
-/// So many changes stay in the log, for servers that were away for a moment.
-const KEPT_CHANGES: i64 = 10_000;
-
-const PRUNE_INTERVAL: Duration = Duration::from_hours(1);
-
-/// So many of the others are removed between two looks.
-const PRUNED_AT_ONCE: i64 = 10_000;
 
 /// What became of a look at the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +142,6 @@ impl Follower {
 
     async fn look(&self) {
         let (mut connection, mut reading) = (None, Reading::default());
-        let mut pruned = Instant::now();
         loop {
             tokio::select! {
                 () = self.wake.notified() => {}
@@ -166,7 +156,6 @@ impl Follower {
             let outcome = match self.look_once(&mut connection, reading.is_going_on()).await {
                 Looked::Current(newer) => {
                     self.note(Outcome::Current, newer, served);
-                    continue_pruning(&mut connection, &mut pruned).await;
                     continue;
                 }
                 Looked::Lost => {
@@ -339,32 +328,4 @@ async fn load(dialer: &Dialer) -> Result<Arc<Snapshot>, DbError> {
         "rights were read into memory"
     );
     Ok(Arc::new(snapshot))
-}
-
-/// Removes what no server needs any more, once in a while.
-async fn continue_pruning(connection: &mut Option<Connection>, pruned: &mut Instant) {
-    if pruned.elapsed() < PRUNE_INTERVAL {
-        return;
-    }
-    let Some(mut own) = connection.take() else { return };
-    // Those who wait for the next look wait for this.
-    let removing = async {
-        revocations::delete_older(&mut own, KEPT.as_secs_f64()).await?;
-        login_tries::delete_forgotten(&mut own).await?;
-        changes::delete_older_changes(&mut own, KEPT_CHANGES, PRUNED_AT_ONCE).await
-    };
-    match timeout(CATCH_UP_TIMEOUT, removing).await {
-        Ok(Ok(removed)) => {
-            *connection = Some(own);
-            if removed >= PRUNED_AT_ONCE.unsigned_abs() {
-                return;
-            }
-        }
-        Ok(Err(error)) => {
-            let error = causes::sentence(&error);
-            tracing::warn!(error, "old rows of the log of changes were not removed");
-        }
-        Err(_) => tracing::warn!("removing old rows of the log of changes took too long"),
-    }
-    *pruned = Instant::now();
 }

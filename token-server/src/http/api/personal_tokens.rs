@@ -133,10 +133,10 @@ async fn add(call: Call) -> Result<Reply, ApiError> {
     let limits = new.limits.map(NewLimits::words).transpose()?.unwrap_or_default();
     let wanted = WantedCredential { label: Some(new.name), expires_at, limits };
     let made = call.administration()?.add_personal_token(&user, &wanted).await?;
-    let shown = PersonalToken::from(&find(&call, &user, made.id).await?);
+    let shown = PersonalToken::from(&made.shown);
     let tag = etag::of(&shown);
     let answer = MadePersonalToken { shown, secret: made.secret.expose().to_owned() };
-    Ok(Reply::made_once(format!("/api/v1/users/{user}/tokens/{}", made.id), tag, &answer))
+    Ok(Reply::made_once(format!("/api/v1/users/{user}/tokens/{}", made.shown.id), tag, &answer))
 }
 
 async fn find(call: &Call, user: &PrincipalName, id: Uuid) -> Result<CredentialSummary, ApiError> {

@@ -144,10 +144,10 @@ async fn add(call: Call) -> Result<Reply, ApiError> {
     let limits = new.limits.map(NewLimits::words).transpose()?.unwrap_or_default();
     let wanted = WantedCredential { label: new.label, expires_at, limits };
     let made = call.administration()?.add_robot_secret(&robot, &wanted).await?;
-    let shown = RobotSecret::from(&find(&call, &robot, made.id).await?);
+    let shown = RobotSecret::from(&made.shown);
     let tag = etag::of(&shown);
     let answer = MadeRobotSecret { shown, secret: made.secret.expose().to_owned() };
-    Ok(Reply::made_once(address(&robot, made.id), tag, &answer))
+    Ok(Reply::made_once(address(&robot, made.shown.id), tag, &answer))
 }
 
 async fn find(call: &Call, robot: &RobotName, id: Uuid) -> Result<CredentialSummary, ApiError> {
