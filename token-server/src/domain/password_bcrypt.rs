@@ -16,6 +16,9 @@ const MIN_COST: u32 = 4;
 /// A check of this cost takes about a second; each step doubles that.
 pub const MAX_COST: u32 = 14;
 
+/// So much of a password goes into a hash.
+const MAX_BYTES: usize = 72;
+
 /// Why a text is no hash that can be imported.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidImportedHash {
@@ -51,10 +54,12 @@ pub(super) fn cost(hash: &str) -> Option<u32> {
     (cost >= MIN_COST).then_some(cost)
 }
 
-/// Whether the password is right. `count` is called before each hash.
+/// Whether the password is right. `count` is called before each hash. One that bcrypt would only read the beginning of is
+/// wrong, because any other end would do as well.
 pub(super) fn verify(password: &Secret, hash: &str, count: impl Fn()) -> bool {
     count();
-    bcrypt::verify(password.expose(), hash).unwrap_or(false)
+    let is_right = bcrypt::verify(password.expose(), hash).unwrap_or(false);
+    is_right && password.expose().len() <= MAX_BYTES
 }
 
 /// Spends what a check against the slowest hash costs, less what was spent on `hash` already.
@@ -95,6 +100,18 @@ mod tests {
         for text in ["", "secret", "$apr1$x$y", "$2y$05$short", "{SHA}x"] {
             assert_eq!(ImportedHash::parse(text), Err(InvalidImportedHash::NotBcrypt), "{text}");
         }
+    }
+
+    #[test]
+    fn a_password_is_compared_as_a_whole() {
+        let longest = "a".repeat(MAX_BYTES);
+        let hash = bcrypt::hash(&longest, 4).unwrap();
+        let is_right = |password: String| verify(&Secret::new(password), &hash, || ());
+        assert!(is_right(longest.clone()));
+        for end in ["a", "b", "anything"] {
+            assert!(!is_right(format!("{longest}{end}")), "{end}");
+        }
+        assert!(!is_right(longest[1..].to_owned()));
     }
 
     #[test]
