@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use anyhow::Context as _;
 use shared::clock::ManualClock;
 use shared::server::shutdown::Shutdown;
-use token_server::domain::password::PasswordHasher;
+use token_server::domain::login::password::PasswordHasher;
 use tokio::process::Command;
 use tokio::sync::oneshot;
 

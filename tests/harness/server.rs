@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use shared::clock::ManualClock;
 use shared::server::shutdown::Shutdown;
-use token_server::domain::password::PasswordHasher;
+use token_server::domain::login::password::PasswordHasher;
 use tokio::sync::oneshot;
 
 use crate::client::http_client;

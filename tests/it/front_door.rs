@@ -18,7 +18,7 @@ use harness::stack::password_of;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use shared::secret::Secret;
-use token_server::domain::password::HashingError;
+use token_server::domain::login::password::HashingError;
 use url::form_urlencoded;
 
 /// One check at a time, and this many in all.

@@ -11,7 +11,9 @@ use shared::clock::Clock;
 use shared::secret::Secret;
 use time::OffsetDateTime;
 use token_server::db;
-use token_server::domain::door::{Door, FORGOTTEN_AFTER, FREE_TRIES, FREE_TRIES_OF_A_PLACE, Knock, Try};
+use token_server::domain::login::door::{
+    Door, FORGOTTEN_AFTER, FREE_TRIES, FREE_TRIES_OF_A_PLACE, Knock, Try,
+};
 
 /// A clock that stands still unless it is moved.
 #[derive(Debug, Default)]

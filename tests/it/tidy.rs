@@ -130,10 +130,10 @@ fn each_dangerous_tool_has_one_place() {
                 "registry/src/auth",
                 // The list of accepted algorithms.
                 "registry/src/settings",
-                "token-server/src/domain/signing",
+                "token-server/src/domain/keys/signing",
             ][..],
         ),
-        (&["argon2::"], &["token-server/src/domain/password"]),
+        (&["argon2::"], &["token-server/src/domain/login/password"]),
         (&["env::var", "env::vars"], &["shared/src/server/settings"]),
         (&["now_utc(", "SystemTime::now("], &["shared/src/clock.rs"]),
         (&["#[allow("], &[]),

@@ -15,8 +15,8 @@ use harness::settings::{self, SERVICE, TokenServerOptions};
 use ring::rand::SystemRandom;
 use shared::secret::Secret;
 use sqlx::{Connection as _, PgConnection};
-use token_server::domain::master_secret::MasterSecret;
-use token_server::domain::opaque_token::{self, TokenKind, TokenMac};
+use token_server::domain::keys::master_secret::MasterSecret;
+use token_server::domain::login::opaque_token::{self, TokenKind, TokenMac};
 
 use crate::data::DataSet;
 use crate::keep_alive::{Connection, token_request};

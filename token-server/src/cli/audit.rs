@@ -16,8 +16,8 @@ use super::{administration, json, listings, uses};
 use crate::db::audit::{EventFilter, Period};
 use crate::db::token_uses::TokenUseFilter;
 use crate::domain::administration::records::Pruned;
-use crate::domain::audit_chain::{EventHash, KnownHashes, Verdict};
-use crate::domain::counted::counted;
+use crate::domain::record::audit_chain::{EventHash, KnownHashes, Verdict};
+use crate::domain::words::counted::counted;
 use crate::http::api::uses::ANONYMOUS;
 use crate::settings::TokenServerSettings;
 

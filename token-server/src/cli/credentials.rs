@@ -17,11 +17,11 @@ use crate::db::limit_words::LimitWords;
 use crate::domain::administration::Administration;
 use crate::domain::administration::credentials::{MadeCredential, WantedCredential};
 use crate::domain::administration::leaks::FoundSecret;
-use crate::domain::audit::{COMMAND_LINE, Origin, moment};
-use crate::domain::counted::counted;
 use crate::domain::error::TokenServerError;
 use crate::domain::grant_subject::GrantSubject;
 use crate::domain::principal_name::PrincipalName;
+use crate::domain::record::audit::{COMMAND_LINE, Origin, moment};
+use crate::domain::words::counted::counted;
 
 /// A longer file is no list of secrets.
 const MAX_LEAKED_BYTES: u64 = 16 * 1024 * 1024;

@@ -110,7 +110,7 @@ impl From<crate::db::error::DbError> for CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::password::InvalidPassword;
+    use crate::domain::login::password::InvalidPassword;
 
     #[test]
     fn codes_say_who_can_help() {

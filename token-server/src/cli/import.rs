@@ -20,11 +20,11 @@ use super::terminal::{remark, show};
 use super::{administration, files, json};
 use crate::app::own_settings;
 use crate::domain::administration::import::{self, Applied, Taken};
-use crate::domain::counted::counted;
 use crate::domain::docker_auth::comparison::Effort;
 use crate::domain::docker_auth::plan::{Plan, Remark};
 use crate::domain::docker_auth::rows::PlannedRow;
 use crate::domain::grant::Conditions;
+use crate::domain::words::counted::counted;
 use crate::http::api::imports::ImportReport;
 use crate::settings::TokenServerSettings;
 

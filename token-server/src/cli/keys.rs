@@ -13,12 +13,12 @@ use super::error::CliError;
 use super::terminal::{confirm, remark, show};
 use super::{administration, json, listings, log_quietly, terminal};
 use crate::app;
-use crate::domain::audit::{COMMAND_LINE, moment};
-use crate::domain::key_life::{AddedKey, Urgency};
-use crate::domain::key_policy::KEY_SET_MAX_AGE;
-use crate::domain::key_store;
-use crate::domain::signing::{KeyAlgorithm, SignsFor};
-use crate::domain::signing_import::Expiry;
+use crate::domain::keys::key_life::{AddedKey, Urgency};
+use crate::domain::keys::key_policy::KEY_SET_MAX_AGE;
+use crate::domain::keys::key_store;
+use crate::domain::keys::signing::{KeyAlgorithm, SignsFor};
+use crate::domain::keys::signing_import::Expiry;
+use crate::domain::record::audit::{COMMAND_LINE, moment};
 use crate::settings::TokenServerSettings;
 
 /// Far above any file with a certificate or a key.

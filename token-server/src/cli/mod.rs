@@ -66,9 +66,9 @@ use shared::server::telemetry;
 
 use crate::app;
 use crate::domain::administration::{Administration, Parts};
-use crate::domain::credential::Secrets;
 use crate::domain::error::TokenServerError;
-use crate::domain::password::PasswordHasher;
+use crate::domain::login::credential::Secrets;
+use crate::domain::login::password::PasswordHasher;
 use crate::settings::{self, TokenServerSettings};
 use arguments::{Arguments, Command};
 use error::CliError;

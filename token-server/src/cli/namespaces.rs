@@ -9,11 +9,11 @@ use super::terminal::{confirm, remark, show};
 use super::{json, listings};
 use crate::domain::administration::Administration;
 use crate::domain::administration::namespaces::{NamespaceChange, read};
-use crate::domain::counted::counted;
 use crate::domain::error::TokenServerError;
 use crate::domain::grant_subject::GrantSubject;
 use crate::domain::namespace::{self, CreatePolicy, NamespaceSpec, Visibility};
 use crate::domain::principal_name::PrincipalName;
+use crate::domain::words::counted::counted;
 
 /// Runs a command about namespaces.
 pub(super) async fn namespace(

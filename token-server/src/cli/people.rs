@@ -8,10 +8,10 @@ use super::error::CliError;
 use super::terminal::{confirm, new_password, remark, show};
 use super::{json, listings};
 use crate::domain::administration::Administration;
-use crate::domain::counted::counted;
 use crate::domain::error::TokenServerError;
 use crate::domain::principal_name::PrincipalName;
 use crate::domain::team_member::{Standing, TeamMember};
+use crate::domain::words::counted::counted;
 
 pub(super) fn name(text: &str) -> Result<PrincipalName, TokenServerError> {
     Ok(PrincipalName::parse(text)?)

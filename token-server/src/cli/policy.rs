@@ -12,10 +12,10 @@ use super::terminal::{confirm, remark, show};
 use super::what_if::words::sentences;
 use super::{administration, files, json};
 use crate::domain::administration::what_if::WhatIf;
-use crate::domain::counted::counted;
 use crate::domain::error::TokenServerError;
 use crate::domain::policy_file::document::{Document, MAX_BYTES};
 use crate::domain::policy_file::plan::Plan;
+use crate::domain::words::counted::counted;
 use crate::settings::TokenServerSettings;
 
 /// So many days of requests are looked at before a file is applied.

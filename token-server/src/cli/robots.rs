@@ -11,10 +11,10 @@ use super::times::parse_ahead;
 use super::{credential_listings, credentials, json, listings};
 use crate::domain::administration::Administration;
 use crate::domain::administration::credentials::WantedCredential;
-use crate::domain::counted::counted;
 use crate::domain::error::TokenServerError;
 use crate::domain::principal_name::PrincipalName;
 use crate::domain::robot_name::RobotName;
+use crate::domain::words::counted::counted;
 
 /// Runs a command about robots.
 pub(super) async fn robot(

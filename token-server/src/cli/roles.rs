@@ -8,8 +8,8 @@ use super::error::CliError;
 use super::terminal::{confirm, remark, show};
 use super::{json, listings};
 use crate::domain::administration::Administration;
-use crate::domain::counted::counted;
 use crate::domain::right::RightSet;
+use crate::domain::words::counted::counted;
 
 /// Runs a command about roles.
 pub(super) async fn role(

@@ -10,7 +10,7 @@ use shared::secret::Secret;
 use super::arguments::people::PasswordSource;
 use super::arguments::{Confirmation, Output};
 use super::error::CliError;
-use crate::domain::password::{MAX_PASSWORD_BYTES, NewPassword};
+use crate::domain::login::password::{MAX_PASSWORD_BYTES, NewPassword};
 
 /// Writes an answer.
 pub fn print(text: &str) -> io::Result<()> {

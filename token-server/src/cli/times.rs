@@ -5,7 +5,7 @@
 use time::OffsetDateTime;
 
 use super::error::CliError;
-use crate::domain::moment;
+use crate::domain::words::moment;
 
 /// Parses a time.
 pub(super) fn parse_time(text: &str) -> Result<OffsetDateTime, CliError> {

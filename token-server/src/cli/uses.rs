@@ -12,9 +12,9 @@ use super::json::represented;
 use super::listings::{MOMENT, printed, table, time};
 use crate::db::grants::GrantSummary;
 use crate::db::token_uses::TokenUseRow;
-use crate::domain::counted::counted;
 use crate::domain::grant_subject::spelled;
-use crate::domain::least_privilege::{Finding, Report, Smaller};
+use crate::domain::record::least_privilege::{Finding, Report, Smaller};
+use crate::domain::words::counted::counted;
 use crate::http::api::uses::{ANONYMOUS, TokenUse, UnusedGrant};
 
 /// What tokens were issued for.

@@ -9,9 +9,9 @@ use super::people::name;
 use super::terminal::{confirm, remark, show};
 use super::{json, listings};
 use crate::domain::administration::Administration;
-use crate::domain::counted::counted;
 use crate::domain::error::TokenServerError;
 use crate::domain::principal_name::PrincipalName;
+use crate::domain::words::counted::counted;
 
 /// Runs a command about workloads.
 pub(super) async fn workload(

@@ -4,9 +4,9 @@
 
 use uuid::Uuid;
 
-use super::audit::{COMMAND_LINE, Origin};
-use super::credential::Credential;
-use super::subject::{Robot, Subject};
+use super::login::credential::Credential;
+use super::login::subject::{Robot, Subject};
+use super::record::audit::{COMMAND_LINE, Origin};
 
 /// Who changes something.
 #[derive(Clone, Debug)]

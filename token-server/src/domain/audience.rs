@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::error::TokenServerError;
-use super::signing::KeyAlgorithm;
+use super::keys::signing::KeyAlgorithm;
 
 /// What kind of registry checks the tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

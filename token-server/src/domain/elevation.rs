@@ -7,14 +7,14 @@ use std::time::Duration;
 use shared::limits::TagPattern;
 use shared::repository_pattern::RepositoryPattern;
 
-use super::counted::counted;
 use super::error::TokenServerError;
 use super::grant::Effect;
 use super::grant_spec::{GrantSpec, NamedWhat};
 use super::grant_subject::GrantSubject;
-use super::plain_text::is_plain;
 use super::principal_name::PrincipalName;
 use super::right::RightSet;
+use super::words::counted::counted;
+use super::words::plain_text::is_plain;
 use crate::db::elevations::ElevationRow;
 use crate::db::error::DbError;
 

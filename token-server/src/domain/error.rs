@@ -6,28 +6,28 @@
 use shared::repository_pattern::InvalidPattern;
 
 use super::barrier::NotASubtree;
-use super::counted::counted;
 use super::credential_limits::InvalidLimits;
 use super::delegation::NotDelegated;
 use super::docker_auth::comparison::TooMuch;
 use super::docker_auth::config::InvalidConfig;
 use super::grant::InvalidConditions;
 use super::grant_subject::InvalidSubject;
-use super::moment::InvalidMoment;
+use super::keys::signing::SigningError;
+use super::keys::signing_import::InvalidKeyPair;
+use super::login::password::{HashingError, InvalidPassword};
 use super::namespace::NotAComponent;
-use super::password::{HashingError, InvalidPassword};
 use super::policy_file::document::InvalidDocument;
 use super::policy_file::reading::Problems;
 use super::principal_name::InvalidName;
 use super::question::InvalidQuestion;
 use super::random::NoRandomness;
-use super::remark::InvalidRemark;
 use super::right::UnknownRight;
 use super::robot_name::InvalidRobotName;
 use super::role::InvalidRole;
-use super::signing::SigningError;
-use super::signing_import::InvalidKeyPair;
 use super::team_member::InvalidMember;
+use super::words::counted::counted;
+use super::words::moment::InvalidMoment;
+use super::words::remark::InvalidRemark;
 use crate::db::error::DbError;
 
 /// Why a request was not done.
@@ -117,7 +117,7 @@ pub enum TokenServerError {
     #[error("{0} has two secrets already, which is what it takes to replace one; revoke one first")]
     TooManySecrets(String),
     /// A user has as many personal access tokens as one may have.
-    #[error("{0} has {most} personal access tokens already; revoke one first", most = super::credential::MAX_PERSONAL_TOKENS)]
+    #[error("{0} has {most} personal access tokens already; revoke one first", most = super::login::credential::MAX_PERSONAL_TOKENS)]
     TooManyTokens(String),
     /// Somebody could act as a robot that holds more than they do.
     #[error("{robot} holds more than you do ({what}), so its secrets are made by those who hold that")]

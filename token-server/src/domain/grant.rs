@@ -10,9 +10,9 @@ use shared::limits::TagPattern;
 use shared::repository_pattern::RepositoryPattern;
 use time::OffsetDateTime;
 
-use super::moment;
 use super::right::RightSet;
 use super::role::Role;
+use super::words::moment;
 use crate::db::error::DbError;
 use crate::db::grants::GrantRow;
 

@@ -1,17 +1,14 @@
 //! What the token server does, without HTTP.
 //!
-//! Reading order: what people write ([`moment`], [`plain_text`], [`remark`], [`counted`]), who holds rights
-//! ([`principal_name`], [`robot_name`], [`grant_subject`], [`subject`]), which rights ([`right`], [`role`], [`grant`],
-//! [`barrier`], [`namespace`], [`credential_limits`], written as [`grant_spec`] and [`team_member`]), how one is
-//! decided ([`policy`] on [`stored_rows`] or a [`snapshot`], by [`row_source`]), explained ([`question`],
-//! [`explanation`]) and becomes claims ([`issue`], [`audience`], less [`withholding`]) or a refusal ([`grantors`]); who
-//! changes them ([`delegation`], [`actor`]), also for a while ([`elevation`]) or all at once ([`policy_file`]); how
-//! people log in ([`password`], [`opaque_token`], [`credential`], [`credential_uses`], [`refresh`], [`door`],
-//! [`authenticate`]); how tokens are signed ([`master_secret`], [`sealing`], [`signing`], [`signing_import`],
-//! [`key_policy`], [`key_ring`], [`key_store`], [`key_life`]); what others would say ([`docker_auth`], [`shadow`]);
-//! what is asked for ([`token_issuer`], [`account`], [`administration`]); what is kept ([`audit`], [`audit_repeats`],
-//! [`audit_backlog`]), read ([`audit_pages`], [`audit_chain`]) and not kept ([`audit_retention`], [`pruning`]); what
-//! tokens were for ([`token_uses`], [`least_privilege`]); what changes do ([`effects`], [`background`]).
+//! Reading order: what people write ([`words`]), who holds rights ([`principal_name`], [`robot_name`],
+//! [`grant_subject`]), which rights ([`right`], [`role`], [`grant`], [`barrier`], [`namespace`], [`credential_limits`],
+//! written as [`grant_spec`] and [`team_member`]), how one is decided ([`policy`] on [`stored_rows`] or a
+//! [`snapshot`], by [`row_source`]), explained ([`question`], [`explanation`]) and becomes claims ([`issue`],
+//! [`audience`], less [`withholding`]) or a refusal ([`grantors`]); who changes them ([`delegation`], [`actor`]), also
+//! for a while ([`elevation`]) or all at once ([`policy_file`]), and what that does ([`effects`], [`background`]); how
+//! people and machines log in ([`login`]); how tokens are signed ([`keys`]) and taken back ([`revocation_feed`]); what
+//! others would say ([`docker_auth`], [`shadow`]); what is asked for ([`token_issuer`], [`administration`]); what is
+//! remembered ([`record`]) and what is not kept ([`pruning`]).
 //!
 //! *Invariant:* nothing here knows HTTP, reads the clock or makes randomness by itself, and no connection to the
 //! database is held while a password is hashed.
@@ -20,13 +17,7 @@ pub mod error;
 
 pub mod random;
 
-pub mod moment;
-
-pub mod plain_text;
-
-pub mod remark;
-
-pub mod counted;
+pub mod words;
 
 pub mod background;
 
@@ -35,8 +26,6 @@ pub mod principal_name;
 pub mod robot_name;
 
 pub mod grant_subject;
-
-pub mod subject;
 
 pub mod right;
 
@@ -78,52 +67,15 @@ pub mod issue;
 
 pub mod withholding;
 
-pub mod password;
+pub mod login;
 
-pub mod password_argon2;
-pub mod password_bcrypt;
-
-pub mod master_secret;
-
-pub mod opaque_token;
-
-pub mod refresh;
-
-pub mod credential;
-
-pub mod credential_uses;
-
-pub mod door;
-
-pub mod request_limit;
-
-pub mod authenticate;
-
-pub mod sealing;
-
-pub mod key_names;
-
-pub mod signing;
-
-pub mod signing_import;
-
-pub mod key_policy;
-
-pub mod key_ring;
-
-pub mod key_store;
-
-pub mod key_life;
-
-pub mod key_rotation;
+pub mod keys;
 
 pub mod docker_auth;
 
 pub mod shadow;
 
 pub mod token_issuer;
-
-pub mod account;
 
 pub mod policy_file;
 
@@ -133,22 +85,8 @@ pub mod elevation;
 
 pub mod administration;
 
-pub mod audit;
-
-pub mod audit_repeats;
-
-pub mod audit_backlog;
-
-pub mod audit_pages;
-
-pub mod audit_chain;
-
-pub mod audit_retention;
+pub mod record;
 
 pub mod pruning;
-
-pub mod token_uses;
-
-pub mod least_privilege;
 
 pub mod effects;

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::opaque_token::TokenKind;
+use super::login::opaque_token::TokenKind;
 
 /// Longest name in bytes.
 pub const MAX_NAME_BYTES: usize = 63;

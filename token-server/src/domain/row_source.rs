@@ -10,9 +10,9 @@ use shared::repository_pattern;
 use shared::revocations::Position;
 use uuid::Uuid;
 
-use super::credential::Mac;
 use super::error::TokenServerError;
 use super::grantors::Managers;
+use super::login::credential::Mac;
 use super::policy::Rows;
 use super::snapshot::Snapshot;
 use super::snapshot::credentials::{StoredCredential, StoredLogin};

@@ -16,23 +16,23 @@ use shared::scope::{Resource, Scope, ScopeList};
 use shared::secret::Secret;
 
 use super::audience::{AudienceRef, Audiences, Verifier};
-use super::audit::{Event, Origin, Outcome, Record};
-use super::audit_repeats::AuditRepeats;
-use super::authenticate::{Authenticator, Credentials};
 use super::credential_limits::CredentialLimits;
 use super::error::TokenServerError;
 use super::grant::Circumstances;
 use super::grantors::grantors;
 use super::issue::{self, Asker, Decision, Relevant, TokenFrame};
-use super::key_ring::SigningKeys;
+use super::keys::key_ring::SigningKeys;
+use super::login::authenticate::{Authenticator, Credentials};
+use super::login::refresh::{Brought, Login};
+use super::login::request_limit::RequestLimit;
+use super::login::subject::Subject;
 use super::policy::{Held, Rows};
 use super::random;
-use super::refresh::{Brought, Login};
-use super::request_limit::RequestLimit;
+use super::record::audit::{Event, Origin, Outcome, Record};
+use super::record::audit_repeats::AuditRepeats;
+use super::record::token_uses::TokenUses;
 use super::row_source::View;
 use super::shadow::{Decided, ShadowRules};
-use super::subject::Subject;
-use super::token_uses::TokenUses;
 use crate::db::Pool;
 
 /// Whether the client wants to keep the login.

@@ -12,8 +12,8 @@ use shared::server::request_log::RequestLog;
 
 use super::error::{ApiError, Shape};
 use super::{Services, body, credentials, origin};
-use crate::domain::authenticate::Credentials;
 use crate::domain::error::TokenServerError;
+use crate::domain::login::authenticate::Credentials;
 
 const JSON: &str = "application/json";
 

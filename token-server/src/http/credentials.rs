@@ -14,8 +14,8 @@ use shared::secret::Secret;
 
 use super::error::ApiError;
 use super::parameters::Parameters;
-use crate::domain::authenticate::Credentials;
 use crate::domain::error::TokenServerError;
+use crate::domain::login::authenticate::Credentials;
 
 /// The user under which clients keep a refresh token where a name is needed.
 const TOKEN_USER: &str = "<token>";

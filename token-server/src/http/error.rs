@@ -21,7 +21,7 @@ use shared::server::request_log::RequestLog;
 use super::problem::{self, PROBLEM};
 use crate::db::error::DbError;
 use crate::domain::error::TokenServerError;
-use crate::domain::password::HashingError;
+use crate::domain::login::password::HashingError;
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]

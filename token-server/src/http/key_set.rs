@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest;
 
 use super::Services;
-use crate::domain::key_policy::KEY_SET_MAX_AGE;
+use crate::domain::keys::key_policy::KEY_SET_MAX_AGE;
 
 /// What tells one document from another.
 fn etag(document: &str) -> String {

@@ -38,12 +38,12 @@ use shared::server::client_address::Client;
 use tokio::sync::Semaphore;
 use turns::Turns;
 
-use crate::domain::account::Accounts;
 use crate::domain::administration::Administration;
-use crate::domain::audit::Origin;
-use crate::domain::authenticate::Authenticator;
 use crate::domain::docker_auth::plan::OwnSettings;
-use crate::domain::key_ring::SigningKeys;
+use crate::domain::keys::key_ring::SigningKeys;
+use crate::domain::login::account::Accounts;
+use crate::domain::login::authenticate::Authenticator;
+use crate::domain::record::audit::Origin;
 use crate::domain::revocation_feed::RevocationFeed;
 use crate::domain::token_issuer::TokenIssuer;
 

@@ -12,7 +12,7 @@ use super::error::ApiError;
 use crate::db::error::DbError;
 use crate::domain::docker_auth::config;
 use crate::domain::error::TokenServerError;
-use crate::domain::password::HashingError;
+use crate::domain::login::password::HashingError;
 
 /// The media type.
 pub const PROBLEM: &str = "application/problem+json";

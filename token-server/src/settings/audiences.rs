@@ -11,7 +11,7 @@ use shared::server::settings::{Duration as DurationText, SettingsError};
 use super::{MAX_LIFETIME, Problems};
 use crate::domain::audience::{Audience, Audiences, Verifier};
 use crate::domain::issue::REFUSED_LIFETIME;
-use crate::domain::signing::KeyAlgorithm;
+use crate::domain::keys::signing::KeyAlgorithm;
 
 /// The name under which our registry asks for tokens when nothing is configured.
 pub const DEFAULT_AUDIENCE: &str = "portcullis-registry";

@@ -27,11 +27,11 @@ use shared::server::passwords::gate::HashingGate;
 use shared::server::settings::{Duration as DurationText, Loaded, SettingsError};
 use shared::server::telemetry::LogSettings;
 
-use crate::domain::credential::CredentialPolicy;
 use crate::domain::issue::REFUSED_LIFETIME;
-use crate::domain::key_policy::KeyPolicy;
-use crate::domain::master_secret::MasterSecret;
-use crate::domain::refresh::RefreshSettings;
+use crate::domain::keys::key_policy::KeyPolicy;
+use crate::domain::keys::master_secret::MasterSecret;
+use crate::domain::login::credential::CredentialPolicy;
+use crate::domain::login::refresh::RefreshSettings;
 use crate::domain::revocation_feed::MIN_SECRET_BYTES;
 use crate::domain::token_issuer::IssuerSettings;
 

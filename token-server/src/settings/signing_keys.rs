@@ -9,7 +9,7 @@ use shared::server::settings::Duration as DurationText;
 
 use super::{Problems, TEN_YEARS};
 use crate::domain::audience::Audiences;
-use crate::domain::key_policy::{KeyPolicy, MIN_VERIFICATION};
+use crate::domain::keys::key_policy::{KeyPolicy, MIN_VERIFICATION};
 
 /// A key is published for some minutes before it signs, so it has to sign for longer than that.
 const MIN_ROTATION: Duration = Duration::from_hours(1);

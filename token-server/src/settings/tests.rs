@@ -7,7 +7,7 @@ use shared::server::sockets::Endpoint;
 use super::table::KEYS;
 use super::*;
 use crate::domain::audience::Verifier;
-use crate::domain::signing::KeyAlgorithm;
+use crate::domain::keys::signing::KeyAlgorithm;
 
 fn environment(variables: &[(&str, &str)]) -> Vec<(String, String)> {
     variables.iter().map(|(name, value)| (format!("TOKEN_SERVER_{name}"), (*value).to_owned())).collect()

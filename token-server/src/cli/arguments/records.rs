@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Confirmation;
-use crate::domain::audit::Event;
+use crate::domain::record::audit::Event;
 
 /// From when to when.
 #[derive(Clone, Debug, Default, Args)]

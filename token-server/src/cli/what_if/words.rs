@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use super::super::listings::time;
 
 use crate::domain::administration::what_if::WhatIf;
-use crate::domain::counted::counted;
 use crate::domain::effects::places::Place;
 use crate::domain::effects::replay::{Refused, Replay};
 use crate::domain::effects::{Direction, Person, PersonalEffect, is_robot, is_workload};
+use crate::domain::words::counted::counted;
 use crate::http::api::uses::ANONYMOUS;
 
 /// So many names are printed.

@@ -4,11 +4,11 @@
 
 use shared::repository_pattern::RepositoryPattern;
 
-use super::super::audit::Event;
 use super::super::barrier::Barrier;
 use super::super::error::TokenServerError;
-use super::super::remark;
+use super::super::record::audit::Event;
 use super::super::right::RightSet;
+use super::super::words::remark;
 use super::expectation::Present;
 use super::{Administration, allow};
 use crate::db::barriers::{self, BarrierRow};

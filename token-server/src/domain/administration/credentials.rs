@@ -6,12 +6,12 @@
 use shared::secret::Secret;
 use time::OffsetDateTime;
 
-use super::super::audit::{self, Change, Event};
 use super::super::credential_limits::CredentialLimits;
 use super::super::error::TokenServerError;
-use super::super::opaque_token::TokenKind;
+use super::super::login::opaque_token::TokenKind;
 use super::super::random;
-use super::super::remark;
+use super::super::record::audit::{self, Change, Event};
+use super::super::words::remark;
 use super::Administration;
 use crate::db::Transaction;
 use crate::db::credentials::{self, CredentialSummary, NewCredential};

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::super::audit::Event;
 use super::super::delegation::Authority;
 use super::super::elevation::{self, State};
 use super::super::error::TokenServerError;
@@ -18,9 +17,10 @@ use super::super::grant_spec::{GrantSpec, NamedWhat};
 use super::super::grant_subject::GrantSubject;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
-use super::super::remark;
+use super::super::record::audit::Event;
 use super::super::right::Right;
 use super::super::role::Role;
+use super::super::words::remark;
 use super::grants::{Texts, meant};
 use super::pages::{Page, page_of_shown};
 use super::{Administration, hold_user};

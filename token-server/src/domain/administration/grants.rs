@@ -4,15 +4,15 @@
 
 use shared::limits::TagPattern;
 
-use super::super::audit::Event;
 use super::super::delegation::Touched;
 use super::super::error::TokenServerError;
 use super::super::grant::{Conditions, Grant, What};
 use super::super::grant_spec::{GrantSpec, NamedWhat};
 use super::super::grant_subject::{GrantSubject, spelled};
-use super::super::remark;
+use super::super::record::audit::Event;
 use super::super::right::RightSet;
 use super::super::role::Role;
+use super::super::words::remark;
 use super::expectation::Present;
 use super::{Administration, allow, hold_subject};
 use crate::db::error::DbError;

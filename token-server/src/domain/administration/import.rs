@@ -9,7 +9,6 @@ use std::sync::Arc;
 use shared::repository_name::RepositoryName;
 use shared::secret::Secret;
 
-use super::super::audit::Event;
 use super::super::background::computed;
 use super::super::docker_auth::comparison::{Effort, StoredRights};
 use super::super::docker_auth::config::{Config, InvalidConfig};
@@ -18,6 +17,7 @@ use super::super::docker_auth::rows::PlannedRow;
 use super::super::error::TokenServerError;
 use super::super::grant::{Conditions, Effect};
 use super::super::principal_name::PrincipalName;
+use super::super::record::audit::Event;
 use super::super::{random, stored_rows};
 use super::grants::{Texts, meant};
 use super::namespaces::owners_row;

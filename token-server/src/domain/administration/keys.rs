@@ -7,13 +7,13 @@ use std::cmp::Reverse;
 
 use time::OffsetDateTime;
 
-use super::super::audit::Event;
 use super::super::error::TokenServerError;
-use super::super::key_life::{self, AddedKey, Urgency};
-use super::super::key_ring::{DatedKey, KeyRing, KeyState};
-use super::super::key_store;
-use super::super::signing::{KeyAlgorithm, KeyOrigin, SignsFor, certificate_pem};
-use super::super::signing_import::{self, Expiry};
+use super::super::keys::key_life::{self, AddedKey, Urgency};
+use super::super::keys::key_ring::{DatedKey, KeyRing, KeyState};
+use super::super::keys::key_store;
+use super::super::keys::signing::{KeyAlgorithm, KeyOrigin, SignsFor, certificate_pem};
+use super::super::keys::signing_import::{self, Expiry};
+use super::super::record::audit::Event;
 use super::Administration;
 use super::pages::{Page, page};
 use crate::db;

@@ -6,10 +6,10 @@
 
 use shared::secret::Secret;
 
-use super::super::audit::{self, Event, Origin, Outcome, Record};
-use super::super::credential::Mac;
 use super::super::error::TokenServerError;
-use super::super::opaque_token::TokenKind;
+use super::super::login::credential::Mac;
+use super::super::login::opaque_token::TokenKind;
+use super::super::record::audit::{self, Event, Origin, Outcome, Record};
 use super::super::row_source::View;
 use super::Administration;
 use crate::db::principals::USER;

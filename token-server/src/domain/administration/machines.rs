@@ -4,8 +4,8 @@
 
 use time::OffsetDateTime;
 
-use super::super::audit::{Change, Event};
 use super::super::error::TokenServerError;
+use super::super::record::audit::{Change, Event};
 use super::Administration;
 use crate::db::robots::RobotSummary;
 use crate::db::workloads::WorkloadSummary;

@@ -5,10 +5,10 @@
 //!
 //! *Invariant:* whoever may not change a team is told the same about what there is and what there is not.
 
-use super::super::audit::{Change, Event};
 use super::super::delegation::{Authority, Move, NotDelegated};
 use super::super::error::TokenServerError;
 use super::super::principal_name::PrincipalName;
+use super::super::record::audit::{Change, Event};
 use super::super::stored_rows;
 use super::super::team_member::{Standing, TeamMember};
 use super::expectation::Present;

@@ -3,14 +3,14 @@
 //! *Invariant:* a namespace has one owner, and nobody else has its name; the grants that say what its owner holds and
 //! who sees it change with it, in the same transaction.
 
-use super::super::audit::{Change, Event};
-use super::super::counted::counted;
 use super::super::delegation::Touched;
 use super::super::error::TokenServerError;
 use super::super::grant::{Conditions, Effect, Grant, What};
 use super::super::grant_subject::GrantSubject;
 use super::super::namespace::{self, CreatePolicy, NamespaceSpec, OWNER_ROLE, VISITOR_ROLE, Visibility};
 use super::super::principal_name::PrincipalName;
+use super::super::record::audit::{Change, Event};
+use super::super::words::counted::counted;
 use super::expectation::Present;
 use super::pages::{Page, page_of_shown};
 use super::{Administration, hold_team, hold_user};

@@ -3,8 +3,8 @@
 //! *Invariant:* only servers with the same `secret` can read it, whichever of them gave it.
 
 use super::super::error::TokenServerError;
-use super::super::master_secret::Purpose;
-use super::super::sealing::{self, CannotOpen};
+use super::super::keys::master_secret::Purpose;
+use super::super::keys::sealing::{self, CannotOpen};
 use super::Administration;
 
 impl Administration {

@@ -8,13 +8,13 @@
 use uuid::Uuid;
 
 use super::super::actor::Actor;
-use super::super::audit::Event;
-use super::super::credential::MAX_PERSONAL_TOKENS;
 use super::super::delegation::NotDelegated;
 use super::super::error::TokenServerError;
-use super::super::opaque_token::TokenKind;
+use super::super::login::credential::MAX_PERSONAL_TOKENS;
+use super::super::login::opaque_token::TokenKind;
+use super::super::login::subject::{Proof, Subject};
 use super::super::principal_name::PrincipalName;
-use super::super::subject::{Proof, Subject};
+use super::super::record::audit::Event;
 use super::credentials::{For, MadeCredential, WantedCredential};
 use super::{Administration, find_user, hold_user, not_found};
 use crate::db::credentials::{self, CredentialSummary};

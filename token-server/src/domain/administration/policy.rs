@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use super::super::audit::Event;
 use super::super::barrier::Barrier;
 use super::super::error::TokenServerError;
 use super::super::grant_subject::GrantSubject;
@@ -14,6 +13,7 @@ use super::super::policy_file::plan::{GoneRobot, Plan, Step, Stored};
 use super::super::policy_file::reading::{self, Things};
 use super::super::policy_file::thing::Thing;
 use super::super::random;
+use super::super::record::audit::Event;
 use super::super::robot_name::RobotName;
 use super::grants::{Texts, meant};
 use super::members::demand_nesting;

@@ -5,14 +5,14 @@
 use shared::repository_pattern::RepositoryPattern;
 use time::OffsetDateTime;
 
-use super::super::audit::COMMAND_LINE;
-use super::super::audit_chain::{self, KnownHashes, Verdict};
-use super::super::audit_pages::EventPages;
-use super::super::audit_retention;
 use super::super::error::TokenServerError;
 use super::super::grant_subject::spelled;
+use super::super::record::audit::COMMAND_LINE;
+use super::super::record::audit_chain::{self, KnownHashes, Verdict};
+use super::super::record::audit_pages::EventPages;
+use super::super::record::audit_retention;
+use super::super::record::token_uses;
 use super::super::right::Right;
-use super::super::token_uses;
 use super::Administration;
 use super::pages::Page;
 use crate::db;

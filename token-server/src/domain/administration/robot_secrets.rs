@@ -4,12 +4,12 @@
 
 use uuid::Uuid;
 
-use super::super::audit::Event;
-use super::super::credential::MAX_ROBOT_SECRETS;
 use super::super::delegation::NotDelegated;
 use super::super::error::TokenServerError;
 use super::super::grant::Conditions;
-use super::super::opaque_token::TokenKind;
+use super::super::login::credential::MAX_ROBOT_SECRETS;
+use super::super::login::opaque_token::TokenKind;
+use super::super::record::audit::Event;
 use super::super::robot_name::RobotName;
 use super::super::stored_rows;
 use super::credentials::{For, MadeCredential, WantedCredential};

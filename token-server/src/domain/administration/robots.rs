@@ -5,17 +5,17 @@
 
 use shared::repository_pattern::RepositoryPattern;
 
-use super::super::audit::Event;
-use super::super::counted::counted;
 use super::super::delegation::Authority;
 use super::super::error::TokenServerError;
 use super::super::grant::Conditions;
 use super::super::namespace;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
-use super::super::remark;
+use super::super::record::audit::Event;
 use super::super::right::Right;
 use super::super::robot_name::RobotName;
+use super::super::words::counted::counted;
+use super::super::words::remark;
 use super::Administration;
 use super::expectation::Present;
 use super::machines::{Machine, MachineChange};

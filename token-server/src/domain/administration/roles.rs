@@ -3,11 +3,11 @@
 //! *Invariant:* a role that a grant names stays; a changed one changes what everybody has who holds it, so only those
 //! who hold everything change one.
 
-use super::super::audit::{Change, Event};
 use super::super::error::TokenServerError;
-use super::super::remark;
+use super::super::record::audit::{Change, Event};
 use super::super::right::RightSet;
 use super::super::role::Role;
+use super::super::words::remark;
 use super::Administration;
 use super::expectation::Present;
 use crate::db::roles::{self, RoleRow};

@@ -3,11 +3,11 @@
 //! *Invariant:* a removed team leaves no membership and no right behind, so that a new team of the same name begins
 //! with nothing.
 
-use super::super::audit::Event;
-use super::super::counted::counted;
 use super::super::error::TokenServerError;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
+use super::super::record::audit::Event;
+use super::super::words::counted::counted;
 use super::{Administration, name_taken, not_found};
 use crate::db::teams::TeamSummary;
 use crate::db::{self, Transaction, grants, namespaces, principals, teams};

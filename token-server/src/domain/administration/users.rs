@@ -3,13 +3,13 @@
 //! *Invariant:* a user whose password was set has no login left that was made with the old one; one who was disabled has
 //! no login left at all, nor a personal access token.
 
-use super::super::audit::{self, Change, Event};
-use super::super::counted::counted;
 use super::super::error::TokenServerError;
-use super::super::opaque_token::TokenKind;
-use super::super::password::NewPassword;
+use super::super::login::opaque_token::TokenKind;
+use super::super::login::password::NewPassword;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
+use super::super::record::audit::{self, Change, Event};
+use super::super::words::counted::counted;
 use super::{Administration, find_user, name_taken};
 use crate::db::users::UserSummary;
 use crate::db::{self, credentials, principals, refresh_tokens, users};

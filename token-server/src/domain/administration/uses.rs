@@ -3,7 +3,7 @@
 //! *Invariant:* looking changes nothing and leaves no record.
 
 use super::super::error::TokenServerError;
-use super::super::least_privilege::{self, Report};
+use super::super::record::least_privilege::{self, Report};
 use super::Administration;
 use super::pages::{Page, one_more, page};
 use crate::db;

@@ -3,12 +3,12 @@
 //! *Invariant:* a workload holds what it was given; a removed one leaves no membership and no right behind, so that a
 //! new one of the same name begins with nothing.
 
-use super::super::audit::Event;
-use super::super::counted::counted;
 use super::super::error::TokenServerError;
 use super::super::principal_name::PrincipalName;
 use super::super::random;
-use super::super::remark;
+use super::super::record::audit::Event;
+use super::super::words::counted::counted;
+use super::super::words::remark;
 use super::expectation::Present;
 use super::machines::{Machine, MachineChange};
 use super::pages::{Page, one_more, page};

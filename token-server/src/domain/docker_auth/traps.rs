@@ -5,7 +5,7 @@
 use super::config::{Config, Trap};
 use super::rule::{Allowed, Field, Rule};
 use super::{glob, regular};
-use crate::domain::password_bcrypt::ImportedHash;
+use crate::domain::login::password_bcrypt::ImportedHash;
 
 /// What tokens of registries can allow; docker_auth takes any word.
 const ACTIONS: &[&str] = &["pull", "push", "delete", "*"];

@@ -24,8 +24,8 @@ use uuid::Uuid;
 
 use super::audience::{AudienceRef, Verifier};
 use super::grant::Circumstances;
+use super::login::subject::Subject;
 use super::policy::{self, Held, Rows};
-use super::subject::Subject;
 
 /// How long a token lives from which something was refused: a right given meanwhile must not take longer to
 /// arrive, also for clients that keep tokens by what they asked for. Less than a minute is not used by clients.

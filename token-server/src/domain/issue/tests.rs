@@ -9,9 +9,9 @@ use time::OffsetDateTime;
 
 use super::super::credential_limits::CredentialLimits;
 use super::super::grant::{Conditions, Effect, Grant, What};
+use super::super::login::subject::User;
 use super::super::right::{Right, RightSet};
 use super::super::role::Role;
-use super::super::subject::User;
 use super::*;
 use crate::db::limit_words::LimitWords;
 use crate::db::principals::EVERYONE;
@@ -71,7 +71,7 @@ fn alice() -> Subject {
         pid: 100,
         uid: Uuid::from_u128(7),
         name: "alice".into(),
-        proof: super::super::subject::Proof::Password(shared::secret::Secret::default()),
+        proof: super::super::login::subject::Proof::Password(shared::secret::Secret::default()),
     })
 }
 

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::super::counted::counted;
 use super::super::principal_name::PrincipalName;
 use super::super::robot_name::RobotName;
+use super::super::words::counted::counted;
 use super::reading::Things;
 use super::thing::{Key, Thing};
 

@@ -18,7 +18,7 @@ use super::super::principal_name::PrincipalName;
 use super::super::right::RightSet;
 use super::super::role::Role;
 use super::super::team_member::TeamMember;
-use super::super::{moment, remark};
+use super::super::words::{moment, remark};
 use super::document::{BarrierPart, Document, GrantPart, NamespacePart, RolePart, VERSION, WorkloadPart};
 use super::thing::{Key, Thing};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::super::credential::Mac;
+use super::super::login::credential::Mac;
 use super::shards::Shards;
 use crate::db::error::DbError;
 

@@ -35,8 +35,8 @@ use shared::repository_name::RepositoryName;
 use shared::repository_pattern;
 
 use super::barrier::Barrier;
-use super::credential::Mac;
 use super::grantors::Managers;
+use super::login::credential::Mac;
 use super::namespace::Namespace;
 use super::policy::Rows;
 use super::right::Right;

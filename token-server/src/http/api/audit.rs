@@ -16,10 +16,10 @@ use super::endpoint::Endpoint;
 use super::parameters::{Kind, Parameter, Query};
 use super::reply::Reply;
 use crate::db::audit::{EventFilter, EventRow, Period};
-use crate::domain::audit::Event;
-use crate::domain::audit_chain::{self, EventHash, InvalidHash, KnownHashes};
-use crate::domain::audit_pages::EventPages;
-use crate::domain::moment::written;
+use crate::domain::record::audit::Event;
+use crate::domain::record::audit_chain::{self, EventHash, InvalidHash, KnownHashes};
+use crate::domain::record::audit_pages::EventPages;
+use crate::domain::words::moment::written;
 use crate::http::error::ApiError;
 
 /// One row of the audit record.

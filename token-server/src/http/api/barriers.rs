@@ -16,7 +16,7 @@ use super::reply::Reply;
 use super::{cursor, roles};
 use crate::db::barriers::BarrierRow;
 use crate::domain::error::TokenServerError;
-use crate::domain::moment::written;
+use crate::domain::words::moment::written;
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/barriers";

@@ -16,11 +16,11 @@ use super::parameters::Query;
 use super::{etag, request_body};
 use crate::domain::actor::Actor;
 use crate::domain::administration::Administration;
-use crate::domain::audit::Origin;
-use crate::domain::authenticate::Credentials;
 use crate::domain::delegation::NotDelegated;
 use crate::domain::error::TokenServerError;
-use crate::domain::subject::Subject;
+use crate::domain::login::authenticate::Credentials;
+use crate::domain::login::subject::Subject;
+use crate::domain::record::audit::Origin;
 use crate::http::error::ApiError;
 use crate::http::{Services, credentials, origin};
 

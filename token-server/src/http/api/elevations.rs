@@ -21,8 +21,8 @@ use crate::db::elevations::ElevationRow;
 use crate::domain::error::TokenServerError;
 use crate::domain::grant::Effect;
 use crate::domain::grant_spec::{GrantSpec, NamedWhat};
-use crate::domain::moment::written;
 use crate::domain::right::RightSet;
+use crate::domain::words::moment::written;
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/elevations";

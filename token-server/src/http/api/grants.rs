@@ -21,7 +21,7 @@ use crate::domain::error::TokenServerError;
 use crate::domain::grant::{Conditions, Effect};
 use crate::domain::grant_spec::{GrantSpec, NamedWhat};
 use crate::domain::grant_subject::{GrantSubject, spelled};
-use crate::domain::moment::{self, written};
+use crate::domain::words::moment::{self, written};
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/grants";

@@ -14,7 +14,7 @@ use super::reply::Reply;
 use super::{cursor, users};
 use crate::db::refresh_tokens::LoginSummary;
 use crate::domain::error::TokenServerError;
-use crate::domain::moment::written;
+use crate::domain::words::moment::written;
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/users/{user}/logins";

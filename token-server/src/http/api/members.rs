@@ -13,8 +13,8 @@ use super::reply::Reply;
 use super::{cursor, teams};
 use crate::db::teams::MemberRow;
 use crate::domain::error::TokenServerError;
-use crate::domain::moment::written;
 use crate::domain::team_member::{Standing, TeamMember};
+use crate::domain::words::moment::written;
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/teams/{team}/members";

@@ -15,10 +15,10 @@ use crate::db::namespaces::NamespaceRow;
 use crate::domain::administration::namespaces::NamespaceChange;
 use crate::domain::error::TokenServerError;
 use crate::domain::grant_subject::{GrantSubject, spelled};
-use crate::domain::moment::written;
 use crate::domain::namespace;
 use crate::domain::namespace::NamespaceSpec;
 use crate::domain::principal_name::PrincipalName;
+use crate::domain::words::moment::written;
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/namespaces";

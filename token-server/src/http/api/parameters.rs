@@ -8,7 +8,7 @@ use utoipa::openapi::schema::{KnownFormat, Object, SchemaFormat, Type};
 use utoipa::openapi::{ObjectBuilder, Schema};
 
 use crate::domain::error::TokenServerError;
-use crate::domain::moment;
+use crate::domain::words::moment;
 use crate::http::error::ApiError;
 
 /// Items of a page when nothing is said.

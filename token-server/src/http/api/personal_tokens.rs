@@ -17,8 +17,8 @@ use super::{cursor, etag, users};
 use crate::db::credentials::CredentialSummary;
 use crate::domain::administration::credentials::WantedCredential;
 use crate::domain::error::TokenServerError;
-use crate::domain::moment::{self, written};
 use crate::domain::principal_name::PrincipalName;
+use crate::domain::words::moment::{self, written};
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/users/{user}/tokens";

@@ -22,11 +22,11 @@ use crate::domain::error::TokenServerError;
 use crate::domain::explanation;
 use crate::domain::grant::{Circumstances, NotNow};
 use crate::domain::grant_subject::GrantSubject;
+use crate::domain::login::subject::Subject;
 use crate::domain::principal_name::PrincipalName;
 use crate::domain::question::Question;
 use crate::domain::right::{Right, RightSet};
 use crate::domain::robot_name::RobotName;
-use crate::domain::subject::Subject;
 use crate::domain::withholding::Withholding;
 use crate::http::error::ApiError;
 

@@ -17,8 +17,8 @@ use super::{cursor, etag, robots};
 use crate::db::credentials::CredentialSummary;
 use crate::domain::administration::credentials::WantedCredential;
 use crate::domain::error::TokenServerError;
-use crate::domain::moment::{self, written};
 use crate::domain::robot_name::RobotName;
+use crate::domain::words::moment::{self, written};
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/robots/{owner}/{robot}/secrets";

@@ -15,9 +15,9 @@ use super::reply::Reply;
 use crate::db::robots::RobotSummary;
 use crate::domain::administration::machines::MachineChange;
 use crate::domain::error::TokenServerError;
-use crate::domain::moment::written;
 use crate::domain::principal_name::PrincipalName;
 use crate::domain::robot_name::RobotName;
+use crate::domain::words::moment::written;
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/robots";

@@ -14,9 +14,9 @@ use super::reply::Reply;
 use crate::db::roles::RoleRow;
 use crate::domain::administration::roles::RoleChange;
 use crate::domain::error::TokenServerError;
-use crate::domain::moment::written;
 use crate::domain::right::RightSet;
 use crate::domain::role;
+use crate::domain::words::moment::written;
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/roles";

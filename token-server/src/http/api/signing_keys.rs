@@ -15,10 +15,10 @@ use super::reply::Reply;
 use crate::domain::administration::Administration;
 use crate::domain::administration::keys::{KeyPlace, KeySummary};
 use crate::domain::error::TokenServerError;
-use crate::domain::key_life::Urgency;
-use crate::domain::moment::written;
-use crate::domain::signing::{KeyAlgorithm, SignsFor};
-use crate::domain::signing_import::Expiry;
+use crate::domain::keys::key_life::Urgency;
+use crate::domain::keys::signing::{KeyAlgorithm, SignsFor};
+use crate::domain::keys::signing_import::Expiry;
+use crate::domain::words::moment::written;
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/keys";

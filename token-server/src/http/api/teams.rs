@@ -13,8 +13,8 @@ use super::endpoint::Endpoint;
 use super::reply::Reply;
 use crate::db::teams::TeamSummary;
 use crate::domain::error::TokenServerError;
-use crate::domain::moment::written;
 use crate::domain::principal_name::PrincipalName;
+use crate::domain::words::moment::written;
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/teams";

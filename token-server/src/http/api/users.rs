@@ -14,9 +14,9 @@ use super::endpoint::Endpoint;
 use super::reply::Reply;
 use crate::db::users::UserSummary;
 use crate::domain::error::TokenServerError;
-use crate::domain::moment::written;
-use crate::domain::password::NewPassword;
+use crate::domain::login::password::NewPassword;
 use crate::domain::principal_name::PrincipalName;
+use crate::domain::words::moment::written;
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/users";

@@ -15,8 +15,8 @@ use super::reply::Reply;
 use super::{audit, cursor, questions, roles};
 use crate::db::token_uses::{TokenUseFilter, TokenUsePlace, TokenUseRow};
 use crate::domain::grant_subject::spelled;
-use crate::domain::least_privilege::{Finding, Smaller};
-use crate::domain::moment::written;
+use crate::domain::record::least_privilege::{Finding, Smaller};
+use crate::domain::words::moment::written;
 use crate::http::error::ApiError;
 
 /// What clients without a login are called.

@@ -21,9 +21,9 @@ use crate::domain::administration::what_if;
 use crate::domain::effects::replay::Refused;
 use crate::domain::effects::{Direction, PersonalEffect, places};
 use crate::domain::error::TokenServerError;
-use crate::domain::moment::written;
 use crate::domain::principal_name::PrincipalName;
 use crate::domain::team_member::TeamMember;
+use crate::domain::words::moment::written;
 use crate::http::error::ApiError;
 
 /// What a change would mean, for people and for what they did.

@@ -14,8 +14,8 @@ use super::reply::Reply;
 use crate::db::workloads::WorkloadSummary;
 use crate::domain::administration::machines::MachineChange;
 use crate::domain::error::TokenServerError;
-use crate::domain::moment::written;
 use crate::domain::principal_name::PrincipalName;
+use crate::domain::words::moment::written;
 use crate::http::error::ApiError;
 
 const LIST: &str = "/api/v1/workloads";

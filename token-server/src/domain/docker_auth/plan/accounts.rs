@@ -8,7 +8,7 @@ use super::super::config::{Config, User};
 use super::super::people::Person;
 use super::super::rule::Labels;
 use super::{PlannedUser, Stored, UserOutcome};
-use crate::domain::password_bcrypt::ImportedHash;
+use crate::domain::login::password_bcrypt::ImportedHash;
 use crate::domain::principal_name::PrincipalName;
 
 /// A user of the file as somebody whose rights are compared, if they can be a user here.

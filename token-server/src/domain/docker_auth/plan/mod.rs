@@ -21,7 +21,7 @@ use super::comparison::{Cases, Difference, Effort, StoredRights, TooMuch};
 use super::config::Config;
 use super::people::Person;
 use super::rows::{PlannedRow, Scene};
-use crate::domain::password_bcrypt::ImportedHash;
+use crate::domain::login::password_bcrypt::ImportedHash;
 use crate::domain::principal_name::PrincipalName;
 use draft::Draft;
 

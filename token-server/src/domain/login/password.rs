@@ -13,10 +13,10 @@ use shared::secret::Secret;
 pub use shared::server::passwords::MAX_PASSWORD_BYTES;
 use shared::server::passwords::gate::{GateError, HashingGate};
 
+use super::super::random::{self, NoRandomness};
 pub(super) use super::password_argon2::is_outdated;
 use super::password_argon2::{self, Argon2Hashes, CannotBeHashed, SALT_BYTES};
 use super::password_bcrypt;
-use super::random::{self, NoRandomness};
 
 /// Shorter ones cannot be chosen.
 pub const MIN_PASSWORD_CHARACTERS: usize = 8;

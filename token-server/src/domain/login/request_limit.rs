@@ -9,7 +9,7 @@ use moka::ops::compute::Op;
 use moka::sync::Cache;
 use shared::clock::Clock;
 
-use super::audit::Origin;
+use super::super::record::audit::Origin;
 use super::subject::Subject;
 
 const MINUTE_MILLISECONDS: i64 = 60_000;

@@ -16,14 +16,14 @@ use shared::clock::Clock;
 use shared::secret::Secret;
 use time::OffsetDateTime;
 
-use super::audit::{self, Event, Origin, Outcome, Record};
+use super::super::error::TokenServerError;
+use super::super::random;
+use super::super::record::audit::{self, Event, Origin, Outcome, Record};
+use super::super::row_source::{Owner, View};
+use super::super::snapshot::credentials::StoredLogin;
 use super::credential::{Credential, Secrets};
 use super::credential_uses::CredentialUses;
-use super::error::TokenServerError;
 use super::opaque_token::TokenKind;
-use super::random;
-use super::row_source::{Owner, View};
-use super::snapshot::credentials::StoredLogin;
 use super::subject::{Proof, User};
 use crate::db::refresh_tokens::{self, NewRefreshToken};
 use crate::db::{self, Pool};
@@ -350,8 +350,8 @@ mod tests {
     use time::macros::datetime;
     use uuid::Uuid;
 
-    use super::super::master_secret::MasterSecret;
-    use super::super::snapshot::people::Kind;
+    use super::super::super::keys::master_secret::MasterSecret;
+    use super::super::super::snapshot::people::Kind;
     use super::*;
 
     const LOGIN: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);

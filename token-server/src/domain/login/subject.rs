@@ -7,8 +7,8 @@ use std::sync::Arc;
 use shared::secret::Secret;
 use uuid::Uuid;
 
+use super::super::credential_limits::CredentialLimits;
 use super::credential::Credential;
-use super::credential_limits::CredentialLimits;
 use crate::db::users::UserRow;
 
 /// Who asks.

@@ -19,9 +19,9 @@ use time::{Date, OffsetDateTime};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::super::issue::Decision;
+use super::super::login::subject::Subject;
 use super::audit::Origin;
-use super::issue::Decision;
-use super::subject::Subject;
 use crate::db::error::DbError;
 use crate::db::token_uses::{self as rows, GrantUseRow, TokenUseRow};
 use crate::db::{self, Pool};

@@ -10,8 +10,8 @@ use std::fmt;
 
 use ring::digest;
 
+use super::super::words::counted::counted;
 use super::audit_pages::EventPages;
-use super::counted::counted;
 use crate::db::Pool;
 use crate::db::audit::{AnchorRow, EventRow, Period};
 use crate::db::error::DbError;

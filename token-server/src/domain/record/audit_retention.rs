@@ -10,8 +10,8 @@ use shared::clock::Clock;
 use shared::server::causes;
 use time::OffsetDateTime;
 
+use super::super::words::counted::counted;
 use super::audit::{self, Event, Origin, Outcome, Record, SYSTEM};
-use super::counted::counted;
 use super::token_uses;
 use crate::db::error::DbError;
 use crate::db::{self, Pool, audit as rows};

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use shared::clock::Clock;
 use shared::secret::Secret;
 
-use super::audit::{self, Event, Origin, Outcome, Record};
+use super::super::error::TokenServerError;
+use super::super::record::audit::{self, Event, Origin, Outcome, Record};
 use super::authenticate::Authenticator;
-use super::error::TokenServerError;
 use super::password::{NewPassword, PasswordHasher};
 use super::subject::Proof;
 use crate::db::{self, Pool, refresh_tokens, users};

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::audit::Origin;
+use super::super::record::audit::Origin;
 use super::opaque_token::TokenKind;
 use crate::db::credentials::{self, CredentialUse};
 use crate::db::error::DbError;

@@ -10,8 +10,8 @@
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::SystemRandom;
 
+use super::super::random::{self, NoRandomness};
 use super::master_secret::{MasterSecret, Purpose};
-use super::random::{self, NoRandomness};
 
 const VERSION: u8 = 1;
 

@@ -23,7 +23,7 @@ use shared::server::passwords::verified::VerifiedPasswords;
 
 use time::OffsetDateTime;
 
-use super::random::NoRandomness;
+use super::super::random::NoRandomness;
 use crate::db::Pool;
 use crate::db::error::DbError;
 use crate::db::login_tries::{self, Bounds};

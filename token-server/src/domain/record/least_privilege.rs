@@ -12,11 +12,11 @@ use shared::action::{Action, ActionSet};
 use shared::repository_name::RepositoryName;
 use time::{Date, Duration, OffsetDateTime};
 
+use super::super::error::TokenServerError;
+use super::super::grant::{Effect, Grant};
+use super::super::right::{Right, RightSet};
+use super::super::robot_name::RobotName;
 use super::audit;
-use super::error::TokenServerError;
-use super::grant::{Effect, Grant};
-use super::right::{Right, RightSet};
-use super::robot_name::RobotName;
 use crate::db::grants::{self, GrantSummary, Source};
 use crate::db::principals::{AUTHENTICATED, EVERYONE, WORKLOAD};
 use crate::db::teams;
@@ -203,7 +203,7 @@ mod tests {
     use shared::limits::TagPattern;
     use shared::repository_pattern::RepositoryPattern;
 
-    use super::super::grant::{Conditions, What};
+    use super::super::super::grant::{Conditions, What};
     use super::*;
 
     fn grant(id: i64, holder: i64, words: &str, pattern: &str) -> Grant {

@@ -12,8 +12,8 @@ use shared::clock::Clock;
 use shared::server::causes;
 use time::OffsetDateTime;
 
-use super::audit::{Event, SYSTEM};
-use super::error::TokenServerError;
+use super::super::error::TokenServerError;
+use super::super::record::audit::{Event, SYSTEM};
 use super::key_life::{self, Urgency};
 use super::key_policy::{KeyKind, KeyPolicy};
 use super::key_ring::{DatedKey, KeyRing, SigningKeys};
@@ -118,7 +118,7 @@ mod tests {
     use ring::rand::SystemRandom;
     use time::macros::datetime;
 
-    use super::super::audience::Audiences;
+    use super::super::super::audience::Audiences;
     use super::super::key_policy::PUBLISHED_LONG_BEFORE;
     use super::super::signing::{PlainKey, SigningKey, SignsFor};
     use super::*;

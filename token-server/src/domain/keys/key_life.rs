@@ -7,7 +7,7 @@
 
 use time::OffsetDateTime;
 
-use super::error::TokenServerError;
+use super::super::error::TokenServerError;
 use super::key_policy::{KeyKind, KeyPolicy, PUBLISHED_BEFORE, PUBLISHED_LONG_BEFORE};
 use super::key_ring::{DatedKey, KeyRing, Superseded};
 use super::key_store::{self, HOW_TO_MAKE_RSA, KeyTools};
@@ -259,7 +259,7 @@ mod tests {
     use ring::rand::SystemRandom;
     use time::macros::datetime;
 
-    use super::super::audience::Audiences;
+    use super::super::super::audience::Audiences;
     use super::super::signing::SigningKey;
     use super::*;
 

@@ -13,10 +13,10 @@ use shared::secret::Secret;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::credential_limits::CredentialLimits;
-use super::master_secret::MasterSecret;
+use super::super::credential_limits::CredentialLimits;
+use super::super::keys::master_secret::MasterSecret;
+use super::super::random::NoRandomness;
 use super::opaque_token::{self, TokenKind, TokenMac};
-use super::random::NoRandomness;
 
 /// So many secrets of a robot are good at once: the one in use, and the one that replaces it.
 pub const MAX_ROBOT_SECRETS: usize = 2;

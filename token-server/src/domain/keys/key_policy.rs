@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::audience::Audiences;
+use super::super::audience::Audiences;
 use super::key_ring::DatedKey;
 use super::signing::{KeyAlgorithm, SignsFor};
 

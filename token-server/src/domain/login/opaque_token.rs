@@ -11,8 +11,8 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use shared::secret::Secret;
 
-use super::master_secret::{MasterSecret, Purpose};
-use super::random::NoRandomness;
+use super::super::keys::master_secret::{MasterSecret, Purpose};
+use super::super::random::NoRandomness;
 
 /// What a token is for; both begin with four letters that say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use shared::key_set::KeySet;
 use shared::server::causes;
 use time::OffsetDateTime;
 
-use super::error::TokenServerError;
+use super::super::error::TokenServerError;
 use super::key_policy::{KeyKind, KeyPolicy};
 use super::key_store::{self, KeyTools};
 use super::signing::{KeyAlgorithm, SigningKey, SignsFor};
@@ -265,7 +265,7 @@ mod tests {
     use ring::rand::SystemRandom;
     use time::macros::datetime;
 
-    use super::super::audience::{Audience, Audiences, Verifier};
+    use super::super::super::audience::{Audience, Audiences, Verifier};
     use super::super::signing::PlainKey;
     use super::*;
 

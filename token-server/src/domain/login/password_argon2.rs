@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ring::rand::SystemRandom;
 use shared::secret::Secret;
 
-use super::random::{self, NoRandomness};
+use super::super::random::{self, NoRandomness};
 
 /// Memory, passes and lanes recommended for Argon2id where 64 MiB per login is too much to spend.
 const MEMORY_KIB: u32 = 19_456;

@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use super::super::words::plain_text::is_plain;
 use super::audit_backlog::WaitingRecord;
-use super::plain_text::is_plain;
 use crate::db::Executor;
 use crate::db::audit::{self, AuditRow};
 use crate::db::error::DbError;
@@ -408,7 +408,8 @@ pub fn moment(at: OffsetDateTime) -> String {
     whole.format(&Rfc3339).expect("times of the database are within the years that RFC 3339 can write")
 }
 
-pub(super) fn printable(text: &str) -> String {
+/// As much of a text as records keep, without what cannot be printed.
+pub fn printable(text: &str) -> String {
     cut(text, MAX_TEXT_CHARACTERS)
 }
 
@@ -428,7 +429,7 @@ mod tests {
 
     #[test]
     fn the_manual_lists_every_event() {
-        let manual = include_str!("../../README.md");
+        let manual = include_str!("../../../README.md");
         let rows = manual.lines().skip_while(|line| *line != "| event | when |").skip(2);
         let rows = rows.take_while(|line| line.starts_with('|'));
         let words = rows.filter_map(|row| row.split('|').nth(1)).flat_map(|cell| cell.split(", "));

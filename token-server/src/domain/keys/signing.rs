@@ -27,7 +27,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use zeroize::Zeroizing;
 
-use super::audience::Verifier;
+use super::super::audience::Verifier;
 use super::key_names;
 
 /// The "no expiry" of RFC 5280 §4.1.2.5.

@@ -10,8 +10,8 @@ use shared::clock::Clock;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::audit::{self, Event, Origin, Outcome, Record};
-use super::error::TokenServerError;
+use super::super::error::TokenServerError;
+use super::super::record::audit::{self, Event, Origin, Outcome, Record};
 use super::key_life::{self, Ends};
 use super::key_policy::{KeyKind, KeyPolicy, PUBLISHED_BEFORE};
 use super::key_ring::{DatedKey, KeyRing};
