@@ -127,6 +127,7 @@ fn each_dangerous_tool_has_one_place() {
             &["jsonwebtoken::"][..],
             &[
                 "shared/src/server/jwt_crypto.rs",
+                "shared/src/server/signed_token",
                 "registry/src/auth",
                 // The list of accepted algorithms.
                 "registry/src/settings",

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use shared::server::signed_token::NotAToken;
+
 use super::certificates::ChainError;
 use super::verifier::VerifiedToken;
 
@@ -13,10 +15,8 @@ use super::verifier::VerifiedToken;
 pub(crate) enum TokenError {
     #[error("the token is longer than {} bytes", super::verifier::MAX_TOKEN_BYTES)]
     TooLong,
-    #[error("the token is not a signed token: {0}")]
-    Malformed(&'static str),
-    #[error("the token header uses `{0}`, which is not trusted")]
-    ForbiddenHeader(&'static str),
+    #[error(transparent)]
+    NotAToken(#[from] NotAToken),
     #[error("the token algorithm is not accepted here")]
     Algorithm,
     #[error("the token is signed with an unknown key")]
@@ -64,8 +64,7 @@ impl TokenError {
             Self::NoKeys => "no_keys",
             Self::WrongIssuer | Self::WrongAudience => "not_for_us",
             Self::TooLong
-            | Self::Malformed(_)
-            | Self::ForbiddenHeader(_)
+            | Self::NotAToken(_)
             | Self::Algorithm
             | Self::Claim(_)
             | Self::NotYetValid

@@ -11,21 +11,19 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 use moka::sync::Cache;
 use ring::digest;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use shared::access::Access;
 use shared::claims::{Claims, PortcullisClaim};
 use shared::clock::Clock;
+use shared::server::signed_token::keys::{VerificationKey, parse_algorithm};
+use shared::server::signed_token::{Header, SignedToken};
 use uuid::Uuid;
 
 use super::certificates::ChainKey;
 use super::error::TokenError;
-use super::trusted_keys::{TrustedKey, TrustedKeys, parse_algorithm};
+use super::trusted_keys::TrustedKeys;
 
 /// A longer text is refused before it is parsed; a header of this size passes common proxies.
 pub(crate) const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -118,30 +116,9 @@ pub(crate) struct Verifier {
     remembered: Cache<[u8; 32], Arc<VerifiedToken>>,
 }
 
-/// What the header of a token may say. Members that move trust into the token are only noticed.
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-    #[serde(default)]
-    kid: Option<String>,
-    #[serde(default)]
-    typ: Option<String>,
-    #[serde(default)]
-    jwk: Option<IgnoredAny>,
-    #[serde(default)]
-    jku: Option<IgnoredAny>,
-    #[serde(default)]
-    x5u: Option<IgnoredAny>,
-    #[serde(default)]
-    crit: Option<IgnoredAny>,
-    /// Whatever it is, it is no reason to refuse a token that does not need it.
-    #[serde(default)]
-    x5c: Option<serde_json::Value>,
-}
-
 /// The keys a signature is tried with.
 struct Candidates {
-    keys: Vec<TrustedKey>,
+    keys: Vec<VerificationKey>,
     /// As in [`Provenance`].
     until: Option<i64>,
 }
@@ -195,28 +172,18 @@ impl Verifier {
     }
 
     fn verify_anew(&self, text: &str, generation: u64) -> Result<VerifiedToken, TokenError> {
-        let mut parts = text.split('.');
-        let (Some(header), Some(body), Some(signature), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(TokenError::Malformed("it has not three parts"));
-        };
-        let parsed: Header = decode(header).ok_or(TokenError::Malformed("its header is not JSON"))?;
-        let algorithm = self.check_header(&parsed)?;
+        let token = SignedToken::parse(text)?;
+        let algorithm = self.check_header(&token.header)?;
         if self.keys.is_empty() {
             return Err(TokenError::NoKeys);
         }
-        let Candidates { keys: candidates, until } = self.candidates(&parsed, algorithm)?;
-        let message = &text.as_bytes()[..header.len() + 1 + body.len()];
-        let signed = candidates.iter().any(|candidate| {
-            jsonwebtoken::crypto::verify(signature, message, &candidate.key, algorithm).unwrap_or(false)
-        });
-        if !signed {
+        let Candidates { keys, until } = self.candidates(&token.header, algorithm)?;
+        if !token.is_signed_by(&keys, algorithm) {
             return Err(TokenError::BadSignature);
         }
-        let claims: Claims = decode(body).ok_or(TokenError::Malformed("its claims do not parse"))?;
+        let claims: Claims = token.claims()?;
         let text_bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        self.check_claims(claims, parsed.kid, Provenance { generation, text_bytes, until })
+        self.check_claims(claims, token.header.kid, Provenance { generation, text_bytes, until })
     }
 
     fn candidates(&self, header: &Header, algorithm: Algorithm) -> Result<Candidates, TokenError> {
@@ -237,14 +204,6 @@ impl Verifier {
     }
 
     fn check_header(&self, header: &Header) -> Result<Algorithm, TokenError> {
-        let forbidden =
-            [("jwk", &header.jwk), ("jku", &header.jku), ("x5u", &header.x5u), ("crit", &header.crit)];
-        if let Some((name, _)) = forbidden.into_iter().find(|(_, member)| member.is_some()) {
-            return Err(TokenError::ForbiddenHeader(name));
-        }
-        if header.typ.as_deref().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
-            return Err(TokenError::ForbiddenHeader("typ"));
-        }
         if self.expectations.profile == Profile::Strict && header.kid.is_none() {
             return Err(TokenError::UnknownKey);
         }
@@ -292,10 +251,6 @@ impl Verifier {
             provenance,
         })
     }
-}
-
-fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Option<T> {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
 #[cfg(test)]

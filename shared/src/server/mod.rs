@@ -5,8 +5,8 @@
 //!
 //! Reading order: [`settings`], [`telemetry`], [`listener`] with [`sockets`] and [`tls`], then what happens around each
 //! request ([`client_address`], [`request_log`], [`response_headers`], [`fallback`]), [`health`], [`shutdown`],
-//! [`descriptors`], [`causes`]; [`jwt_crypto`] joins the token library to the one crypto library, and [`passwords`]
-//! bounds what slow hashes cost.
+//! [`descriptors`], [`causes`]; [`jwt_crypto`] joins the token library to the one crypto library, [`signed_token`]
+//! reads tokens of others, and [`passwords`] bounds what slow hashes cost.
 
 pub mod settings;
 
@@ -42,5 +42,7 @@ pub mod descriptors;
 pub mod causes;
 
 pub mod jwt_crypto;
+
+pub mod signed_token;
 
 pub mod passwords;

@@ -19,14 +19,13 @@ use ring::digest;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use shared::key_set::{Jwk, MAX_KEYS, PublicKey};
+use shared::server::signed_token::keys::VerificationKey;
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::oid_registry::{OID_EC_P256, OID_NIST_EC_P384, OID_SIG_ED25519};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey as CertifiedKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
-
-use super::trusted_keys::{TrustedKey, usable};
 
 /// Of this many bytes of a digest a fingerprint of the 2.x line is made.
 const FINGERPRINT_BYTES: usize = 30;
@@ -63,7 +62,7 @@ pub(crate) enum ChainError {
 pub(crate) struct Bundle {
     certificates: Vec<CertificateDer<'static>>,
     authorities: Vec<Authority>,
-    by_id: BTreeMap<String, TrustedKey>,
+    by_id: BTreeMap<String, VerificationKey>,
 }
 
 /// What may have signed a certificate, and from which second to which; the library does not look at its dates.
@@ -81,7 +80,7 @@ impl PartialEq for Bundle {
 
 /// The key of a chain's first certificate.
 pub(super) struct ChainKey {
-    pub(super) key: TrustedKey,
+    pub(super) key: VerificationKey,
     /// The second after which one of the certificates is no longer valid.
     pub(super) until: i64,
 }
@@ -126,12 +125,12 @@ impl Bundle {
     }
 
     /// The key that goes by this id.
-    pub(super) fn key(&self, id: &str) -> Option<&TrustedKey> {
+    pub(super) fn key(&self, id: &str) -> Option<&VerificationKey> {
         self.by_id.get(id)
     }
 
     /// Every key once, with one of its ids.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &TrustedKey> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &VerificationKey> {
         self.by_id.values()
     }
 
@@ -200,8 +199,8 @@ fn chain_of(x5c: &serde_json::Value) -> Option<Vec<CertificateDer<'static>>> {
 }
 
 /// A key of a certificate is for every algorithm of its family.
-fn trusted(key: &PublicKey) -> Option<TrustedKey> {
-    usable(&Jwk { key: key.clone(), kid: None, alg: None, usage: None })
+fn trusted(key: &PublicKey) -> Option<VerificationKey> {
+    VerificationKey::new(&Jwk { key: key.clone(), kid: None, alg: None, usage: None })
 }
 
 /// The key of a certificate in the form of a key set; nothing for a kind that no algorithm is for.

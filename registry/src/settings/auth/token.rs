@@ -12,9 +12,9 @@ use url::Url;
 use super::revocations::RawRevocations;
 use crate::auth::refresh::KeySource;
 use crate::auth::revocations::follower::FeedSettings;
-use crate::auth::trusted_keys::parse_algorithm;
 use crate::auth::verifier::{Expectations, Profile};
 use crate::settings::findings::Findings;
+use shared::server::signed_token::keys::parse_algorithm;
 
 pub(in crate::settings) const KEYS: &[Key] = &[
     Key::new("auth.token.realm", Kind::Scalar, "", "URL of the token endpoint, told to clients."),
