@@ -120,7 +120,14 @@ pub async fn add(
     let signs_since = match urgency {
         Urgency::Ordinary => after_newest(&keys, kind, now, now + PUBLISHED_LONG_BEFORE),
         // One that waits for its time still takes over at that time.
-        Urgency::Emergency => now + PUBLISHED_BEFORE,
+        Urgency::Emergency => {
+            let at = now + PUBLISHED_BEFORE;
+            // Times are kept in whole seconds, and of two keys of one second the newer one is meant.
+            let is_taken = |dated: &DatedKey| {
+                kind.fits(dated) && dated.signs_since.unix_timestamp() == at.unix_timestamp()
+            };
+            if keys.iter().any(is_taken) { at + time::Duration::SECOND } else { at }
+        }
     };
     let stored = key_store::make(tx, tools, algorithm, signs_for, signs_since, now).await?;
     take_in(tx, tools, keys, stored, now).await
