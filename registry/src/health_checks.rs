@@ -13,9 +13,9 @@ use shared::server::health::watch::{Watch, Watches};
 use tokio::net::TcpStream;
 use url::Url;
 
-use crate::outgoing;
 use crate::settings::{CheckSettings, Subject};
 use crate::storage::{Storage, layout};
+use shared::server::outgoing;
 
 /// Makes the checks; `driver` names the storage.
 pub(crate) fn watches(

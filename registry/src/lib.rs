@@ -18,8 +18,6 @@ pub mod http;
 
 mod auth;
 
-mod outgoing;
-
 pub mod domain;
 
 mod health_checks;

@@ -1,6 +1,7 @@
 //! Patterns over repository names: which repositories a right is about.
 //!
-//! `${user}` stands for the name of whoever asks, which holds no wildcard.
+//! `${user}` stands for the name of whoever asks, which holds no wildcard, and `${claim.NAME}` for what the identity token
+//! of a workload says, as far as that is a repository name.
 //!
 //! *Invariant:* every pattern has one anchor, and every repository it matches has that anchor among its own; so an
 //! index on anchors finds all grants that can matter for a name, and a few that do not.
@@ -26,12 +27,15 @@ enum Form {
     Subtree(RepositoryName),
     All,
     Glob(Box<str>),
-    /// Another pattern for each user.
-    PerUser(Box<str>),
+    /// Another pattern for each user or workload.
+    PerSubject(Box<str>),
 }
 
 /// Stands for the name of the user.
 const USER: &str = "${user}";
+
+/// Begins what stands for a claim; its name and a brace follow.
+const CLAIM: &str = "${claim.";
 
 /// Stands for a user whose name is as long as any, so that a pattern that fits with it fits with all.
 const LONGEST_USER: &str = "a23456789b123456789c123456789d123456789e123456789f123456789g123";
@@ -51,6 +55,9 @@ pub enum InvalidPattern {
     /// The wildcards make no sense.
     #[error("{0}")]
     Glob(&'static str),
+    /// The name of a claim is missing, or the brace behind it, or it stands beside the name of a user.
+    #[error("a claim is written ${{claim.NAME}}, and not together with ${{user}}")]
+    Claim,
 }
 
 const WILDCARDS: &[char] = &['*', '?', '[', ']', '{', '}', ','];
@@ -67,12 +74,24 @@ impl RepositoryPattern {
         if text == "**" {
             return Ok(Self(Form::All));
         }
+        if text.contains(CLAIM) {
+            // A workload is no user, so nothing would ever be covered.
+            if text.contains(USER) {
+                return Err(InvalidPattern::Claim);
+            }
+            // The second would be a range that runs backwards, so no claim ever stands in brackets.
+            for claim in ["a", "z-a"] {
+                let filled = filled(text, None, &|_| Some(claim.to_owned())).ok_or(InvalidPattern::Claim)?;
+                Self::parse(&filled)?;
+            }
+            return Ok(Self(Form::PerSubject(text.into())));
+        }
         if text.contains(USER) {
             // The second would be a range that runs backwards, so no name ever stands in brackets.
             for user in [LONGEST_USER, "z-a"] {
                 Self::parse(&text.replace(USER, user))?;
             }
-            return Ok(Self(Form::PerUser(text.into())));
+            return Ok(Self(Form::PerSubject(text.into())));
         }
         if !text.contains(WILDCARDS) {
             return Ok(Self(Form::Exact(RepositoryName::parse(text)?)));
@@ -94,19 +113,33 @@ impl RepositoryPattern {
             },
             Form::All => true,
             Form::Glob(pattern) => glob::matches(pattern, name.as_str()),
-            Form::PerUser(_) => self.for_user(user).is_some_and(|pattern| pattern.matches(name, None)),
+            Form::PerSubject(_) => self.for_user(user).is_some_and(|pattern| pattern.matches(name, None)),
         }
     }
 
     /// Whether the repository is covered for some user; yes if in doubt.
     pub fn can_match(&self, name: &RepositoryName) -> bool {
-        self.is_per_user() || self.matches(name, None)
+        self.is_per_subject() || self.matches(name, None)
     }
 
-    /// The same pattern with `${user}` replaced; nothing if that makes no pattern.
+    /// The same pattern with `${user}` replaced; nothing if that makes no pattern, as where a claim is wanted.
     pub fn for_user(&self, user: Option<&str>) -> Option<Self> {
+        self.filled(user, &|_| None)
+    }
+
+    /// The same pattern with claims replaced, which are folded to lower case; nothing if one is missing or is no
+    /// repository name.
+    pub fn for_claims(&self, claim: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
+        let name = |wanted: &str| {
+            let value = claim(wanted)?.to_ascii_lowercase();
+            RepositoryName::parse(&value).is_ok().then_some(value)
+        };
+        self.filled(None, &name)
+    }
+
+    fn filled(&self, user: Option<&str>, claim: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
         match &self.0 {
-            Form::PerUser(text) => Self::parse(&text.replace(USER, user?)).ok(),
+            Form::PerSubject(text) => Self::parse(&filled(text, user, claim)?).ok(),
             _ => Some(self.clone()),
         }
     }
@@ -142,9 +175,9 @@ impl RepositoryPattern {
         anchor.strip_prefix(ROOT).is_some_and(|folder| text.strip_suffix("**") == Some(folder))
     }
 
-    /// Whether it stands for another pattern for each user.
-    pub fn is_per_user(&self) -> bool {
-        matches!(self.0, Form::PerUser(_))
+    /// Whether it stands for another pattern for each user or workload.
+    pub fn is_per_subject(&self) -> bool {
+        matches!(self.0, Form::PerSubject(_))
     }
 
     /// Whether it is the name of one repository.
@@ -171,8 +204,8 @@ impl RepositoryPattern {
     pub fn covers(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Form::All, _) => true,
-            // It is another one for each user, so alike is not the same.
-            (Form::PerUser(_), _) => false,
+            // It is another one for each of them, so alike is not the same.
+            (Form::PerSubject(_), _) => false,
             _ if self == other => true,
             (Form::Subtree(_), _) => other.stands_below(self),
             (Form::Glob(_), Form::Exact(name)) => self.matches(name, None),
@@ -197,7 +230,7 @@ impl RepositoryPattern {
         match &self.0 {
             Form::Exact(name) => name.as_str().starts_with(folder),
             Form::All => true,
-            Form::Subtree(_) | Form::Glob(_) | Form::PerUser(_) => {
+            Form::Subtree(_) | Form::Glob(_) | Form::PerSubject(_) => {
                 let anchor = self.anchor();
                 let literal = anchor.strip_prefix(ROOT).unwrap_or_default();
                 literal.starts_with(folder) || folder.starts_with(literal)
@@ -211,13 +244,33 @@ impl RepositoryPattern {
             Form::Exact(name) => format!("r:{name}"),
             Form::Subtree(parent) => format!("s:{parent}/"),
             Form::All => ROOT.into(),
-            Form::Glob(pattern) | Form::PerUser(pattern) => {
+            Form::Glob(pattern) | Form::PerSubject(pattern) => {
                 let wildcard = pattern.find(|c| c == '$' || WILDCARDS.contains(&c)).unwrap_or(pattern.len());
                 let literal = pattern[..wildcard].rfind('/').map_or("", |slash| &pattern[..=slash]);
                 format!("s:{literal}")
             }
         }
     }
+}
+
+/// A text with what stands in it for others replaced; nothing if one of them is not there.
+fn filled(text: &str, user: Option<&str>, claim: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        filled.push_str(&rest[..at]);
+        let end = at + rest[at..].find('}')? + 1;
+        let placeholder = &rest[at..end];
+        match placeholder.strip_prefix(CLAIM).map(|name| &name[..name.len() - 1]) {
+            Some("") => return None,
+            Some(name) => filled.push_str(&claim(name)?),
+            None if placeholder == USER => filled.push_str(user?),
+            None => return None,
+        }
+        rest = &rest[end..];
+    }
+    filled.push_str(rest);
+    Some(filled)
 }
 
 impl TryFrom<String> for RepositoryPattern {
@@ -240,7 +293,7 @@ impl fmt::Display for RepositoryPattern {
             Form::Exact(name) => write!(f, "{name}"),
             Form::Subtree(parent) => write!(f, "{parent}/**"),
             Form::All => f.write_str("**"),
-            Form::Glob(pattern) | Form::PerUser(pattern) => f.write_str(pattern),
+            Form::Glob(pattern) | Form::PerSubject(pattern) => f.write_str(pattern),
         }
     }
 }
@@ -272,6 +325,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn claims_stand_for_names_and_for_nothing_else() {
+        let pattern = RepositoryPattern::parse("ci/${claim.repository}/**").unwrap();
+        assert_eq!((pattern.anchor().as_str(), pattern.is_per_subject()), ("s:ci/", true));
+        assert_eq!(pattern.to_string(), "ci/${claim.repository}/**");
+        let says = |value: &'static str| move |name: &str| (name == "repository").then(|| value.to_owned());
+        let filled = |value| pattern.for_claims(&says(value)).map(|pattern| pattern.to_string());
+        assert_eq!(filled("Acme/App"), Some("ci/acme/app/**".into()));
+        for value in ["", "*", "a/**", "../a", "a//b", "a/{b,c}", "${user}", "a b", "[a-z]", "a/"] {
+            assert_eq!(filled(value), None, "{value}");
+        }
+        assert_eq!(pattern.for_claims(&|_| None), None);
+        assert_eq!(pattern.for_user(Some("ann")), None, "users bring no claims");
+        assert!(!pattern.matches(&repository("ci/acme/app"), Some("ann")));
+        for text in ["${user}/${claim.x}", "a/${claim.}", "a/${claim.x", "a/${claim}", "a/[${claim.x}]"] {
+            assert!(RepositoryPattern::parse(text).is_err(), "{text}");
+        }
+    }
 
     fn repository(name: &str) -> RepositoryName {
         name.parse().unwrap()

@@ -20,7 +20,7 @@ use token_server::http::api::endpoints;
 use crate::imported_keys::Pair;
 
 /// For each address: what somebody without rights, who administers `platform/**` and `works/**`, and who owns everything get.
-const EXPECTED: [(&str, [u16; 3]); 83] = [
+const EXPECTED: [(&str, [u16; 3]); 93] = [
     ("getAccount", [200, 200, 200]),
     ("setOwnPassword", [204, 204, 204]),
     ("listUsers", [200, 200, 200]),
@@ -77,6 +77,17 @@ const EXPECTED: [(&str, [u16; 3]); 83] = [
     ("getWorkload", [404, 200, 200]),
     ("changeWorkload", [403, 403, 200]),
     ("removeWorkload", [403, 403, 204]),
+    ("listTrustIssuers", [403, 403, 200]),
+    ("addTrustIssuer", [403, 403, 201]),
+    ("getTrustIssuer", [403, 403, 200]),
+    ("removeTrustIssuer", [403, 403, 204]),
+    ("listTrustRules", [403, 403, 200]),
+    ("addTrustRule", [403, 403, 201]),
+    ("getTrustRule", [403, 403, 200]),
+    ("removeTrustRule", [403, 403, 204]),
+    ("listTrustAttempts", [403, 403, 200]),
+    // There is none.
+    ("acceptTrustAttempt", [403, 403, 404]),
     ("listElevations", [200, 200, 200]),
     ("requestElevation", [201, 201, 201]),
     ("breakGlass", [403, 403, 201]),
@@ -147,6 +158,12 @@ impl Furniture {
         for robot in ["made", "gone"] {
             let robot = json!({"name": format!("works/{robot}-{actor}")});
             api.post("admin", "/robots", &robot).await?.expect(201)?;
+        }
+        for issuer in ["made", "gone"] {
+            api.post("admin", "/trust/issuers", &trust_issuer(issuer, actor)).await?.expect(201)?;
+        }
+        for rule in ["made", "gone"] {
+            api.post("admin", "/trust/rules", &trust_rule(rule, actor)).await?.expect(201)?;
         }
         for workload in ["made", "gone"] {
             let workload = json!({"name": format!("{workload}-job-{actor}")});
@@ -247,6 +264,19 @@ impl Furniture {
             "getWorkload" => bare(format!("/workloads/made-job-{actor}")),
             "changeWorkload" => (format!("/workloads/made-job-{actor}"), Some(json!({"disabled": true}))),
             "removeWorkload" => bare(format!("/workloads/gone-job-{actor}")),
+            "listTrustIssuers" => bare("/trust/issuers".into()),
+            "addTrustIssuer" => ("/trust/issuers".into(), Some(trust_issuer("new", actor))),
+            "getTrustIssuer" => bare(format!("/trust/issuers/made-issuer-{actor}")),
+            "removeTrustIssuer" => bare(format!("/trust/issuers/gone-issuer-{actor}")),
+            "listTrustRules" => bare("/trust/rules".into()),
+            "addTrustRule" => ("/trust/rules".into(), Some(trust_rule("new", actor))),
+            "getTrustRule" => bare(format!("/trust/rules/made-rule-{actor}")),
+            "removeTrustRule" => bare(format!("/trust/rules/gone-rule-{actor}")),
+            "listTrustAttempts" => bare("/trust/attempts".into()),
+            "acceptTrustAttempt" => {
+                let path = "/trust/attempts/01900000-0000-7000-8000-000000000000/accept";
+                (path.into(), Some(json!({"workload": format!("accepted-{actor}")})))
+            }
             "listElevations" => bare("/elevations".into()),
             "requestElevation" => ("/elevations".into(), Some(elevation())),
             "breakGlass" => {
@@ -307,6 +337,20 @@ async fn keeper(api: &Api, actor: &str) -> anyhow::Result<(String, String)> {
     Ok((number(&token), number(&logins[0])))
 }
 
+fn trust_issuer(which: &str, actor: &str) -> Value {
+    json!({
+        "name": format!("{which}-issuer-{actor}"), "issuer": format!("https://{which}-{actor}.example"),
+        "audience": "https://registry.example"
+    })
+}
+
+fn trust_rule(which: &str, actor: &str) -> Value {
+    json!({
+        "workload": format!("{which}-rule-{actor}"), "issuer": format!("made-issuer-{actor}"),
+        "match": {"sub": which}, "grants": [{"role": "viewer", "pattern": "platform/base"}]
+    })
+}
+
 /// A policy with something new in it.
 fn policy(actor: &str) -> Value {
     let right =
@@ -336,6 +380,8 @@ async fn everything(api: &Api) -> anyhow::Result<Vec<Vec<Value>>> {
         "/namespaces",
         "/robots",
         "/workloads",
+        "/trust/issuers",
+        "/trust/rules",
         "/elevations?all=true",
     ] {
         lists.push(api.all("admin", path, 100).await?);

@@ -84,6 +84,7 @@ mod odd_tokens;
 
 mod htpasswd;
 
+mod trust;
 mod trusted_keys;
 
 mod revocations;

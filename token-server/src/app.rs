@@ -47,6 +47,7 @@ use crate::domain::row_source::RowSource;
 use crate::domain::shadow::{ShadowError, ShadowRules};
 use crate::domain::snapshot::follower::Follower;
 use crate::domain::token_issuer::{IssuerRecords, TokenIssuer};
+use crate::domain::trust::workloads::Workloads;
 use crate::http::api::document::Documents;
 use crate::http::turns::Turns;
 use crate::http::{Services, TRIALS, WHOLE_READS, routes};
@@ -67,6 +68,9 @@ pub enum StartError {
     /// The rules to compare with cannot be used.
     #[error(transparent)]
     Shadow(#[from] ShadowError),
+    /// Nobody can be asked for keys.
+    #[error("requests to issuers of identity tokens cannot be made")]
+    Outgoing(#[from] reqwest::Error),
     /// The socket or the certificate failed.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -197,6 +201,7 @@ impl TokenServer {
             rows,
             uses: credential_uses.clone(),
             door: Door::new(pool.clone(), &random).map_err(TokenServerError::from)?,
+            workloads: Workloads::new(pool.clone(), clock.clone(), random.clone(), settings.trust.clone())?,
             repeats: repeats.clone(),
         }));
         let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());

@@ -18,7 +18,7 @@ use url::Url;
 use super::certificates::{Bundle, BundleError};
 use super::remembered_keys;
 use super::trusted_keys::TrustedKeys;
-use crate::outgoing;
+use shared::server::outgoing;
 
 /// How often a URL is asked again.
 const URL_INTERVAL: Duration = Duration::from_mins(5);

@@ -18,8 +18,8 @@ use crate::auth::refresh::KeyRefresher;
 use crate::auth::revocations::Revocations;
 use crate::auth::verifier::Verifier;
 use crate::domain::Repositories;
-use crate::outgoing;
 use crate::settings::Realm;
+use shared::server::outgoing;
 
 /// The state of a running registry.
 pub(crate) struct RegistryState {

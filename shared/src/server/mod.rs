@@ -6,7 +6,7 @@
 //! Reading order: [`settings`], [`telemetry`], [`listener`] with [`sockets`] and [`tls`], then what happens around each
 //! request ([`client_address`], [`request_log`], [`response_headers`], [`fallback`]), [`health`], [`shutdown`],
 //! [`descriptors`], [`causes`]; [`jwt_crypto`] joins the token library to the one crypto library, [`signed_token`]
-//! reads tokens of others, and [`passwords`] bounds what slow hashes cost.
+//! reads tokens of others, [`outgoing`] asks others, and [`passwords`] bounds what slow hashes cost.
 
 pub mod settings;
 
@@ -46,3 +46,5 @@ pub mod jwt_crypto;
 pub mod signed_token;
 
 pub mod passwords;
+
+pub mod outgoing;

@@ -87,6 +87,7 @@ fn domain_code(error: &TokenServerError) -> u8 {
         | E::InvalidMoment(_)
         | E::InvalidConditions(_)
         | E::InvalidLimits(_)
+        | E::InvalidTrust(_)
         | E::InvalidRemark(_)
         | E::Contradiction(_)
         | E::InvalidPolicy(_)

@@ -16,6 +16,8 @@ use crate::db::refresh_tokens::LoginSummary;
 use crate::db::robots::RobotSummary;
 use crate::db::roles::RoleRow;
 use crate::db::teams::{MemberRow, TeamSummary};
+use crate::db::trust::{TrustIssuerRow, TrustRuleRow};
+use crate::db::trust_attempts::TrustAttemptRow;
 use crate::db::users::UserSummary;
 use crate::db::workloads::WorkloadSummary;
 use crate::domain::administration::keys::KeySummary;
@@ -92,6 +94,21 @@ pub(super) fn logins(logins: &[LoginSummary]) -> Value {
 /// All workloads.
 pub(super) fn workloads(workloads: &[WorkloadSummary]) -> Value {
     represented::<_, api::workloads::Workload>(workloads)
+}
+
+/// Trusted issuers.
+pub(super) fn trust_issuers(issuers: &[TrustIssuerRow]) -> Value {
+    represented::<_, api::trust_issuers::TrustIssuer>(issuers)
+}
+
+/// Trust rules.
+pub(super) fn trust_rules(rules: &[TrustRuleRow]) -> Value {
+    represented::<_, api::trust_rules::TrustRule>(rules)
+}
+
+/// Attempts of unknown identities.
+pub(super) fn trust_attempts(attempts: &[TrustAttemptRow]) -> Value {
+    represented::<_, api::trust_rules::TrustAttempt>(attempts)
 }
 
 /// The keys that sign tokens, without what is secret of them.

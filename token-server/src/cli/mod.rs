@@ -53,6 +53,8 @@ mod uses;
 
 mod workloads;
 
+mod trust;
+
 pub mod what_if;
 
 use std::process::ExitCode;
@@ -128,6 +130,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Workload(command) => {
             workloads::workload(command, &administration(&settings).await?, output).await?;
         }
+        Command::Trust(command) => trust::trust(command, &administration(&settings).await?, output).await?,
         Command::Role(command) => roles::role(command, &administration(&settings).await?, output).await?,
         Command::Policy(command) => return policy::policy(command, &settings, output).await,
         Command::Elevation(command) => {

@@ -1,6 +1,6 @@
 //! `workload`.
 //!
-//! *Invariant:* nothing that is said here promises a login.
+//! *Invariant:* nothing that is said here is a credential.
 
 use super::arguments::Output;
 use super::arguments::people::WorkloadCommand;
@@ -24,7 +24,8 @@ pub(super) async fn workload(
             let name = PrincipalName::parse_new(&name).map_err(TokenServerError::from)?;
             administration.add_workload(&name, description.as_deref()).await?;
             remark(&format!(
-                "workload {name} added; `grant add workload:{name} …` prepares rights, but it cannot log in yet"
+                "workload {name} added; `grant add workload:{name} …` gives rights, `trust rule add {name} …` lets it \
+                 log in"
             ));
         }
         WorkloadCommand::List => {

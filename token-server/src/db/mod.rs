@@ -40,6 +40,10 @@ pub mod credentials;
 
 pub mod workloads;
 
+pub mod trust;
+
+pub mod trust_attempts;
+
 pub mod elevations;
 
 pub mod policy_rows;

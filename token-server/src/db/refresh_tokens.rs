@@ -2,7 +2,11 @@
 //!
 //! *Invariant:* the token itself is never given to the database.
 
+use std::collections::BTreeMap;
+
 use futures_util::{Stream, TryStreamExt as _};
+use serde_json::Value;
+use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -29,6 +33,8 @@ pub struct RefreshTokenState {
     pub expires_at: OffsetDateTime,
     /// When its successor was given out.
     pub replaced_at: Option<OffsetDateTime>,
+    /// What the token of its platform said, of a workload.
+    pub claims: Option<Value>,
 }
 
 /// A login as a listing shows it.
@@ -65,8 +71,6 @@ pub struct NewRefreshToken<'a> {
     pub family: Uuid,
     /// Whose login it is.
     pub pid: i64,
-    /// The stored hash that the login was checked against.
-    pub password_hash: &'a str,
     /// For which registry.
     pub audience: &'a str,
     /// What the client called itself.
@@ -86,7 +90,7 @@ pub async fn find_refresh_token(
 ) -> Result<Option<RefreshTokenState>, DbError> {
     let query = sqlx::query_as!(
         RefreshTokenState,
-        "select mac, family, pid, audience, client_id, last_used_at, expires_at, replaced_at
+        "select mac, family, pid, audience, client_id, last_used_at, expires_at, replaced_at, claims
            from refresh_token where mac = $1",
         mac
     );
@@ -97,7 +101,7 @@ pub async fn find_refresh_token(
 pub fn visit_refresh_tokens(db: &mut PgConnection) -> impl Stream<Item = Result<RefreshTokenState, DbError>> {
     let query = sqlx::query_as!(
         RefreshTokenState,
-        "select mac, family, pid, audience, client_id, last_used_at, expires_at, replaced_at from refresh_token"
+        "select mac, family, pid, audience, client_id, last_used_at, expires_at, replaced_at, claims from refresh_token"
     );
     query.fetch(db).map_err(DbError::from)
 }
@@ -109,7 +113,7 @@ pub async fn list_states(
 ) -> Result<Vec<RefreshTokenState>, DbError> {
     let query = sqlx::query_as!(
         RefreshTokenState,
-        "select mac, family, pid, audience, client_id, last_used_at, expires_at, replaced_at
+        "select mac, family, pid, audience, client_id, last_used_at, expires_at, replaced_at, claims
            from refresh_token where family = any($1)",
         families
     );
@@ -155,10 +159,12 @@ pub async fn find_login(db: impl PgExecutor<'_>, family: Uuid) -> Result<Option<
 
 /// Stores the first token of a login, unless its user was disabled or has another password than the one the login was
 /// made with; says whether it did. The rows it looks at cannot change until the transaction ends, so a change of
-/// password that ends all logins does not miss one that is being made.
+/// password that ends all logins does not miss one that is being made. `password_hash` is the stored hash that the login
+/// was checked against.
 pub async fn insert_refresh_token(
     db: impl PgExecutor<'_>,
     token: &NewRefreshToken<'_>,
+    password_hash: &str,
     now: OffsetDateTime,
 ) -> Result<bool, DbError> {
     let query = sqlx::query!(
@@ -171,7 +177,7 @@ pub async fn insert_refresh_token(
         token.mac,
         token.family,
         token.pid,
-        token.password_hash,
+        password_hash,
         token.audience,
         token.client_id,
         token.agent,
@@ -180,6 +186,45 @@ pub async fn insert_refresh_token(
         token.expires_at
     );
     Ok(query.execute(db).await?.rows_affected() == 1)
+}
+
+/// The same for a workload, unless it was disabled or its rule is gone; `claims` are what the token of its platform said.
+pub async fn insert_workload_login(
+    db: impl PgExecutor<'_>,
+    token: &NewRefreshToken<'_>,
+    claims: &BTreeMap<String, String>,
+    now: OffsetDateTime,
+) -> Result<bool, DbError> {
+    let query = sqlx::query!(
+        "insert into refresh_token (mac, family, pid, audience, client_id, agent, made_from, created_at, last_used_at,
+                                    last_used_from, expires_at, claims)
+         select $1, $2, p.pid, $4, $5, $6, $7, $8, $8, $7, $9, $10
+           from principal p join trust_rule r on r.pid = p.pid
+          where p.pid = $3 and p.disabled_at is null and p.deleted_at is null
+            for share of p, r",
+        token.mac,
+        token.family,
+        token.pid,
+        token.audience,
+        token.client_id,
+        token.agent,
+        token.made_from,
+        now,
+        token.expires_at,
+        Json(claims) as Json<&BTreeMap<String, String>>
+    );
+    Ok(query.execute(db).await?.rows_affected() == 1)
+}
+
+/// Forgets logins that have ended, up to a number of tokens; says how many.
+pub async fn delete_ended(db: impl PgExecutor<'_>, at_once: i64) -> Result<u64, DbError> {
+    let query = sqlx::query!(
+        "delete from refresh_token
+          where mac in (select mac from refresh_token where expires_at < clock_timestamp() - interval '1 hour'
+                         order by expires_at limit $1 for update skip locked)",
+        at_once
+    );
+    Ok(query.execute(db).await?.rows_affected())
 }
 
 /// Marks all tokens of a login as replaced that were not yet.

@@ -73,7 +73,7 @@ impl CredentialLimits {
             return Err(InvalidConditions::TooManyNetworks.into());
         }
         let repository = |text: &String| match RepositoryPattern::parse(text) {
-            Ok(pattern) if pattern.is_per_user() => Err(InvalidLimits::PerUser(text.clone())),
+            Ok(pattern) if pattern.is_per_subject() => Err(InvalidLimits::PerUser(text.clone())),
             Ok(pattern) => Ok(pattern),
             Err(error) => Err(InvalidLimits::Repository(text.clone(), error)),
         };

@@ -25,6 +25,8 @@ use super::right::UnknownRight;
 use super::robot_name::InvalidRobotName;
 use super::role::InvalidRole;
 use super::team_member::InvalidMember;
+use super::trust::conditions::InvalidConditions as InvalidTrust;
+use super::trust::workloads::NoWorkload;
 use super::words::counted::counted;
 use super::words::moment::InvalidMoment;
 use super::words::remark::InvalidRemark;
@@ -39,6 +41,12 @@ pub enum TokenServerError {
     /// Unknown user, wrong password or disabled user, without telling which.
     #[error("wrong user name or password")]
     WrongCredentials,
+    /// Conditions that make no rule.
+    #[error(transparent)]
+    InvalidTrust(#[from] InvalidTrust),
+    /// A token of a build platform or a cluster lets nobody in. Whoever has one has no secret of ours, so it is told why.
+    #[error(transparent)]
+    IdentityTokenRefused(Box<NoWorkload>),
     /// Too many wrong passwords of a user came from one place.
     #[error("too many wrong passwords from your address; try again in {}", counted(*seconds, "second", "seconds"))]
     TooManyTries {

@@ -165,7 +165,7 @@ pub async fn who_can(
     let mut groups: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
     let mut people: BTreeMap<(usize, String), i64> = BTreeMap::new();
     let mut behind = teams::list_behind(pool, &holders).await?;
-    if rows.iter().any(|row| row.pattern.is_per_user()) {
+    if rows.iter().any(|row| row.pattern.is_per_subject()) {
         // Such a row of everybody is about those whose name stands there.
         behind.extend(teams::list_users_named_in(pool, question.repository().as_str()).await?);
     }

@@ -23,7 +23,7 @@ use super::grantors::grantors;
 use super::issue::{self, Asker, Decision, Relevant, TokenFrame};
 use super::keys::key_ring::SigningKeys;
 use super::login::authenticate::{Authenticator, Credentials};
-use super::login::refresh::{Brought, Login};
+use super::login::refresh::{Brought, Holder, Login};
 use super::login::request_limit::RequestLimit;
 use super::login::subject::Subject;
 use super::policy::{Held, Rows};
@@ -33,6 +33,7 @@ use super::record::audit_repeats::AuditRepeats;
 use super::record::token_uses::TokenUses;
 use super::row_source::View;
 use super::shadow::{Decided, ShadowRules};
+use super::trust::workloads;
 use crate::db::Pool;
 
 /// Whether the client wants to keep the login.
@@ -213,7 +214,12 @@ impl TokenIssuer {
                 self.authenticator.authenticate_refresh_token(&brought, origin, view).await?
             }
         };
-        if account.is_some_and(|account| !account.eq_ignore_ascii_case(subject.name())) {
+        let is_named = |account: &str| {
+            // Workloads are called what they are only by us.
+            let is_workload = matches!(subject, Subject::Workload(_));
+            account.eq_ignore_ascii_case(subject.name()) || (is_workload && account == workloads::USER)
+        };
+        if account.is_some_and(|account| !is_named(account)) {
             return Err(ACCOUNT_MISMATCH);
         }
         Ok(subject)
@@ -239,6 +245,9 @@ impl TokenIssuer {
         };
         for rows in all.iter_mut().chain([&mut near]) {
             rows.limits = subject.limits().cloned();
+            if let Subject::Workload(workload) = subject {
+                rows.fill_in(&workload.claims);
+            }
         }
         let circumstances = Circumstances { now: self.clock.now(), address: origin.ip() };
         let relevant = Relevant { near, all };
@@ -302,7 +311,7 @@ impl TokenIssuer {
         Ok(())
     }
 
-    /// Only a login with the password of a user makes a new refresh token; using one gives the same again, because most
+    /// Only a login with the password of a user, or with the token of a platform, makes a new refresh token; using one gives the same again, because most
     /// clients that keep it cannot replace it. Secrets of robots and personal access tokens can be revoked by themselves.
     async fn refresh_token(
         &self,
@@ -313,15 +322,22 @@ impl TokenIssuer {
     ) -> Result<Option<Secret>, TokenServerError> {
         let (tokens, offline) = (self.authenticator.refresh_tokens(), request.access == Access::Offline);
         match (&request.credentials, subject) {
-            (Some(Credentials::RefreshToken(token)), Subject::User(_))
+            (Some(Credentials::RefreshToken(token)), Subject::User(_) | Subject::Workload(_))
                 if offline || tokens.rotates(&request.client_id) =>
             {
                 let brought = brought(token, request, audience);
                 let next = tokens.next(&self.pool, &*self.clock, &self.random, &brought, origin);
                 next.await.map(Some)
             }
-            (Some(Credentials::Password { .. }), Subject::User(user)) if offline => {
-                let login = Login { user, audience: audience.name, client_id: &request.client_id, origin };
+            (Some(Credentials::Password { .. }), _) if offline => {
+                let holder = match subject {
+                    Subject::User(user) => Holder::User(user),
+                    Subject::Workload(workload) => {
+                        Holder::Workload(workload, self.authenticator.workload_session())
+                    }
+                    Subject::Anonymous | Subject::Robot(_) => return Ok(None),
+                };
+                let login = Login { holder, audience: audience.name, client_id: &request.client_id, origin };
                 tokens.issue(&self.pool, &*self.clock, &self.random, &login).await
             }
             _ => Ok(None),
@@ -343,10 +359,8 @@ fn refused_because(subject: &Subject, scope: &Scope) -> &'static str {
     };
     match subject {
         Subject::Anonymous => "anonymous",
-        Subject::User(_) | Subject::Robot(_) if subject.limits().is_some_and(|limits| is_outside(limits)) => {
-            "outside_of_credential"
-        }
-        Subject::User(_) | Subject::Robot(_) => "no_grant",
+        _ if subject.limits().is_some_and(|limits| is_outside(limits)) => "outside_of_credential",
+        Subject::User(_) | Subject::Robot(_) | Subject::Workload(_) => "no_grant",
     }
 }
 

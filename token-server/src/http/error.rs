@@ -33,8 +33,11 @@ pub enum ApiError {
     #[error("the parameter `{0}` came twice with different values")]
     RepeatedParameter(&'static str),
     /// A grant this server does not know.
-    #[error("this grant type is not supported; use password or refresh_token")]
+    #[error("this grant type is not supported; use password, refresh_token or token exchange")]
     UnsupportedGrantType,
+    /// An exchange that makes no sense.
+    #[error("{0}")]
+    BadExchange(String),
     /// The body is of another type.
     #[error("the body must be {0}")]
     UnsupportedMediaType(&'static str),
@@ -89,6 +92,8 @@ pub enum ApiError {
 /// In which shape an answer is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
+    /// An exchange of tokens on the token endpoint.
+    Exchange,
     /// GET on the token endpoint.
     Query,
     /// POST on the token endpoint.
@@ -137,6 +142,7 @@ impl ApiError {
             // 401 and not 400: clients try their other way of asking only after a 401.
             Self::RepeatedParameter(_) => Verdict { oauth: "invalid_request", ..UNAUTHORIZED },
             Self::UnsupportedGrantType => Verdict { oauth: "unsupported_grant_type", ..UNAUTHORIZED },
+            Self::BadExchange(_) => bad_request(StatusCode::BAD_REQUEST),
             Self::UnsupportedMediaType(_) => bad_request(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::BodyTooLarge => bad_request(StatusCode::PAYLOAD_TOO_LARGE),
             Self::BodyTooSlow => bad_request(StatusCode::REQUEST_TIMEOUT),
@@ -154,6 +160,13 @@ impl ApiError {
     /// The answer.
     pub fn render(&self, request: &HttpRequest, shape: Shape) -> HttpResponse {
         let verdict = self.verdict();
+        // RFC 8693 §2.2.2: a token that is not good is a bad request, whatever is bad about it.
+        let is_bad_token = shape == Shape::Exchange && verdict.status == StatusCode::UNAUTHORIZED;
+        let verdict = if is_bad_token {
+            Verdict { status: StatusCode::BAD_REQUEST, oauth: "invalid_request", ..verdict }
+        } else {
+            verdict
+        };
         let (message, detail) = if verdict.status.is_server_error() {
             (server_sentence(self).to_owned(), Some(format!("request {}", RequestLog::id(request))))
         } else {
@@ -179,7 +192,7 @@ impl ApiError {
 fn domain_verdict(error: &TokenServerError) -> Verdict {
     use TokenServerError as E;
     match error {
-        E::WrongCredentials | E::RefreshTokenRefused => UNAUTHORIZED,
+        E::WrongCredentials | E::RefreshTokenRefused | E::IdentityTokenRefused(_) => UNAUTHORIZED,
         E::TooManyTries { seconds } | E::TooManyTokenRequests { seconds } => Verdict {
             retry_after_seconds: Some(u32::try_from(*seconds).unwrap_or(u32::MAX)),
             ..Verdict::new(
@@ -202,6 +215,7 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::InvalidMoment(_)
         | E::InvalidConditions(_)
         | E::InvalidLimits(_)
+        | E::InvalidTrust(_)
         | E::InvalidRemark(_)
         | E::Contradiction(_)
         | E::InvalidPolicy(_)
@@ -278,6 +292,12 @@ struct FormError<'a> {
     error_description: &'a str,
 }
 
+#[derive(Serialize)]
+struct ExchangeError<'a> {
+    error: &'a str,
+    error_description: &'a str,
+}
+
 fn finish(
     mut response: HttpResponseBuilder,
     verdict: &Verdict,
@@ -293,6 +313,7 @@ fn finish(
     };
     match shape {
         Shape::Query => response.json(&body),
+        Shape::Exchange => response.json(ExchangeError { error: verdict.oauth, error_description: message }),
         Shape::Form => {
             response.json(FormError { body: &body, error: verdict.oauth, error_description: message })
         }

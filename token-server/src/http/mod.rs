@@ -1,7 +1,7 @@
 //! HTTP: parse, call the domain, render; nothing is decided here.
 //!
 //! Reading order: which addresses there are ([`routes`]), how a request is read ([`parameters`], [`body`],
-//! [`credentials`]), what each address does ([`token`], [`key_set`], [`revocations`], [`account`], [`api`]), how refusals look ([`error`],
+//! [`credentials`]), what each address does ([`token`] with [`token_exchange`], [`key_set`], [`revocations`], [`account`], [`api`]), how refusals look ([`error`],
 //! [`problem`]), and who waits for whom ([`turns`]).
 //!
 //! *Invariant:* every answer that is not a success is JSON, and queries and credentials are never logged.
@@ -15,6 +15,8 @@ pub mod body;
 pub mod credentials;
 
 pub mod token;
+
+pub mod token_exchange;
 
 pub mod key_set;
 

@@ -95,6 +95,7 @@ pub(super) const fn code(error: &ApiError) -> &'static str {
         ApiError::BodyTooSlow => "body_too_slow",
         ApiError::BodyBroken => "body_broken",
         ApiError::MalformedJson | ApiError::BadBody(_) => "bad_body",
+        ApiError::BadExchange(_) => "bad_exchange",
         ApiError::NotARegistry => "not_a_registry",
         ApiError::NothingToCompare => "precondition_failed",
         ApiError::ManyReadersOfAll | ApiError::ManyChanges | ApiError::ManyTrials => "busy",
@@ -104,7 +105,7 @@ pub(super) const fn code(error: &ApiError) -> &'static str {
 const fn domain_code(error: &TokenServerError) -> &'static str {
     use TokenServerError as E;
     match error {
-        E::WrongCredentials | E::RefreshTokenRefused => "wrong_credentials",
+        E::WrongCredentials | E::RefreshTokenRefused | E::IdentityTokenRefused(_) => "wrong_credentials",
         E::TooManyTries { .. } => "too_many_tries",
         E::TooManyTokenRequests { .. } => "too_many_token_requests",
         E::CredentialsRequired => "credentials_required",
@@ -119,6 +120,7 @@ const fn domain_code(error: &TokenServerError) -> &'static str {
         E::InvalidMoment(_) => "invalid_time",
         E::InvalidConditions(_) => "invalid_conditions",
         E::InvalidLimits(_) => "invalid_limits",
+        E::InvalidTrust(_) => "invalid_trust",
         E::InvalidRemark(_) => "invalid_remark",
         E::InvalidRole(_) => "invalid_role",
         E::InvalidRobotName(_) => "invalid_robot_name",

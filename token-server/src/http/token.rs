@@ -1,6 +1,7 @@
 //! The token endpoint.
 //!
-//! GET is the registry protocol's own form, POST its OAuth form; both ask for the same and get the same token.
+//! GET is the registry protocol's own form, POST its OAuth form; both ask for the same and get the same token. POST takes
+//! tokens of platforms in exchange as well.
 //!
 //! *Invariant:* no answer of this endpoint is stored by a cache.
 //!
@@ -16,7 +17,7 @@ use shared::server::request_log::RequestLog;
 use super::credentials;
 use super::error::{ApiError, Shape};
 use super::parameters::Parameters;
-use super::{Services, body, origin};
+use super::{Services, body, origin, token_exchange};
 use crate::domain::error::TokenServerError;
 use crate::domain::token_issuer::{Access, IssuedToken, TokenRequest};
 
@@ -42,6 +43,7 @@ pub async fn get_token(request: HttpRequest, services: Data<Services>) -> HttpRe
 
 /// Answers a form.
 pub async fn post_token(request: HttpRequest, services: Data<Services>, body: Payload) -> HttpResponse {
+    let mut shape = Shape::Form;
     let answer = async {
         let body = body::read(&request, body, body::MAX_BODY_BYTES, services.body_timeout).await?;
         let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -51,17 +53,29 @@ pub async fn post_token(request: HttpRequest, services: Data<Services>, body: Pa
         }
         let form = Parameters::parse(&body);
         let header = credentials::from_header(request.headers())?;
+        let offline = form.one("access_type")? == Some("offline");
+        if token_exchange::is_asked_for(&form) {
+            shape = Shape::Exchange;
+            if header.is_some() {
+                return Err(token_exchange::both_at_once());
+            }
+            let credentials = Some(token_exchange::subject_token(&form)?);
+            let service = token_exchange::service(&form)?;
+            let wanted = TokenRequest { credentials, service, ..common(&form, offline)? };
+            return issue(&services, &request, &wanted).await;
+        }
         let credentials = credentials::combine(header, credentials::from_form(&form)?)?;
         if credentials.is_none() && form.one("grant_type")?.is_some() {
             return Err(ApiError::Domain(TokenServerError::CredentialsRequired));
         }
-        let offline = form.one("access_type")? == Some("offline");
         let wanted = TokenRequest { credentials, ..common(&form, offline)? };
         issue(&services, &request, &wanted).await
     };
-    match answer.await {
+    let answer = answer.await;
+    match answer {
+        Ok(issued) if shape == Shape::Exchange => token_exchange::exchanged(&issued),
         Ok(issued) => success(&issued, Some(issued.granted.to_string())),
-        Err(error) => error.render(&request, Shape::Form),
+        Err(error) => error.render(&request, shape),
     }
 }
 

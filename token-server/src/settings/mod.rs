@@ -16,6 +16,8 @@ pub mod table;
 
 mod token_paths;
 
+mod trust;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,6 +36,7 @@ use crate::domain::login::credential::CredentialPolicy;
 use crate::domain::login::refresh::RefreshSettings;
 use crate::domain::revocation_feed::MIN_SECRET_BYTES;
 use crate::domain::token_issuer::IssuerSettings;
+use crate::domain::trust::workloads::TrustSettings;
 
 pub use audiences::DEFAULT_AUDIENCE;
 use audiences::{RawAudience, audiences};
@@ -41,6 +44,7 @@ use listener::{RawHttp, listener};
 use signing_keys::RawKeys;
 use table::SCHEMA;
 use token_paths::token_paths;
+use trust::{RawTrust, trust};
 
 /// Longer lives would make a removed right outlive a working day's patience.
 const MAX_LIFETIME: Duration = Duration::from_hours(1);
@@ -64,6 +68,7 @@ struct Raw {
     keys: RawKeys,
     namespaces: RawNamespaces,
     passwords: RawPasswords,
+    trust: RawTrust,
     refresh: RawRefresh,
     personaltokens: RawCredentials,
     robots: RawCredentials,
@@ -219,6 +224,8 @@ pub struct TokenServerSettings {
     pub personal_namespaces: bool,
     /// How passwords are checked.
     pub passwords: PasswordSettings,
+    /// How workloads log in.
+    pub trust: TrustSettings,
     /// How logins are kept.
     pub refresh: RefreshSettings,
     /// How long other credentials are good for.
@@ -275,6 +282,7 @@ impl TokenServerSettings {
         let audiences = problems.take(audiences(&raw.audiences));
         problems.add_all(raw.keys.problems());
         let token_paths = problems.take(token_paths(&raw.token.paths));
+        let trust = problems.take(trust(&raw.trust));
         if raw.token.issuer.is_empty() {
             problems.add("`token.issuer` must not be empty");
         }
@@ -293,8 +301,8 @@ impl TokenServerSettings {
         if let Some(retention) = raw.audit.retention {
             problems.range("audit.retention", retention, Duration::from_hours(1), TEN_YEARS);
         }
-        let (Some(listener), Some(log), Some(secret), Some(audiences), Some(token_paths), true) =
-            (listener, log, secret, audiences, token_paths, problems.0.is_empty())
+        let (Some(listener), Some(log), Some(secret), Some(audiences), Some(token_paths), Some(trust), true) =
+            (listener, log, secret, audiences, token_paths, trust, problems.0.is_empty())
         else {
             return Err(SettingsError::Problems(problems.0));
         };
@@ -321,6 +329,7 @@ impl TokenServerSettings {
                 queue: raw.passwords.queue.min(MAX_QUEUE),
                 cache: raw.passwords.cache.0,
             },
+            trust,
             refresh: RefreshSettings {
                 idle: raw.refresh.idle.0,
                 absolute: raw.refresh.lifetime.0,

@@ -115,6 +115,22 @@ pub const KEYS: &[Key] = &[
         "A secret of a robot ends after this long at the latest, also one that was made before; 0 for never.",
     ),
     scalar(
+        "trust.sessionlifetime",
+        "1h",
+        "How long a login is kept that a workload made with a token of its platform; 6h at most.",
+    ),
+    scalar(
+        "trust.grace",
+        "false",
+        "Whether such a token, once it was used, is good for as long where it was used, for clients that keep no login.",
+    ),
+    Key::new(
+        "trust.networks",
+        Kind::List,
+        "",
+        "Private networks in which issuers may be asked for their keys; others are asked on the internet only.",
+    ),
+    scalar(
         "audit.retention",
         "",
         "How long rows of the audit record, and counts of what tokens were issued for, are kept; without it, until \

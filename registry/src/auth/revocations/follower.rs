@@ -17,7 +17,7 @@ use url::Url;
 use super::set::RevocationSet;
 use super::{Revocations, WhenStale};
 use crate::auth::refresh::KeyRefresher;
-use crate::outgoing;
+use shared::server::outgoing;
 
 /// How long the token server may hold an answer back.
 const WAIT: Duration = Duration::from_secs(5);

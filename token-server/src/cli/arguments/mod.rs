@@ -8,6 +8,8 @@ pub mod credentials;
 
 pub mod rights;
 
+pub mod trust;
+
 pub mod records;
 
 use std::path::PathBuf;
@@ -19,6 +21,7 @@ use credentials::{LoginCommand, TokenCommand};
 use people::{NamespaceCommand, RobotCommand, TeamCommand, UserCommand, WorkloadCommand};
 use records::{AuditCommand, ImportCommand, KeyCommand};
 use rights::{BarrierCommand, ElevationCommand, GrantCommand, PolicyCommand, QuestionArguments, RoleCommand};
+use trust::TrustCommand;
 
 const AFTER_HELP: &str = "\
 Settings come from the file given with --config and from environment variables such as
@@ -91,9 +94,12 @@ pub enum Command {
     /// Logins that devices keep: list, revoke
     #[command(subcommand)]
     Login(LoginCommand),
-    /// Workloads: subjects for build jobs and clusters, which cannot log in yet
+    /// Workloads: subjects for build jobs and clusters, which log in with tokens of their platform
     #[command(subcommand)]
     Workload(WorkloadCommand),
+    /// Whose tokens let workloads in: issuers, rules, attempts, and making a rule of one
+    #[command(subcommand)]
+    Trust(TrustCommand),
     /// Roles besides those that are built in: add, list, change, remove
     #[command(subcommand)]
     Role(RoleCommand),

@@ -236,7 +236,7 @@ pub enum RobotCommand {
 /// About workloads.
 #[derive(Debug, Subcommand)]
 pub enum WorkloadCommand {
-    /// Make a workload, which holds no rights yet and cannot log in
+    /// Make a workload, which holds no rights yet; `trust rule add` lets it log in
     Add {
         /// Up to 63 letters, digits, dots, dashes and underscores
         name: String,

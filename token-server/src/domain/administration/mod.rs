@@ -31,6 +31,8 @@ pub mod leaks;
 
 pub mod workloads;
 
+pub mod trust;
+
 pub mod machines;
 
 pub mod elevations;

@@ -154,7 +154,7 @@ impl Trial {
         let comparison = Comparison::new(&self.before, after);
         let is_unknown =
             |pattern: &&RepositoryPattern| !self.looked_at.iter().any(|name| is_about(pattern, name));
-        let patterns = self.about.patterns.iter().filter(|pattern| !pattern.is_per_user());
+        let patterns = self.about.patterns.iter().filter(|pattern| !pattern.is_per_subject());
         WhatIf {
             effects: comparison.effects(&self.names, now),
             replay: comparison.replay(given, &self.looked_at, now),
@@ -292,7 +292,7 @@ async fn names(
             patterns.insert(pattern);
         }
     }
-    let own = patterns.iter().filter(|pattern| pattern.is_per_user()).count();
+    let own = patterns.iter().filter(|pattern| pattern.is_per_subject()).count();
     let users = people.keys().filter_map(user_of).take(MAX_OWN_PATTERNS / own.max(1)).map(str::to_owned);
     let users = if own == 0 { BTreeSet::new() } else { users.collect() };
     Ok(Names { seen: seen.collect(), patterns: patterns.into_iter().collect(), users })
@@ -300,7 +300,7 @@ async fn names(
 
 /// Whether a pattern can be about a repository, for one user or another.
 fn is_about(pattern: &RepositoryPattern, name: &RepositoryName) -> bool {
-    pattern.is_per_user() || pattern.matches(name, None)
+    pattern.is_per_subject() || pattern.matches(name, None)
 }
 
 /// The literal part of a pattern up to its last slash; of a name, all of it.
@@ -313,7 +313,7 @@ fn folder(pattern: &RepositoryPattern) -> String {
 fn looked_at(about: &About, names: &Names) -> BTreeSet<RepositoryName> {
     let patterns = names.patterns.iter().chain(&about.patterns);
     let made_up = patterns.flat_map(|pattern| {
-        let users: Vec<Option<&str>> = if pattern.is_per_user() {
+        let users: Vec<Option<&str>> = if pattern.is_per_subject() {
             names.users.iter().map(|user| Some(user.as_str())).collect()
         } else {
             vec![None]

@@ -15,7 +15,7 @@ use super::pages::{Page, one_more, page};
 use super::{Administration, name_taken, not_found};
 use crate::db::principals::{self, WORKLOAD};
 use crate::db::workloads::{self, WorkloadSummary};
-use crate::db::{self, Transaction, grants, teams};
+use crate::db::{self, Transaction, grants, refresh_tokens, teams};
 
 impl Administration {
     /// Makes a workload without any right.
@@ -32,19 +32,20 @@ impl Administration {
         Ok(db::commit(tx).await?)
     }
 
-    /// Stores a workload.
+    /// Stores a workload; returns its inner number.
     pub(super) async fn insert_workload(
         &self,
         tx: &mut Transaction,
         name: &PrincipalName,
         description: Option<&str>,
-    ) -> Result<(), TokenServerError> {
+    ) -> Result<i64, TokenServerError> {
         self.leave_namespace(tx, name).await?;
         let uid = random::dated_id(&self.random, &*self.clock)?;
         let pid =
             principals::insert_principal(&mut **tx, WORKLOAD, name.as_str(), uid, self.clock.now()).await;
         let pid = pid.map_err(name_taken(name))?;
-        Ok(workloads::insert_workload(&mut **tx, pid, description, self.actor.pid()).await?)
+        workloads::insert_workload(&mut **tx, pid, description, self.actor.pid()).await?;
+        Ok(pid)
     }
 
     /// All workloads, by name.
@@ -119,6 +120,7 @@ impl Administration {
     ) -> Result<u64, TokenServerError> {
         principals::update_deleted_by_pid(&mut **tx, pid, self.clock.now()).await?;
         workloads::delete_workload(&mut **tx, pid).await?;
+        refresh_tokens::delete_refresh_tokens_of(&mut **tx, pid).await?;
         teams::delete_members(&mut **tx, pid).await?;
         Ok(grants::delete_grants_of(&mut **tx, pid).await?)
     }

@@ -33,7 +33,7 @@ impl Authority {
         now: OffsetDateTime,
     ) -> Result<(), NotDelegated> {
         // What is each member's own is denied elsewhere to each.
-        let is_common = |row: &&Grant| !row.pattern.is_per_user();
+        let is_common = |row: &&Grant| !row.pattern.is_per_subject();
         let common: BTreeSet<i64> = joined.iter().filter(is_common).map(|row| row.id).collect();
         let is_over = |row: &Grant| row.conditions.expires_at.is_some_and(|end| end <= now);
         let is_everybodys = |row: &Grant| [EVERYONE, AUTHENTICATED].contains(&row.holder);
@@ -54,7 +54,7 @@ impl Authority {
 
     /// Lets through who holds by a row what others would hold by it.
     fn demand_shared(&self, row: &Grant, common: &BTreeSet<i64>) -> Result<(), NotDelegated> {
-        if row.pattern.is_per_user() {
+        if row.pattern.is_per_subject() {
             // It is about another place for each of them.
             return self.demand_as_much([row]);
         }

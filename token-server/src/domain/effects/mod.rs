@@ -240,7 +240,7 @@ impl<'a> Comparison<'a> {
             (Landscape::new(&patterns, &all, user), Concerned::by(&rows, &keepers, &all, user))
         };
         // Where no pattern is another one for each user, the same names tell the difference for everybody.
-        let has_own_names = patterns.iter().any(RepositoryPattern::is_per_user);
+        let has_own_names = patterns.iter().any(RepositoryPattern::is_per_subject);
         let common = look_around(None);
         let (mut looks, mut not_looked_at) = (0, 0);
         for class in self.classes() {
@@ -300,7 +300,7 @@ impl<'a> Comparison<'a> {
         let own: BTreeSet<i64> = [&self.before, &self.after]
             .into_iter()
             .flat_map(|side| &side.situation.grants)
-            .filter(|grant| grant.pattern.is_per_user())
+            .filter(|grant| grant.pattern.is_per_subject())
             .map(|grant| grant.holder)
             .collect();
         let mut classes: BTreeMap<_, Class> = BTreeMap::new();

@@ -354,7 +354,7 @@ pub fn claims(decision: &Decision, subject: &Subject, frame: &TokenFrame<'_>) ->
 fn refusals(decision: &Decision, subject: &Subject) -> Vec<Refusal> {
     let reason = match subject {
         Subject::Anonymous => RefusalReason::Anonymous,
-        Subject::User(_) | Subject::Robot(_) => RefusalReason::NoGrant,
+        Subject::User(_) | Subject::Robot(_) | Subject::Workload(_) => RefusalReason::NoGrant,
     };
     let taken = decision.granted.iter().map(size).sum::<usize>()
         + decision.limits.iter().map(json_bytes).sum::<usize>()

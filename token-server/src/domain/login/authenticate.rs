@@ -5,6 +5,7 @@
 //! count at once, unless the database that would say so is away.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared::clock::Clock;
 use shared::secret::Secret;
@@ -18,20 +19,23 @@ use super::super::record::audit_repeats::AuditRepeats;
 use super::super::robot_name::RobotName;
 use super::super::row_source::{Owner, RowSource, View};
 use super::super::snapshot::people::Kind;
+use super::super::trust::workloads::Workloads;
+use super::super::trust::{identity_token, workloads};
 use super::credential::{Credential, CredentialPolicy, Failure, Secrets};
 use super::credential_uses::CredentialUses;
 use super::door::{Door, Knock, Try};
 use super::opaque_token::{self, TokenKind};
 use super::password::{MAX_PASSWORD_BYTES, PasswordHasher, is_outdated};
 use super::refresh::{Brought, Looks, RefreshFailure, RefreshTokens};
-use super::subject::{Proof, Robot, Subject, User};
+use super::subject::{Proof, Robot, Subject, User, Workload};
 use crate::db::Pool;
 use crate::db::users::{self, UserRow};
 
 /// What came with a request, unverified.
 #[derive(Clone, Debug)]
 pub enum Credentials {
-    /// The name of a user with a password or a personal access token, or the name of a robot and one of its secrets.
+    /// The name of a user with a password or a personal access token, the name of a robot and one of its secrets, or what
+    /// workloads say and a token of their platform.
     Password {
         /// As typed.
         user: String,
@@ -64,6 +68,8 @@ pub struct Parts {
     pub uses: Arc<CredentialUses>,
     /// Who has tried too often.
     pub door: Door,
+    /// For tokens of build platforms and clusters.
+    pub workloads: Workloads,
     /// What was recorded a moment ago.
     pub repeats: Arc<AuditRepeats>,
 }
@@ -82,6 +88,11 @@ impl Authenticator {
         &self.0.refresh_tokens
     }
 
+    /// How long a workload keeps a login.
+    pub fn workload_session(&self) -> Duration {
+        self.0.workloads.session()
+    }
+
     /// Where things are looked up.
     pub fn rows(&self) -> &RowSource {
         &self.0.rows
@@ -96,6 +107,9 @@ impl Authenticator {
         origin: &Origin,
         view: &View,
     ) -> Result<Subject, TokenServerError> {
+        if name.eq_ignore_ascii_case(workloads::USER) && identity_token::is_one(password.expose()) {
+            return Ok(Subject::Workload(self.authenticate_workload(password, origin).await?));
+        }
         let kind = if RobotName::parse(name).is_ok() {
             TokenKind::Robot
         } else if opaque_token::is_well_formed(TokenKind::Personal, password) {
@@ -149,6 +163,25 @@ impl Authenticator {
             Some(failure) => Err(failure),
             None => Ok((owner, credential)),
         })
+    }
+
+    /// Checks a token of a build platform or a cluster.
+    pub async fn authenticate_workload(
+        &self,
+        token: &Secret,
+        origin: &Origin,
+    ) -> Result<Workload, TokenServerError> {
+        match self.0.workloads.authenticate(token, origin).await? {
+            Ok(workload) => {
+                self.record_login(&workload.name, workload.uid, "identity_token", origin).await?;
+                Ok(workload)
+            }
+            Err(refused) => {
+                let typed = Typed { name: workloads::USER, known: None };
+                self.refuse_login(typed, refused.as_str(), origin).await?;
+                Err(TokenServerError::IdentityTokenRefused(Box::new(refused)))
+            }
+        }
     }
 
     /// Checks a user name and a password.
@@ -241,13 +274,13 @@ impl Authenticator {
         let Parts { refresh_tokens, uses, clock, pool, .. } = &self.0;
         let looks = Looks { view, uses, pool, clock: &**clock };
         match refresh_tokens.check(looks, brought).await? {
-            Ok(user) => {
-                if let Proof::KeptLogin(login) = &user.proof {
+            Ok(subject) => {
+                if let (Some(login), Some(uid)) = (subject.credential(), subject.uid()) {
                     uses.note(TokenKind::Refresh, login.id, clock.now(), origin);
                     let how = format!("refresh_token {}", login.id);
-                    self.record_login(&user.name, user.uid, &how, origin).await?;
+                    self.record_login(subject.name(), uid, &how, origin).await?;
                 }
-                Ok(Subject::User(user))
+                Ok(subject)
             }
             Err(refused) => {
                 let refusal = Record {

@@ -21,10 +21,11 @@ use super::super::random;
 use super::super::record::audit::{self, Event, Origin, Outcome, Record};
 use super::super::row_source::{Owner, View};
 use super::super::snapshot::credentials::StoredLogin;
+use super::super::snapshot::people::Kind;
 use super::credential::{Credential, Secrets};
 use super::credential_uses::CredentialUses;
 use super::opaque_token::TokenKind;
-use super::subject::{Proof, User};
+use super::subject::{Proof, Subject, User, Workload};
 use crate::db::refresh_tokens::{self, NewRefreshToken};
 use crate::db::{self, Pool};
 
@@ -33,6 +34,9 @@ const MAX_CLIENT_ID_CHARACTERS: usize = 100;
 /// A user has at most this many for one registry; the oldest make room, so that scripts that log in for each build
 /// do not pile them up.
 const MAX_LOGINS: i64 = 100;
+
+/// The same of a workload, of which each job has one.
+const MAX_WORKLOAD_LOGINS: i64 = 5_000;
 
 /// A client whose answer was lost may use the token before once more.
 const REPLACED_GRACE: Duration = Duration::from_mins(1);
@@ -104,11 +108,20 @@ pub struct RefusedToken {
     pub failure: RefreshFailure,
 }
 
+/// Whose login is to last.
+#[derive(Clone, Copy, Debug)]
+pub enum Holder<'a> {
+    /// A user who just logged in with a password.
+    User(&'a User),
+    /// A workload that just brought a token of its platform, for as long as this.
+    Workload(&'a Workload, Duration),
+}
+
 /// A login that is to last.
 #[derive(Clone, Copy, Debug)]
 pub struct Login<'a> {
     /// Whose it is.
-    pub user: &'a User,
+    pub holder: Holder<'a>,
     /// For which registry.
     pub audience: &'a str,
     /// What the client calls itself.
@@ -152,7 +165,7 @@ impl RefreshTokens {
         Self { secrets, settings }
     }
 
-    /// Makes a token for a user who just logged in with a password; for others there is none.
+    /// Makes a token for whoever just logged in with a password or a token of a platform; for others there is none.
     pub async fn issue(
         &self,
         pool: &Pool,
@@ -160,8 +173,16 @@ impl RefreshTokens {
         random: &SystemRandom,
         login: &Login<'_>,
     ) -> Result<Option<Secret>, TokenServerError> {
-        let Login { user, audience, client_id, origin } = *login;
-        let Proof::Password(password_hash) = &user.proof else { return Ok(None) };
+        let Login { holder, audience, client_id, origin } = *login;
+        let (pid, uid, name, lasts, most) = match holder {
+            Holder::User(User { pid, uid, name, proof: Proof::Password(_) }) => {
+                (*pid, *uid, name, self.settings.absolute, MAX_LOGINS)
+            }
+            Holder::Workload(Workload { pid, uid, name, session: None, .. }, lasts) => {
+                (*pid, *uid, name, lasts, MAX_WORKLOAD_LOGINS)
+            }
+            Holder::User(_) | Holder::Workload(..) => return Ok(None),
+        };
         let (token, mac) = self.secrets.generate(TokenKind::Refresh, random)?;
         let client_id = kept(client_id);
         let now = clock.now();
@@ -169,26 +190,34 @@ impl RefreshTokens {
         // Whoever changes rights waits for the same lock, and the tables that this changes are noted under it.
         let mut tx = db::begin_change(pool).await?;
         // A row that nobody can use any more is of no use to us either.
-        refresh_tokens::delete_idle(&mut *tx, user.pid, now - self.settings.idle).await?;
+        refresh_tokens::delete_idle(&mut *tx, pid, now - self.settings.idle).await?;
         let row = NewRefreshToken {
             mac: &mac,
             family: random::dated_id(random, clock)?,
-            pid: user.pid,
-            password_hash: password_hash.expose(),
+            pid,
             audience,
             client_id: &client_id,
             agent: agent.as_deref(),
             made_from: origin.address.as_deref(),
-            expires_at: now + self.settings.absolute,
+            expires_at: now + lasts,
         };
-        if !refresh_tokens::insert_refresh_token(&mut *tx, &row, now).await? {
+        let is_made = match holder {
+            Holder::User(User { proof: Proof::Password(hash), .. }) => {
+                refresh_tokens::insert_refresh_token(&mut *tx, &row, hash.expose(), now).await?
+            }
+            Holder::User(_) => false,
+            Holder::Workload(workload, _) => {
+                refresh_tokens::insert_workload_login(&mut *tx, &row, &workload.claims, now).await?
+            }
+        };
+        if !is_made {
             return Err(TokenServerError::WrongCredentials);
         }
-        refresh_tokens::delete_beyond(&mut *tx, user.pid, audience, MAX_LOGINS).await?;
+        refresh_tokens::delete_beyond(&mut *tx, pid, audience, most).await?;
         let record = Record {
             event: Event::RefreshTokenIssued,
-            actor: &user.name,
-            actor_uid: Some(user.uid),
+            actor: name,
+            actor_uid: Some(uid),
             target: audience,
             outcome: Outcome::Allowed(Some(&client_id)),
         };
@@ -259,12 +288,15 @@ impl RefreshTokens {
         &self,
         looks: Looks<'_>,
         brought: &Brought<'_>,
-    ) -> Result<Result<User, RefusedToken>, TokenServerError> {
+    ) -> Result<Result<Subject, RefusedToken>, TokenServerError> {
         let refused = |user: Option<String>, failure| Ok(Err(RefusedToken { user, failure }));
         let Some(mac) = self.secrets.mac(TokenKind::Refresh, brought.token) else {
             return refused(None, RefreshFailure::Malformed);
         };
-        let Some((login, owner)) = looks.view.login(&mac).await? else {
+        let is_whole = |(login, owner): &(StoredLogin, Owner)| {
+            owner.kind == if login.claims.is_some() { Kind::Workload } else { Kind::User }
+        };
+        let Some((login, owner)) = looks.view.login(&mac).await?.filter(is_whole) else {
             return refused(None, RefreshFailure::Unknown);
         };
         let now = looks.clock.now();
@@ -277,7 +309,10 @@ impl RefreshTokens {
         }
         let credential = Credential { id: login.family, ends_at: Some(login.expires_at), limits: None };
         let Owner { pid, uid, name, .. } = owner;
-        Ok(Ok(User { pid, uid, name, proof: Proof::KeptLogin(credential) }))
+        Ok(Ok(match login.claims {
+            Some(claims) => Subject::Workload(Workload { pid, uid, name, claims, session: Some(credential) }),
+            None => Subject::User(User { pid, uid, name, proof: Proof::KeptLogin(credential) }),
+        }))
     }
 
     fn failure(
@@ -351,7 +386,6 @@ mod tests {
     use uuid::Uuid;
 
     use super::super::super::keys::master_secret::MasterSecret;
-    use super::super::super::snapshot::people::Kind;
     use super::*;
 
     const LOGIN: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
@@ -365,6 +399,7 @@ mod tests {
             client_id: "docker".into(),
             expires_at: LOGIN + 90 * DAY,
             replaced_at: None,
+            claims: None,
             last_used_at: LOGIN,
         }
     }

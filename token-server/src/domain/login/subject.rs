@@ -1,7 +1,8 @@
 //! The authenticated party.
 //!
-//! *Invariant:* a [`User`] and a [`Robot`] are made only by a login that succeeded in this request.
+//! *Invariant:* a [`User`], a [`Robot`] and a [`Workload`] are made only by a login that succeeded in this request.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use shared::secret::Secret;
@@ -20,22 +21,25 @@ pub enum Subject {
     User(User),
     /// A robot that brought one of its secrets.
     Robot(Robot),
+    /// A workload that brought a token of its platform, or did a while ago.
+    Workload(Workload),
 }
 
 impl Subject {
-    /// The name of the user or robot, empty for nobody; what the claim `sub` says.
+    /// The name of the user, robot or workload, empty for nobody; what the claim `sub` says.
     pub fn name(&self) -> &str {
         match self {
             Self::Anonymous => "",
             Self::User(user) => &user.name,
             Self::Robot(robot) => &robot.name,
+            Self::Workload(workload) => &workload.name,
         }
     }
 
-    /// What `${user}` in a pattern stands for; robots have nothing of the kind.
+    /// What `${user}` in a pattern stands for; machines have nothing of the kind.
     pub fn user_name(&self) -> Option<&str> {
         match self {
-            Self::Anonymous | Self::Robot(_) => None,
+            Self::Anonymous | Self::Robot(_) | Self::Workload(_) => None,
             Self::User(user) => Some(&user.name),
         }
     }
@@ -46,6 +50,7 @@ impl Subject {
             Self::Anonymous => None,
             Self::User(user) => Some(user.uid),
             Self::Robot(robot) => Some(robot.uid),
+            Self::Workload(workload) => Some(workload.uid),
         }
     }
 
@@ -55,6 +60,7 @@ impl Subject {
             Self::Anonymous => None,
             Self::User(user) => user.proof.credential(),
             Self::Robot(robot) => Some(&robot.credential),
+            Self::Workload(workload) => workload.session.as_ref(),
         }
     }
 
@@ -69,6 +75,7 @@ impl Subject {
             Self::Anonymous => None,
             Self::User(user) => Some(user.pid),
             Self::Robot(robot) => Some(robot.pid),
+            Self::Workload(workload) => Some(workload.pid),
         }
     }
 }
@@ -84,6 +91,21 @@ pub struct Robot {
     pub name: String,
     /// The secret that it brought.
     pub credential: Credential,
+}
+
+/// A workload that brought a token of its platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Inner number.
+    pub pid: i64,
+    /// Stable id.
+    pub uid: Uuid,
+    /// Folded name.
+    pub name: String,
+    /// What the token said, as far as it was one text; patterns of rights may name it.
+    pub claims: Arc<BTreeMap<String, String>>,
+    /// The login that was kept, if the token itself was not brought.
+    pub session: Option<Credential>,
 }
 
 /// A user who logged in.

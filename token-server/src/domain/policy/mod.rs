@@ -37,6 +37,18 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// Replaces claims in patterns by what the token of a workload said. A pattern that names one which is missing covers
+    /// nothing.
+    pub fn fill_in(&mut self, claims: &BTreeMap<String, String>) {
+        self.grants.retain_mut(|grant| {
+            if !grant.pattern.is_per_subject() {
+                return true;
+            }
+            let filled = grant.pattern.for_claims(&|name| claims.get(name).cloned());
+            filled.map(|pattern| grant.pattern = pattern).is_some()
+        });
+    }
+
     /// What a row comes to on a repository: its rights without what a barrier or a namespace keeps out, and without
     /// what the credential is not good for.
     pub fn rights(&self, grant: &Grant, name: &RepositoryName) -> RightSet {

@@ -94,6 +94,14 @@ pub enum Event {
     WorkloadDisabled,
     /// …
     WorkloadEnabled,
+    /// An issuer was trusted to say who workloads are,
+    TrustIssuerAdded,
+    /// … or is no more.
+    TrustIssuerRemoved,
+    /// It was said which of its tokens are a workload,
+    TrustRuleAdded,
+    /// … or that none is.
+    TrustRuleRemoved,
     /// …
     RobotSecretAdded,
     /// …
@@ -132,7 +140,7 @@ pub enum Event {
 
 impl Event {
     /// Every one.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 54] = [
         Self::Login,
         Self::ScopesRefused,
         Self::RefreshTokenIssued,
@@ -166,6 +174,10 @@ impl Event {
         Self::WorkloadChanged,
         Self::WorkloadDisabled,
         Self::WorkloadEnabled,
+        Self::TrustIssuerAdded,
+        Self::TrustIssuerRemoved,
+        Self::TrustRuleAdded,
+        Self::TrustRuleRemoved,
         Self::RobotSecretAdded,
         Self::RobotSecretRevoked,
         Self::PersonalTokenAdded,
@@ -229,6 +241,10 @@ impl Event {
             Self::WorkloadChanged => "workload_changed",
             Self::WorkloadDisabled => "workload_disabled",
             Self::WorkloadEnabled => "workload_enabled",
+            Self::TrustIssuerAdded => "trust_issuer_added",
+            Self::TrustIssuerRemoved => "trust_issuer_removed",
+            Self::TrustRuleAdded => "trust_rule_added",
+            Self::TrustRuleRemoved => "trust_rule_removed",
             Self::RobotSecretAdded => "robot_secret_added",
             Self::RobotSecretRevoked => "robot_secret_revoked",
             Self::PersonalTokenAdded => "personal_token_added",

@@ -185,7 +185,7 @@ fn rights_behind(actions: ActionSet) -> RightSet {
 /// What would be enough instead of a row, if that is less and in few words.
 fn smaller(grant: &Grant, used: Parts) -> Option<Vec<Smaller>> {
     let used = used.filter(|used| !used.is_empty() && used.len() <= MAX_SMALLER)?;
-    if grant.pattern.is_per_user() {
+    if grant.pattern.is_per_subject() {
         return None;
     }
     // What is for tags only is given with all its rights: which of them were used is not known.

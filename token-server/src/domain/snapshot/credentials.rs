@@ -2,6 +2,7 @@
 //!
 //! *Invariant:* one that this release does not understand lets nobody in, and is in nobody else's way.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
@@ -59,6 +60,8 @@ pub struct StoredLogin {
     pub expires_at: OffsetDateTime,
     /// When its successor was given out.
     pub replaced_at: Option<OffsetDateTime>,
+    /// What the token of its platform said, of a workload.
+    pub claims: Option<Arc<BTreeMap<String, String>>>,
     /// When it was last used, as far as that was known when it was read: uses are no changes.
     pub last_used_at: OffsetDateTime,
 }
@@ -81,6 +84,10 @@ impl From<RefreshTokenState> for StoredLogin {
             client_id: state.client_id.into(),
             expires_at: state.expires_at,
             replaced_at: state.replaced_at,
+            claims: state
+                .claims
+                .map(|claims| serde_json::from_value(claims).unwrap_or_default())
+                .map(Arc::new),
             last_used_at: state.last_used_at,
         }
     }

@@ -52,6 +52,21 @@ pub(super) fn page_of_numbered<'a, T, R: From<&'a T> + Serialize>(
     Ok(Reply::page(items, end.map(|item| write(list, &number(item)))))
 }
 
+/// The same of what has names, in the order of those.
+pub(super) fn page_of_named<'a, T, R: From<&'a T> + Serialize>(
+    call: &Call,
+    list: &str,
+    found: &'a [T],
+    name: impl Fn(&T) -> &String,
+) -> Result<Reply, ApiError> {
+    let (behind, limit): (Option<String>, _) = (read(list, &call.query)?, call.query.limit()?);
+    let rest: Vec<&T> =
+        found.iter().filter(|item| behind.as_ref().is_none_or(|end| name(item) > end)).collect();
+    let items = rest.iter().take(limit).map(|item| R::from(*item)).collect();
+    let end = rest.get(limit.saturating_sub(1)).filter(|_| rest.len() > limit);
+    Ok(Reply::page(items, end.map(|item| write(list, name(item)))))
+}
+
 /// Reads a cursor that [`write_sealed`] wrote.
 pub(super) fn read_sealed<T: DeserializeOwned>(call: &Call, list: &str) -> Result<Option<T>, ApiError> {
     let administration = call.administration()?;

@@ -57,6 +57,10 @@ pub mod leaked_secrets;
 
 pub mod workloads;
 
+pub mod trust_issuers;
+
+pub mod trust_rules;
+
 pub mod elevations;
 
 pub mod audit;
@@ -115,6 +119,10 @@ pub enum Resource {
     LeakedSecrets,
     /// Workloads.
     Workloads,
+    /// Issuers whose tokens say who workloads are.
+    TrustIssuers,
+    /// Which of their tokens are a workload, and those that were none yet.
+    TrustRules,
     /// Rights for a while.
     Elevations,
     /// The audit record.
@@ -139,7 +147,7 @@ pub enum Resource {
 
 impl Resource {
     /// Every resource.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Account,
         Self::Users,
         Self::Teams,
@@ -154,6 +162,8 @@ impl Resource {
         Self::Logins,
         Self::LeakedSecrets,
         Self::Workloads,
+        Self::TrustIssuers,
+        Self::TrustRules,
         Self::Elevations,
         Self::Audit,
         Self::Uses,
@@ -183,6 +193,8 @@ impl Resource {
             Self::Logins => "Kept logins",
             Self::LeakedSecrets => "Leaked secrets",
             Self::Workloads => "Workloads",
+            Self::TrustIssuers => "Trusted issuers",
+            Self::TrustRules => "Trust rules",
             Self::Elevations => "Rights for a while",
             Self::Audit => "Audit",
             Self::Uses => "Uses",
@@ -213,6 +225,8 @@ impl Resource {
             Self::Logins => logins::endpoints(),
             Self::LeakedSecrets => leaked_secrets::endpoints(),
             Self::Workloads => workloads::endpoints(),
+            Self::TrustIssuers => trust_issuers::endpoints(),
+            Self::TrustRules => trust_rules::endpoints(),
             Self::Elevations => elevations::endpoints(),
             Self::Audit => audit::endpoints(),
             Self::Uses => uses::endpoints(),

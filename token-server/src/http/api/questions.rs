@@ -242,6 +242,7 @@ pub(super) fn oneself(subject: &Subject) -> Result<GrantSubject, TokenServerErro
         Subject::Anonymous => GrantSubject::Everyone,
         Subject::User(user) => GrantSubject::User(PrincipalName::parse(&user.name)?),
         Subject::Robot(robot) => GrantSubject::Robot(RobotName::parse(&robot.name)?),
+        Subject::Workload(workload) => GrantSubject::Workload(PrincipalName::parse(&workload.name)?),
     })
 }
 

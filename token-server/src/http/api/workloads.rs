@@ -1,6 +1,6 @@
 //! Workloads: `/api/v1/workloads`.
 //!
-//! *Invariant:* nothing here is a credential, and nothing lets a workload log in.
+//! *Invariant:* nothing here is a credential.
 
 use actix_web::http::Method;
 use futures_util::FutureExt as _;
@@ -81,7 +81,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .summary("Lists workloads by name, for whoever administers something.")
             .page::<Workload>(),
         Endpoint::new(Method::POST, LIST, "addWorkload", |call| add(call).boxed_local())
-            .summary("Makes a workload without any right. It cannot log in; rights can be prepared for it.")
+            .summary("Makes a workload without any right. A rule about tokens of a platform lets it log in.")
             .body::<NewWorkload>()
             .made::<Workload>(),
         Endpoint::new(Method::GET, ONE, "getWorkload", |call| get(call).boxed_local())
