@@ -17,6 +17,7 @@ mod recorded_queries;
 mod login;
 
 mod token_endpoint;
+mod token_exchange;
 
 mod refresh_tokens;
 

@@ -14,8 +14,7 @@ use harness::images::Image;
 use harness::key_source::{Document, KeySource};
 use harness::settings::SERVICE;
 use harness::stack::StackOptions;
-use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
 use shared::clock::Clock as _;
 
@@ -24,14 +23,14 @@ use crate::rights::{done, run};
 const AUDIENCE: &str = "https://registry.acme.example";
 
 /// A platform that signs tokens, and a deployment.
-struct Platform {
-    town: Town,
+pub(crate) struct Platform {
+    pub(crate) town: Town,
     forge: Forge,
     source: KeySource,
 }
 
 impl Platform {
-    async fn new(more: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn new(more: &str) -> anyhow::Result<Self> {
         let more = format!("trust:\n  networks: [127.0.0.0/8]\n{more}");
         let town = Town::with(StackOptions { token_server_more: more, ..StackOptions::default() }).await?;
         let (forge, source) = (Forge::new()?, KeySource::start(Document::away()).await?);
@@ -44,7 +43,7 @@ impl Platform {
     }
 
     /// Trusted under the name `ci`, as this platform.
-    async fn trusted(self, kind: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn trusted(self, kind: &str) -> anyhow::Result<Self> {
         let url = self.source.url();
         let line = format!("trust issuer add ci --issuer {url} --audience {AUDIENCE} --platform {kind}");
         done(&self.town.stack, &[&line]).await?;
@@ -64,7 +63,7 @@ impl Platform {
         claims
     }
 
-    fn token(&self, said: &Value) -> anyhow::Result<String> {
+    pub(crate) fn token(&self, said: &Value) -> anyhow::Result<String> {
         self.forge.sign(&self.claims(said))
     }
 
@@ -86,7 +85,7 @@ impl Platform {
     }
 }
 
-fn github() -> Value {
+pub(crate) fn github() -> Value {
     json!({
         "repository": "Acme/App", "repository_id": "7", "repository_owner": "Acme", "repository_owner_id": "1",
         "ref": "refs/heads/main", "event_name": "push", "job_workflow_ref": "Acme/App/.github/workflows/b.yml@refs/heads/main",
@@ -94,12 +93,12 @@ fn github() -> Value {
     })
 }
 
-fn with(mut claims: Value, name: &str, value: Value) -> Value {
+pub(crate) fn with(mut claims: Value, name: &str, value: Value) -> Value {
     claims[name] = value;
     claims
 }
 
-const RULE: &str = "trust rule add app --issuer ci --match repository_id=7";
+pub(crate) const RULE: &str = "trust rule add app --issuer ci --match repository_id=7";
 
 #[tokio::test]
 async fn a_job_pushes_with_the_token_of_its_platform_to_the_place_that_its_token_names() -> anyhow::Result<()>
@@ -454,51 +453,5 @@ async fn mistakes_in_trust_are_told() -> anyhow::Result<()> {
     let token = platform.token(&with(github(), "iss", json!("http://169.254.169.254")))?;
     let sentence = platform.refused(&token).await?;
     assert!(sentence.contains("must begin with https://"), "{sentence}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_token_is_exchanged_as_the_rfc_says() -> anyhow::Result<()> {
-    let platform = Platform::new("").await?.trusted("github").await?;
-    let stack = &platform.town.stack;
-    done(stack, &[RULE, "grant add workload:app writer ci/**"]).await?;
-    let post = async |fields: &[(&str, &str)]| -> anyhow::Result<(u16, Value)> {
-        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let request = Request::new(Method::POST, format!("{}/token", stack.token_server_url()));
-        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
-        let answer = platform.town.anonymous.raw(&request).await?;
-        Ok((answer.status, answer.json()?))
-    };
-    let grant = ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange");
-    let kind = ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt");
-    let (token, service) = (platform.token(&github())?, ("service", SERVICE));
-    let subject = ("subject_token", &*token);
-    let scope = ("scope", "repository:ci/app:pull,push");
-    let (status, answer) = post(&[grant, kind, subject, service, scope]).await?;
-    assert_eq!(status, 200, "{answer}");
-    assert_eq!(claims_of(answer["access_token"].as_str().unwrap_or_default())?["sub"], "app");
-    assert_eq!(answer["token_type"], "Bearer");
-    assert_eq!(answer["issued_token_type"], "urn:ietf:params:oauth:token-type:access_token");
-    assert_eq!(answer["scope"], "repository:ci/app:pull,push");
-    assert_eq!(answer.get("token"), None);
-    let expired = platform.token(&with(github(), "exp", json!(1)))?;
-    for (fields, part) in [
-        (&[grant, kind, service][..], "`subject_token` is missing"),
-        (&[grant, subject, service], "`subject_token_type`"),
-        (
-            &[grant, ("subject_token_type", "urn:ietf:params:oauth:token-type:saml2"), subject],
-            "`subject_token_type`",
-        ),
-        (&[grant, kind, subject, ("username", "alice")], "`username`"),
-        (&[grant, kind, subject, ("actor_token", "x")], "`actor_token`"),
-        (&[grant, kind, ("subject_token", "secret")], "no signed token"),
-        (&[grant, kind, ("subject_token", &*expired), service], "expired"),
-    ] {
-        let (status, answer) = post(fields).await?;
-        assert_eq!((status, &answer["error"]), (400, &json!("invalid_request")), "{part}: {answer}");
-        let sentence = answer["error_description"].as_str().unwrap_or_default();
-        assert!(sentence.contains(part) && !sentence.contains(&token), "{part}: {sentence}");
-        assert_eq!(answer.as_object().map(serde_json::Map::len), Some(2), "{answer}");
-    }
     Ok(())
 }

@@ -5,7 +5,8 @@
 //!
 //! Spec: RFC 7517, RFC 7518 §3.1.
 
-use jsonwebtoken::{Algorithm, DecodingKey};
+pub use jsonwebtoken::Algorithm;
+use jsonwebtoken::DecodingKey;
 
 use crate::key_set::{Jwk, PublicKey};
 

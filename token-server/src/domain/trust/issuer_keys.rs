@@ -8,12 +8,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jsonwebtoken::Algorithm;
 use moka::future::Cache;
 use serde::Deserialize;
 use shared::key_set::KeySet;
 use shared::server::outgoing::{Forbidden, Reach};
-use shared::server::signed_token::keys::VerificationKey;
+use shared::server::signed_token::keys::{Algorithm, VerificationKey};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
