@@ -12,7 +12,7 @@ use super::claims::TokenClaims;
 use super::platform::Platform;
 
 /// More conditions say nothing more.
-const MAX_CONDITIONS: usize = 20;
+pub const MAX_CONDITIONS: usize = 20;
 
 /// The longest name or value of a claim.
 const MAX_BYTES: usize = 500;

@@ -23,7 +23,7 @@ use crate::db::trust::TrustIssuerRow;
 const INTERVAL: Duration = Duration::from_mins(5);
 
 /// At most one request on behalf of unknown keys in this time.
-const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(10);
+pub const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Keys of an issuer that does not answer count for so long.
 const STALE_FOR: Duration = Duration::from_hours(24);
