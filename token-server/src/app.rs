@@ -216,6 +216,7 @@ impl TokenServer {
             master: settings.secret.clone(),
             key_policy: key_tools.policy.clone(),
             personal_namespaces: settings.personal_namespaces,
+            providers: settings.sign_on.providers.clone(),
         });
         if let Some(retention) = settings.audit_retention {
             chores.push(keep_pruning(pool.clone(), clock.clone(), retention).boxed());

@@ -8,13 +8,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 /// A client that gives up after `timeout`.
 pub fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     builder(timeout).build()
+}
+
+/// The same, which believes authorities in PEM beside those of the system.
+pub fn client_trusting(timeout: Duration, authorities: &[u8]) -> Result<reqwest::Client, reqwest::Error> {
+    let authorities = reqwest::Certificate::from_pem_bundle(authorities)?;
+    builder(timeout).tls_certs_merge(authorities).build()
 }
 
 fn builder(timeout: Duration) -> reqwest::ClientBuilder {
@@ -43,6 +49,11 @@ impl Reach {
     /// The whole internet, and of private networks these.
     pub fn new(private: Vec<IpNet>) -> Self {
         Self(private)
+    }
+
+    /// All networks, for addresses that the operator of this machine has written.
+    pub fn everywhere() -> Self {
+        Self(vec![Ipv4Net::default().into(), Ipv6Net::default().into()])
     }
 
     /// Whether an address may be asked, as far as that can be told before its name is looked up.

@@ -172,5 +172,6 @@ async fn administration(settings: &TokenServerSettings) -> Result<Administration
         master: settings.secret.clone(),
         key_policy: Arc::new(settings.keys.clone()),
         personal_namespaces: settings.personal_namespaces,
+        providers: settings.sign_on.providers.clone(),
     }))
 }

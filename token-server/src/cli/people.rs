@@ -28,9 +28,10 @@ pub(super) async fn user(
     output: Output,
 ) -> Result<(), CliError> {
     match command {
-        UserCommand::Add { name, password } => {
+        UserCommand::Add { name, no_password, password } => {
             let name = PrincipalName::parse_new(&name).map_err(TokenServerError::from)?;
-            administration.add_user(&name, &new_password(password)?).await?;
+            let password = if no_password { None } else { Some(new_password(password)?) };
+            administration.add_user(&name, password.as_ref()).await?;
             remark(&format!("user {name} added; `grant add user:{name} …` gives rights"));
         }
         UserCommand::List => {

@@ -16,6 +16,10 @@ pub mod principals;
 
 pub mod users;
 
+pub mod identities;
+
+pub mod browser_sessions;
+
 pub mod teams;
 
 pub mod roles;

@@ -18,8 +18,8 @@ pub struct UserRow {
     pub uid: Uuid,
     /// Folded name.
     pub name: String,
-    /// PHC string.
-    pub password_hash: String,
+    /// PHC string; nothing for somebody who logs in elsewhere.
+    pub password_hash: Option<String>,
     /// Whether logins are refused.
     pub disabled: bool,
 }
@@ -112,11 +112,11 @@ pub async fn find_slowest_bcrypt(db: impl PgExecutor<'_>) -> Result<Option<u32>,
     Ok(query.fetch_one(db).await?.and_then(|cost| cost.parse().ok()))
 }
 
-/// Gives a principal its account.
+/// Gives a principal its account, perhaps without a password.
 pub async fn insert_account(
     db: impl PgExecutor<'_>,
     pid: i64,
-    password_hash: &str,
+    password_hash: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<(), DbError> {
     let query = sqlx::query!(

@@ -1,18 +1,21 @@
 //! On whose behalf something is changed.
 //!
-//! *Invariant:* only commands on the server itself act without rights of their own.
+//! *Invariant:* only commands on the server, and the server itself, act without rights of their own.
 
 use uuid::Uuid;
 
 use super::login::credential::Credential;
 use super::login::subject::{Robot, Subject};
-use super::record::audit::{COMMAND_LINE, Origin};
+use super::principal_name::PrincipalName;
+use super::record::audit::{COMMAND_LINE, Origin, SYSTEM};
 
 /// Who changes something.
 #[derive(Clone, Debug)]
 pub enum Actor {
     /// Whoever may run commands on the server. They have the settings and the database, so they may do everything.
     Operator,
+    /// The server itself, which does what its settings say, such as what an identity provider says of somebody.
+    Server,
     /// Somebody who logged in, and where the request came from.
     Subject {
         /// Who.
@@ -27,6 +30,7 @@ impl Actor {
     pub fn name(&self) -> &str {
         match self {
             Self::Operator => COMMAND_LINE,
+            Self::Server => SYSTEM,
             Self::Subject { subject, .. } => subject.name(),
         }
     }
@@ -34,7 +38,7 @@ impl Actor {
     /// The stable id in records.
     pub fn uid(&self) -> Option<Uuid> {
         match self {
-            Self::Operator => None,
+            Self::Operator | Self::Server => None,
             Self::Subject { subject, .. } => subject.uid(),
         }
     }
@@ -42,7 +46,7 @@ impl Actor {
     /// The inner number, for what remembers who made it.
     pub fn pid(&self) -> Option<i64> {
         match self {
-            Self::Operator => None,
+            Self::Operator | Self::Server => None,
             Self::Subject { subject, .. } => subject.pid(),
         }
     }
@@ -50,23 +54,34 @@ impl Actor {
     /// What was brought to log in, if that is not a password.
     pub fn credential(&self) -> Option<&Credential> {
         match self {
-            Self::Operator => None,
+            Self::Operator | Self::Server => None,
             Self::Subject { subject, .. } => subject.credential(),
         }
+    }
+
+    /// Whether it is this user.
+    pub fn is_user(&self, name: &PrincipalName) -> bool {
+        matches!(self, Self::Subject { subject: Subject::User(user), .. } if user.name == name.as_str())
+    }
+
+    /// Whether it is this user, and there themselves.
+    pub fn is_in_person(&self, name: &PrincipalName) -> bool {
+        matches!(self, Self::Subject { subject: Subject::User(user), .. }
+                 if user.name == name.as_str() && user.proof.is_in_person())
     }
 
     /// The robot, if one acts.
     pub fn robot(&self) -> Option<&Robot> {
         match self {
             Self::Subject { subject: Subject::Robot(robot), .. } => Some(robot),
-            Self::Operator | Self::Subject { .. } => None,
+            Self::Operator | Self::Server | Self::Subject { .. } => None,
         }
     }
 
     /// Where the request came from.
     pub fn origin(&self) -> Origin {
         match self {
-            Self::Operator => Origin::default(),
+            Self::Operator | Self::Server => Origin::default(),
             Self::Subject { origin, .. } => origin.clone(),
         }
     }

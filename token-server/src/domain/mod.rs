@@ -71,6 +71,8 @@ pub mod login;
 
 pub mod trust;
 
+pub mod signon;
+
 pub mod keys;
 
 pub mod docker_auth;

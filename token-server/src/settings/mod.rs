@@ -12,6 +12,8 @@ mod listener;
 
 mod signing_keys;
 
+mod signon;
+
 pub mod table;
 
 mod token_paths;
@@ -35,6 +37,7 @@ use crate::domain::keys::master_secret::MasterSecret;
 use crate::domain::login::credential::CredentialPolicy;
 use crate::domain::login::refresh::RefreshSettings;
 use crate::domain::revocation_feed::MIN_SECRET_BYTES;
+use crate::domain::signon::provider::SignOnSettings;
 use crate::domain::token_issuer::IssuerSettings;
 use crate::domain::trust::workloads::TrustSettings;
 
@@ -42,6 +45,7 @@ pub use audiences::DEFAULT_AUDIENCE;
 use audiences::{RawAudience, audiences};
 use listener::{RawHttp, listener};
 use signing_keys::RawKeys;
+use signon::{RawSignOn, sign_on};
 use table::SCHEMA;
 use token_paths::token_paths;
 use trust::{RawTrust, trust};
@@ -69,6 +73,7 @@ struct Raw {
     namespaces: RawNamespaces,
     passwords: RawPasswords,
     trust: RawTrust,
+    signon: RawSignOn,
     refresh: RawRefresh,
     personaltokens: RawCredentials,
     robots: RawCredentials,
@@ -226,6 +231,8 @@ pub struct TokenServerSettings {
     pub passwords: PasswordSettings,
     /// How workloads log in.
     pub trust: TrustSettings,
+    /// How people sign in at pages and elsewhere.
+    pub sign_on: SignOnSettings,
     /// How logins are kept.
     pub refresh: RefreshSettings,
     /// How long other credentials are good for.
@@ -283,6 +290,7 @@ impl TokenServerSettings {
         problems.add_all(raw.keys.problems());
         let token_paths = problems.take(token_paths(&raw.token.paths));
         let trust = problems.take(trust(&raw.trust));
+        let sign_on = problems.take(sign_on(&raw.signon));
         if raw.token.issuer.is_empty() {
             problems.add("`token.issuer` must not be empty");
         }
@@ -301,9 +309,12 @@ impl TokenServerSettings {
         if let Some(retention) = raw.audit.retention {
             problems.range("audit.retention", retention, Duration::from_hours(1), TEN_YEARS);
         }
-        let (Some(listener), Some(log), Some(secret), Some(audiences), Some(token_paths), Some(trust), true) =
-            (listener, log, secret, audiences, token_paths, trust, problems.0.is_empty())
+        let (Some(listener), Some(log), Some(secret), Some(audiences), Some(token_paths)) =
+            (listener, log, secret, audiences, token_paths)
         else {
+            return Err(SettingsError::Problems(problems.0));
+        };
+        let (Some(trust), Some(sign_on), true) = (trust, sign_on, problems.0.is_empty()) else {
             return Err(SettingsError::Problems(problems.0));
         };
         let keys = raw.keys.policy(&audiences);
@@ -330,6 +341,7 @@ impl TokenServerSettings {
                 cache: raw.passwords.cache.0,
             },
             trust,
+            sign_on,
             refresh: RefreshSettings {
                 idle: raw.refresh.idle.0,
                 absolute: raw.refresh.lifetime.0,

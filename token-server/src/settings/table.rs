@@ -131,6 +131,66 @@ pub const KEYS: &[Key] = &[
         "Private networks in which issuers may be asked for their keys; others are asked on the internet only.",
     ),
     scalar(
+        "signon.url",
+        "",
+        "Address at which browsers reach this server, such as https://auth.example; turns the pages for people on.",
+    ),
+    scalar("signon.idle", "2h", "A browser is signed out when it was not used for this long."),
+    scalar("signon.lifetime", "12h", "A browser is signed out after this long in any case."),
+    scalar("signon.providers.*.kind", "", "What the provider called NAME is: oidc."),
+    scalar("signon.providers.*.title", "", "What people read on the sign-in page; without it, the name."),
+    scalar(
+        "signon.providers.*.newusers",
+        "ask",
+        "What becomes of people who come for the first time: create (a user), ask (an administrator) or refuse.",
+    ),
+    Key::new(
+        "signon.providers.*.teams",
+        Kind::Map,
+        "",
+        "Which of its groups are which teams, such as `{platform-devs: platform}`; other groups give nothing.",
+    ),
+    scalar(
+        "signon.providers.*.maxgroupage",
+        "24h",
+        "How long groups count of which nothing was heard from the provider.",
+    ),
+    scalar("signon.providers.*.issuer", "", "Address of an OpenID Connect provider, as its tokens say it."),
+    scalar("signon.providers.*.clientid", "", "What the provider calls this server."),
+    Key::new(
+        "signon.providers.*.clientsecret",
+        Kind::Secret,
+        "",
+        "How the provider knows this server; without it, this server is a public client.",
+    ),
+    Key::new(
+        "signon.providers.*.scopes",
+        Kind::List,
+        "[openid, profile]",
+        "What the provider is asked to say; offline_access lets groups be refreshed while nobody is there.",
+    ),
+    scalar(
+        "signon.providers.*.claims.subject",
+        "sub",
+        "The claim that says who somebody is for ever and is given to nobody else.",
+    ),
+    scalar(
+        "signon.providers.*.claims.name",
+        "preferred_username",
+        "The claim after which a new user is called.",
+    ),
+    scalar("signon.providers.*.claims.displayname", "name", "The claim that says how people call them."),
+    scalar(
+        "signon.providers.*.claims.groups",
+        "groups",
+        "The claim that lists groups; a claim inside another one is written outer/inner.",
+    ),
+    scalar(
+        "signon.providers.*.cafile",
+        "",
+        "PEM file of authorities by whose certificates the provider is known, beside those of the system.",
+    ),
+    scalar(
         "audit.retention",
         "",
         "How long rows of the audit record, and counts of what tokens were issued for, are kept; without it, until \

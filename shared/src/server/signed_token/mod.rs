@@ -66,6 +66,11 @@ pub struct SignedToken<'a> {
 impl<'a> SignedToken<'a> {
     /// Takes a text apart.
     pub fn parse(text: &'a str) -> Result<Self, NotAToken> {
+        Self::parse_typed(text, "JWT")
+    }
+
+    /// Takes a text apart that, if it says of which type it is, is of this one or just a token.
+    pub fn parse_typed(text: &'a str, typ: &str) -> Result<Self, NotAToken> {
         let mut parts = text.split('.');
         let (Some(head), Some(body), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -78,7 +83,8 @@ impl<'a> SignedToken<'a> {
         if let Some((name, _)) = forbidden.into_iter().find(|(_, member)| member.is_some()) {
             return Err(NotAToken::ForbiddenHeader(name));
         }
-        if header.typ.as_deref().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+        let is_other = |said: &str| ![typ, "JWT"].iter().any(|typ| said.eq_ignore_ascii_case(typ));
+        if header.typ.as_deref().is_some_and(is_other) {
             return Err(NotAToken::ForbiddenHeader("typ"));
         }
         Ok(Self { header, message: &text[..head.len() + 1 + body.len()], body, signature })

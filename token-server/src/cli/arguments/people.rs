@@ -22,6 +22,9 @@ pub enum UserCommand {
     Add {
         /// Up to 63 letters, digits, dots, dashes and underscores
         name: String,
+        /// Give no password: the user logs in elsewhere only, such as at an identity provider
+        #[arg(long, conflicts_with = "password_stdin")]
+        no_password: bool,
         #[command(flatten)]
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         password: PasswordSource,

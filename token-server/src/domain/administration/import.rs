@@ -18,10 +18,10 @@ use super::super::error::TokenServerError;
 use super::super::grant::{Conditions, Effect};
 use super::super::principal_name::PrincipalName;
 use super::super::record::audit::Event;
-use super::super::{random, stored_rows};
+use super::super::stored_rows;
 use super::grants::{Texts, meant};
 use super::namespaces::owners_row;
-use super::{Administration, hold_subject, name_taken};
+use super::{Administration, hold_subject};
 use crate::db::grants::{self, GrantSummary, Inserted, NewGrant};
 use crate::db::principals::PrincipalRow;
 use crate::db::{self, Transaction, principals, teams, users};
@@ -119,7 +119,7 @@ impl Administration {
         for user in &plan.users {
             applied.users.push(match &user.outcome {
                 UserOutcome::New(name, hash) => {
-                    let pid = self.insert_user(&mut tx, name, hash.expose()).await?;
+                    let pid = self.insert_user(&mut tx, name, Some(hash.expose())).await?;
                     if let Some(spec) = self.make_personal_namespace(&mut tx, name, pid).await? {
                         done.push((Event::NamespaceAdded, name.to_string(), Some(spec.to_string())));
                     }
@@ -140,21 +140,6 @@ impl Administration {
         self.record_all(&mut tx, &done).await?;
         db::commit(tx).await?;
         Ok(applied)
-    }
-
-    async fn insert_user(
-        &self,
-        tx: &mut Transaction,
-        name: &PrincipalName,
-        hash: &str,
-    ) -> Result<i64, TokenServerError> {
-        self.leave_namespace(tx, name).await?;
-        let (uid, now) = (random::dated_id(&self.random, &*self.clock)?, self.clock.now());
-        let pid = principals::insert_principal(&mut **tx, principals::USER, name.as_str(), uid, now)
-            .await
-            .map_err(name_taken(name))?;
-        users::insert_account(&mut **tx, pid, hash, now).await?;
-        Ok(pid)
     }
 
     async fn insert_row(&self, tx: &mut Transaction, row: &PlannedRow) -> Result<Taken, TokenServerError> {

@@ -1,7 +1,7 @@
 //! Who is in a team, and who of them maintains it.
 //!
 //! A maintainer puts others in and takes them out, without holding everything: up to what [`Authority::demand_membership`]
-//! lets through, and neither maintainers nor members that come from a policy file, which those change who put them there.
+//! lets through, and neither maintainers nor members that come from a policy file or a group elsewhere, which those change who put them there.
 //!
 //! *Invariant:* whoever may not change a team is told the same about what there is and what there is not.
 
@@ -136,7 +136,7 @@ impl Administration {
                 return Err(NotDelegated::NotEverything("taking a maintainer out of a team").into());
             }
             if found.source != Source::Manual.as_str() {
-                let what = "taking somebody out of a team who is in it by a policy file";
+                let what = "taking somebody out of a team who is in it by a policy file or a group elsewhere";
                 return Err(NotDelegated::NotEverything(what).into());
             }
             self.demand_membership(tx, &own, team_pid, Move::Out).await?;

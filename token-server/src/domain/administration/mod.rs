@@ -7,6 +7,8 @@
 
 pub mod users;
 
+pub mod identities;
+
 pub mod teams;
 
 pub mod members;
@@ -83,6 +85,7 @@ use super::question::Question;
 use super::record::audit::{self, Change, Event, Origin, Outcome, Record};
 use super::record::audit_repeats::AuditRepeats;
 use super::robot_name::RobotName;
+use super::signon::provider::Providers;
 use super::stored_rows;
 use crate::db::principals::{self, ROBOT, TEAM, USER, WORKLOAD};
 use crate::db::roles::RoleRow;
@@ -111,6 +114,8 @@ pub struct Parts {
     pub key_policy: Arc<KeyPolicy>,
     /// Whether a new user gets a namespace.
     pub personal_namespaces: bool,
+    /// From where people come, and which of their groups are which teams.
+    pub providers: Providers,
 }
 
 /// The tools of an administrator.
@@ -126,6 +131,7 @@ pub struct Administration {
     master: MasterSecret,
     key_policy: Arc<KeyPolicy>,
     personal_namespaces: bool,
+    providers: Providers,
     actor: Actor,
     expectation: Option<Expectation>,
 }
@@ -144,6 +150,7 @@ impl Administration {
             master,
             key_policy,
             personal_namespaces,
+            providers,
         } = parts;
         let (actor, expectation) = (Actor::Operator, None);
         Self {
@@ -157,6 +164,7 @@ impl Administration {
             master,
             key_policy,
             personal_namespaces,
+            providers,
             actor,
             expectation,
         }

@@ -1,7 +1,7 @@
 //! Personal access tokens and kept logins of users: make, list, revoke.
 //!
 //! Users do this about themselves, those who hold `*` on `**` list and revoke what others have. Only the user makes a
-//! token, logged in with the password, because whoever has it acts as that user.
+//! token, logged in with the password or in a browser, because whoever has it acts as that user.
 //!
 //! *Invariant:* what somebody may not see is for them as if it were not there; and no token is made with another.
 
@@ -12,7 +12,6 @@ use super::super::delegation::NotDelegated;
 use super::super::error::TokenServerError;
 use super::super::login::credential::MAX_PERSONAL_TOKENS;
 use super::super::login::opaque_token::TokenKind;
-use super::super::login::subject::{Proof, Subject};
 use super::super::principal_name::PrincipalName;
 use super::super::record::audit::Event;
 use super::credentials::{For, MadeCredential, WantedCredential};
@@ -34,10 +33,7 @@ impl Administration {
     ) -> Result<MadeCredential, TokenServerError> {
         let mut tx = self.begin().await?;
         self.demand_own(&mut tx, name).await?;
-        if let Actor::Subject { subject, .. } = &self.actor
-            && !matches!(subject, Subject::User(user)
-                         if user.name == name.as_str() && matches!(user.proof, Proof::Password(_)))
-        {
+        if matches!(self.actor, Actor::Subject { .. }) && !self.actor.is_in_person(name) {
             return Err(NotDelegated::PasswordLogin("a personal access token").into());
         }
         let sensible = self.sensible(TokenKind::Personal, wanted)?;

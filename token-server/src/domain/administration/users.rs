@@ -12,7 +12,7 @@ use super::super::record::audit::{self, Change, Event};
 use super::super::words::counted::counted;
 use super::{Administration, find_user, name_taken};
 use crate::db::users::UserSummary;
-use crate::db::{self, credentials, principals, refresh_tokens, users};
+use crate::db::{self, Transaction, browser_sessions, credentials, principals, refresh_tokens, users};
 
 /// The state of a user who can log in, as records have it.
 const ACTIVE: &str = "active";
@@ -43,27 +43,51 @@ impl Administration {
         Ok(self.hasher.hash(password).await?)
     }
 
-    /// Adds a user without any right.
+    /// Adds a user without any right; without a password, one who logs in elsewhere.
     pub async fn add_user(
         &self,
         name: &PrincipalName,
-        password: &NewPassword,
+        password: Option<&NewPassword>,
     ) -> Result<(), TokenServerError> {
-        let hash = self.hash_for_change("adding a user", password).await?;
-        let uid = random::dated_id(&self.random, &*self.clock)?;
-        let now = self.clock.now();
+        let hash = match password {
+            Some(password) => Some(self.hash_for_change("adding a user", password).await?),
+            None => None,
+        };
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, "adding a user").await?;
-        self.leave_namespace(&mut tx, name).await?;
-        let pid = principals::insert_principal(&mut *tx, principals::USER, name.as_str(), uid, now)
-            .await
-            .map_err(name_taken(name))?;
-        users::insert_account(&mut *tx, pid, &hash, now).await?;
-        if let Some(spec) = self.make_personal_namespace(&mut tx, name, pid).await? {
-            self.record_namespace(&mut tx, name, &spec).await?;
-        }
+        self.insert_user_with_namespace(&mut tx, name, hash.as_deref()).await?;
         self.record(&mut tx, Event::UserAdded, name.as_str(), None).await?;
         Ok(db::commit(tx).await?)
+    }
+
+    /// The same in a change of which it is a part, with the namespace that the settings may give.
+    pub(super) async fn insert_user_with_namespace(
+        &self,
+        tx: &mut Transaction,
+        name: &PrincipalName,
+        hash: Option<&str>,
+    ) -> Result<i64, TokenServerError> {
+        let pid = self.insert_user(tx, name, hash).await?;
+        if let Some(spec) = self.make_personal_namespace(tx, name, pid).await? {
+            self.record_namespace(tx, name, &spec).await?;
+        }
+        Ok(pid)
+    }
+
+    /// The user alone.
+    pub(super) async fn insert_user(
+        &self,
+        tx: &mut Transaction,
+        name: &PrincipalName,
+        hash: Option<&str>,
+    ) -> Result<i64, TokenServerError> {
+        self.leave_namespace(tx, name).await?;
+        let (uid, now) = (random::dated_id(&self.random, &*self.clock)?, self.clock.now());
+        let pid = principals::insert_principal(&mut **tx, principals::USER, name.as_str(), uid, now)
+            .await
+            .map_err(name_taken(name))?;
+        users::insert_account(&mut **tx, pid, hash, now).await?;
+        Ok(pid)
     }
 
     /// All users, by name.
@@ -86,6 +110,7 @@ impl Administration {
         let now = self.clock.now();
         let before = users::update_password(&mut *tx, pid, &hash, now).await?;
         refresh_tokens::delete_refresh_tokens_of(&mut *tx, pid).await?;
+        browser_sessions::delete_sessions_of(&mut *tx, pid).await?;
         let of = |at| format!("set {}", audit::moment(at));
         let change = Change { before: &of(before), after: &of(now) };
         let tokens = self.living_credentials(&mut tx, TokenKind::Personal, pid).await?.len();
@@ -105,6 +130,7 @@ impl Administration {
         let mut disabled = Disabled { is_change: before.is_some(), tokens: 0, knows_secrets_of };
         if disabled.is_change {
             refresh_tokens::delete_refresh_tokens_of(&mut *tx, pid).await?;
+            browser_sessions::delete_sessions_of(&mut *tx, pid).await?;
             disabled.tokens = credentials::delete_credentials_of(&mut *tx, &[pid]).await?;
             let tokens = counted(disabled.tokens, "personal access token", "personal access tokens");
             let revoked = if disabled.tokens > 0 { format!(", {tokens} revoked") } else { String::new() };

@@ -25,6 +25,10 @@ pub enum Purpose {
     PersonalTokens,
     /// Sealing where a page of a list ended.
     Cursors,
+    /// The MAC of what browsers show.
+    BrowserSessions,
+    /// Sealing what goes to an identity provider and back, and what it gave to keep.
+    SignOn,
 }
 
 impl Purpose {
@@ -35,6 +39,8 @@ impl Purpose {
             Self::RobotSecrets => b"robot secrets 1",
             Self::PersonalTokens => b"personal tokens 1",
             Self::Cursors => b"cursors 1",
+            Self::BrowserSessions => b"browser sessions 1",
+            Self::SignOn => b"sign-on 1",
         }
     }
 }

@@ -12,7 +12,7 @@ use super::super::record::audit::{self, Event, Origin, Outcome, Record};
 use super::authenticate::Authenticator;
 use super::password::{NewPassword, PasswordHasher};
 use super::subject::Proof;
-use crate::db::{self, Pool, refresh_tokens, users};
+use crate::db::{self, Pool, browser_sessions, refresh_tokens, users};
 
 /// Changes accounts.
 pub struct Accounts {
@@ -52,6 +52,7 @@ impl Accounts {
             return Err(TokenServerError::WrongCredentials);
         }
         refresh_tokens::delete_refresh_tokens_of(&mut *tx, user.pid).await?;
+        browser_sessions::delete_sessions_of(&mut *tx, user.pid).await?;
         let record = Record {
             event: Event::PasswordChanged,
             actor: &user.name,

@@ -201,20 +201,21 @@ impl Authenticator {
             return Err(self.refuse_login(typed, "password_too_long", origin).await?);
         }
         let active = row.as_ref().filter(|row| !row.disabled);
-        if let Some(row) = active
-            && self.0.verified.contains(row.uid.as_bytes(), &row.password_hash, password, &*self.0.clock)
+        let hash = active.and_then(|row| row.password_hash.as_deref());
+        if let (Some(row), Some(hash)) = (active, hash)
+            && self.0.verified.contains(row.uid.as_bytes(), hash, password, &*self.0.clock)
         {
-            let user = User::from_row(row.clone());
+            let user = User::by_password(row.clone(), hash.to_owned());
             self.record_login(&user.name, user.uid, "password", origin).await?;
             return Ok(user);
         }
-        let hash = active.map(|row| row.password_hash.as_str());
         let folded = user.to_ascii_lowercase();
         let address = origin.ip();
         let tried = Try { user: &folded, hash: hash.unwrap_or_default(), password, address };
         let reason = match &row {
             None => "unknown_user",
             Some(row) if row.disabled => "disabled_user",
+            Some(row) if row.password_hash.is_none() => "no_password",
             Some(_) => "wrong_password",
         };
         let Parts { door, clock, .. } = &self.0;
@@ -233,33 +234,38 @@ impl Authenticator {
         }
         door.was_right(&tried, &**clock).await?;
         match self.still_as_checked(row).await? {
-            Some(row) => self.accept(row, password, origin).await,
+            Some((row, hash)) => self.accept(row, hash, password, origin).await,
             None => Err(self.refuse_login(typed, "changed_meanwhile", origin).await?),
         }
     }
 
     /// A check can wait long in the queue; what counts is the user as it is afterwards.
-    async fn still_as_checked(&self, row: Option<UserRow>) -> Result<Option<UserRow>, TokenServerError> {
+    async fn still_as_checked(
+        &self,
+        row: Option<UserRow>,
+    ) -> Result<Option<(UserRow, String)>, TokenServerError> {
         let Some(checked) = row else { return Ok(None) };
         let now = users::find_user(&self.0.pool, &checked.name).await?;
-        Ok(now.filter(|now| {
+        let same = now.filter(|now| {
             now.uid == checked.uid && !now.disabled && now.password_hash == checked.password_hash
-        }))
+        });
+        Ok(same.and_then(|row| row.password_hash.clone().map(|hash| (row, hash))))
     }
 
     async fn accept(
         &self,
-        mut row: UserRow,
+        row: UserRow,
+        mut hash: String,
         password: &Secret,
         origin: &Origin,
     ) -> Result<User, TokenServerError> {
-        if is_outdated(&row.password_hash) {
+        if is_outdated(&hash) {
             let fresh = self.0.hasher.hash_unchecked(password).await?;
-            users::update_rehashed(&self.0.pool, row.pid, &row.password_hash, &fresh).await?;
-            row.password_hash = fresh;
+            users::update_rehashed(&self.0.pool, row.pid, &hash, &fresh).await?;
+            hash = fresh;
         }
-        self.0.verified.insert(row.uid.as_bytes(), &row.password_hash, password, &*self.0.clock);
-        let user = User::from_row(row);
+        self.0.verified.insert(row.uid.as_bytes(), &hash, password, &*self.0.clock);
+        let user = User::by_password(row, hash);
         self.record_login(&user.name, user.uid, "password", origin).await?;
         Ok(user)
     }

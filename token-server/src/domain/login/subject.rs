@@ -130,20 +130,28 @@ pub enum Proof {
     PersonalToken(Credential),
     /// A login that was kept.
     KeptLogin(Credential),
+    /// A browser in which they are signed in; the number of the session.
+    Session(Uuid),
 }
 
 impl Proof {
+    /// Whether the user is there themselves, and not something that was given a secret.
+    pub const fn is_in_person(&self) -> bool {
+        matches!(self, Self::Password(_) | Self::Session(_))
+    }
+
     fn credential(&self) -> Option<&Credential> {
         match self {
-            Self::Password(_) => None,
+            Self::Password(_) | Self::Session(_) => None,
             Self::PersonalToken(credential) | Self::KeptLogin(credential) => Some(credential),
         }
     }
 }
 
 impl User {
-    pub(super) fn from_row(row: UserRow) -> Self {
-        let UserRow { pid, uid, name, password_hash, .. } = row;
-        Self { pid, uid, name, proof: Proof::Password(Secret::new(password_hash)) }
+    /// Somebody whose password was right.
+    pub(super) fn by_password(row: UserRow, hash: String) -> Self {
+        let UserRow { pid, uid, name, .. } = row;
+        Self { pid, uid, name, proof: Proof::Password(Secret::new(hash)) }
     }
 }

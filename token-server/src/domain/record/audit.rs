@@ -44,6 +44,10 @@ pub enum Event {
     UserDisabled,
     /// …
     UserEnabled,
+    /// It was said who a user is at an identity provider or in a directory, by whom the user is or by the server,
+    IdentityLinked,
+    /// … or is no more.
+    IdentityUnlinked,
     /// …
     TeamAdded,
     /// …
@@ -140,7 +144,7 @@ pub enum Event {
 
 impl Event {
     /// Every one.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 56] = [
         Self::Login,
         Self::ScopesRefused,
         Self::RefreshTokenIssued,
@@ -149,6 +153,8 @@ impl Event {
         Self::UserPasswordSet,
         Self::UserDisabled,
         Self::UserEnabled,
+        Self::IdentityLinked,
+        Self::IdentityUnlinked,
         Self::TeamAdded,
         Self::TeamRemoved,
         Self::TeamMemberAdded,
@@ -219,6 +225,8 @@ impl Event {
             Self::UserPasswordSet => "user_password_set",
             Self::UserDisabled => "user_disabled",
             Self::UserEnabled => "user_enabled",
+            Self::IdentityLinked => "identity_linked",
+            Self::IdentityUnlinked => "identity_unlinked",
             Self::TeamAdded => "team_added",
             Self::TeamRemoved => "team_removed",
             Self::TeamMemberAdded => "team_member_added",

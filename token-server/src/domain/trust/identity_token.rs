@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use shared::server::signed_token::keys::parse_algorithm;
 use shared::server::signed_token::{NotAToken, SignedToken};
 
-use super::issuer_keys::{IssuerKeys, NoKeys};
-use crate::db::trust::TrustIssuerRow;
+use super::issuer_keys::{IssuerKeys, Signer};
+use super::publisher::NoKeys;
 
 /// A longer text is no identity token.
 pub const MAX_BYTES: usize = 16 * 1024;
@@ -92,25 +92,45 @@ pub fn is_one(text: &str) -> bool {
     text.len() <= MAX_BYTES && text.starts_with("eyJ") && SignedToken::parse(text).is_ok()
 }
 
-/// Checks a token of an issuer. One whose time is over is given out as well, for whoever knows it from before.
+/// Checks a token of an issuer for an audience. One whose time is over is given out as well, for whoever knows it from before.
 pub async fn verify(
     text: &str,
-    issuer: &TrustIssuerRow,
+    signer: Signer<'_>,
+    audience: &str,
     keys: &IssuerKeys,
     now: i64,
 ) -> Result<IdentityToken, BadToken> {
-    let token = SignedToken::parse(text)?;
+    let token = verify_typed(text, "JWT", signer, audience, keys, now).await?;
+    if token.claims.get("sub").and_then(Value::as_str).is_none_or(str::is_empty) {
+        return Err(BadToken::Claim("sub"));
+    }
+    Ok(token)
+}
+
+/// The same of a token that says of which type it is, if it says one, and perhaps not about whom.
+pub async fn verify_typed(
+    text: &str,
+    typ: &str,
+    signer: Signer<'_>,
+    audience: &str,
+    keys: &IssuerKeys,
+    now: i64,
+) -> Result<IdentityToken, BadToken> {
+    if text.len() > MAX_BYTES {
+        return Err(BadToken::TooLong);
+    }
+    let token = SignedToken::parse_typed(text, typ)?;
     let algorithm = parse_algorithm(&token.header.alg).ok_or(BadToken::Algorithm)?;
-    let candidates = keys.candidates(issuer, token.header.kid.as_deref(), algorithm).await?;
+    let candidates = keys.candidates(signer, token.header.kid.as_deref(), algorithm).await?;
     if !token.is_signed_by(&candidates, algorithm) {
         return Err(BadToken::Signature);
     }
     let claims: Map<String, Value> = token.claims()?;
-    if claims.get("iss").and_then(Value::as_str) != Some(&issuer.url) {
+    if claims.get("iss").and_then(Value::as_str) != Some(signer.url) {
         return Err(BadToken::Claim("iss"));
     }
-    if !is_for(&claims, &issuer.audience) {
-        return Err(BadToken::Audience(issuer.audience.clone()));
+    if !is_for(&claims, audience) {
+        return Err(BadToken::Audience(audience.to_owned()));
     }
     let time = |name: &'static str| match claims.get(name) {
         None => Ok(None),
@@ -121,10 +141,7 @@ pub async fn verify(
         return Err(BadToken::NotYet);
     }
     let expires = time("exp")?.ok_or(BadToken::Claim("exp"))?;
-    if claims.get("sub").and_then(Value::as_str).is_none_or(str::is_empty) {
-        return Err(BadToken::Claim("sub"));
-    }
-    let fingerprint = fingerprint(text, issuer, &claims);
+    let fingerprint = fingerprint(text, signer.url, &claims);
     Ok(IdentityToken {
         claims,
         fingerprint,
@@ -142,11 +159,12 @@ fn is_for(claims: &Map<String, Value>, audience: &str) -> bool {
 }
 
 /// The number that the issuer gave it, or all of what was signed: others can write a signature in several ways.
-fn fingerprint(text: &str, issuer: &TrustIssuerRow, claims: &Map<String, Value>) -> [u8; 32] {
+fn fingerprint(text: &str, issuer: &str, claims: &Map<String, Value>) -> [u8; 32] {
     let number = claims.get("jti").and_then(Value::as_str).filter(|number| !number.is_empty());
     let signed = text.rsplit_once('.').map_or(text, |(signed, _)| signed);
     let mut context = digest::Context::new(&digest::SHA256);
-    context.update(issuer.id.as_bytes());
+    context.update(&(issuer.len() as u64).to_be_bytes());
+    context.update(issuer.as_bytes());
     context.update(number.unwrap_or(signed).as_bytes());
     let mut fingerprint = [0; 32];
     fingerprint.copy_from_slice(context.finish().as_ref());

@@ -26,8 +26,9 @@ use super::super::record::audit::Origin;
 use super::claims::TokenClaims;
 use super::conditions::Conditions;
 use super::identity_token::{self, BadToken, IdentityToken};
-use super::issuer_keys::IssuerKeys;
+use super::issuer_keys::{IssuerKeys, Signer};
 use super::platform::Platform;
+use super::publisher::Publisher;
 use crate::db::Pool;
 use crate::db::trust::{self, TrustIssuerRow, TrustRuleRow};
 use crate::db::trust_attempts::{self, NewTrustAttempt, Redemption};
@@ -109,7 +110,7 @@ impl Workloads {
         random: SystemRandom,
         settings: TrustSettings,
     ) -> Result<Self, reqwest::Error> {
-        let keys = IssuerKeys::new(settings.reach.clone())?;
+        let keys = IssuerKeys::new(Publisher::new(settings.reach.clone())?);
         Ok(Self { pool, clock, random, keys, settings })
     }
 
@@ -130,7 +131,9 @@ impl Workloads {
             Err(bad) => return Ok(Err(bad.into())),
         };
         let Some(issuer) = issuer else { return Ok(Err(NoWorkload::UnknownIssuer)) };
-        let checked = identity_token::verify(text, &issuer, &self.keys, self.clock.unix_now()).await;
+        let signer = Signer { url: &issuer.url, name: &issuer.name, key_set: issuer.key_set.as_ref() };
+        let now = self.clock.unix_now();
+        let checked = identity_token::verify(text, signer, &issuer.audience, &self.keys, now).await;
         let token = match checked {
             Ok(token) => token,
             Err(bad) => return Ok(Err(bad.into())),

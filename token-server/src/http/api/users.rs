@@ -56,9 +56,10 @@ struct NewUser {
     /// Up to 63 letters, digits, dots, dashes and underscores.
     #[schema(min_length = 1, max_length = 63)]
     name: String,
-    /// At least 8 characters and at most 1024 bytes.
-    #[schema(value_type = String, format = Password)]
-    password: Secret,
+    /// At least 8 characters and at most 1024 bytes; without one, the user logs in elsewhere only.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Password)]
+    password: Option<Secret>,
 }
 
 /// What a user is to become.
@@ -123,9 +124,9 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
 async fn add(call: Call) -> Result<Reply, ApiError> {
     let new: NewUser = call.body()?;
     let name = PrincipalName::parse_new(&new.name).map_err(TokenServerError::from)?;
-    let password = NewPassword::parse(new.password).map_err(TokenServerError::from)?;
+    let password = new.password.map(NewPassword::parse).transpose().map_err(TokenServerError::from)?;
     let administration = call.administration()?;
-    administration.add_user(&name, &password).await?;
+    administration.add_user(&name, password.as_ref()).await?;
     let user = administration.show_user(&name).await?;
     Ok(Reply::made(format!("{LIST}/{name}"), &User::from(&user)))
 }

@@ -1,0 +1,164 @@
+//! Identity providers, as the settings describe them.
+//!
+//! *Invariant:* which groups are which teams is said by the operator alone; a group that is not named gives nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::secret::Secret;
+use url::Url;
+
+use super::super::principal_name::PrincipalName;
+
+/// What becomes of somebody who comes for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewUsers {
+    /// A user, without any right but those of their groups.
+    Create,
+    /// Nobody, until an administrator says who they are.
+    Ask,
+    /// Nobody, and nothing is kept of it.
+    Refuse,
+}
+
+impl NewUsers {
+    /// Every policy.
+    pub const ALL: [Self; 3] = [Self::Create, Self::Ask, Self::Refuse];
+
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Ask => "ask",
+            Self::Refuse => "refuse",
+        }
+    }
+
+    /// The policy of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|policy| policy.as_str() == word)
+    }
+}
+
+/// Which claims say what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimNames {
+    /// Who somebody is for ever.
+    pub subject: String,
+    /// As which user they want to be known.
+    pub name: String,
+    /// How people call them.
+    pub display_name: String,
+    /// Which groups they are in.
+    pub groups: String,
+}
+
+/// A provider that browsers are sent to.
+#[derive(Clone, Debug)]
+pub struct OpenId {
+    /// Its address, as its tokens say it.
+    pub issuer: String,
+    /// What it calls this server.
+    pub client_id: String,
+    /// How it knows this server; empty for a client without a secret.
+    pub client_secret: Secret,
+    /// What it is asked to say.
+    pub scopes: Vec<String>,
+    /// Which of its claims say what.
+    pub claims: ClaimNames,
+    /// Certificates of authorities that it is believed by, beside those of the system; PEM.
+    pub authorities: Option<Vec<u8>>,
+}
+
+/// What kind of provider it is.
+#[derive(Clone, Debug)]
+pub enum ProviderKind {
+    /// One that browsers are sent to.
+    OpenId(Box<OpenId>),
+}
+
+/// A provider.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// Under which name it stands in the settings; part of addresses.
+    pub name: PrincipalName,
+    /// What people read.
+    pub title: String,
+    /// What becomes of newcomers.
+    pub new_users: NewUsers,
+    /// Which groups are which teams.
+    pub teams: BTreeMap<String, PrincipalName>,
+    /// How long groups count of which nothing was heard.
+    pub max_group_age: Duration,
+    /// The rest.
+    pub kind: ProviderKind,
+}
+
+impl Provider {
+    /// Who says so, in identities.
+    pub fn issuer(&self) -> &str {
+        match &self.kind {
+            ProviderKind::OpenId(open_id) => &open_id.issuer,
+        }
+    }
+
+    /// The provider as one that browsers are sent to.
+    pub fn open_id(&self) -> Option<&OpenId> {
+        match &self.kind {
+            ProviderKind::OpenId(open_id) => Some(open_id),
+        }
+    }
+
+    /// The teams of these groups.
+    pub fn teams_of<'a>(&'a self, groups: &'a [String]) -> impl Iterator<Item = &'a PrincipalName> {
+        groups.iter().filter_map(|group| self.teams.get(group))
+    }
+}
+
+/// How people sign in.
+#[derive(Clone, Debug)]
+pub struct SignOnSettings {
+    /// Where browsers reach this server; without it, there are no pages.
+    pub url: Option<Url>,
+    /// A session ends when it was not used for so long.
+    pub idle: Duration,
+    /// A session ends after so long in any case.
+    pub lifetime: Duration,
+    /// From where people come.
+    pub providers: Providers,
+}
+
+/// All providers, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Providers(Arc<BTreeMap<String, Provider>>);
+
+impl Providers {
+    /// These.
+    pub fn new(providers: impl IntoIterator<Item = Provider>) -> Self {
+        let named = providers.into_iter().map(|provider| (provider.name.to_string(), provider));
+        Self(Arc::new(named.collect()))
+    }
+
+    /// The provider of that name.
+    pub fn get(&self, name: &str) -> Option<&Provider> {
+        self.0.get(name)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Provider> {
+        self.0.values()
+    }
+
+    /// The teams that somebody is in by groups of several providers, of each those that count now.
+    pub fn teams_of<'a>(
+        &self,
+        identities: impl IntoIterator<Item = (&'a str, &'a [String])>,
+    ) -> BTreeSet<PrincipalName> {
+        let of = |(provider, groups): (&str, &'a [String])| {
+            let teams = self.get(provider).map(|provider| provider.teams_of(groups).cloned().collect());
+            teams.unwrap_or_else(Vec::new)
+        };
+        identities.into_iter().flat_map(of).collect()
+    }
+}
