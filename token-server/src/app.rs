@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::web::Data;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use ring::rand::SystemRandom;
@@ -21,6 +22,7 @@ use tokio::sync::Semaphore;
 use crate::db::dialer::Dialer;
 use crate::db::error::DbError;
 use crate::db::{self, Pool};
+use crate::domain::actor::Actor;
 use crate::domain::administration::{Administration, Parts};
 use crate::domain::docker_auth::plan::OwnSettings;
 use crate::domain::error::TokenServerError;
@@ -45,12 +47,16 @@ use crate::domain::record::token_uses::TokenUses;
 use crate::domain::revocation_feed::RevocationFeed;
 use crate::domain::row_source::RowSource;
 use crate::domain::shadow::{ShadowError, ShadowRules};
+use crate::domain::signon::code_flow::{self, OpenIdClients};
+use crate::domain::signon::freshness::Freshness;
+use crate::domain::signon::sessions::BrowserSessions;
 use crate::domain::snapshot::follower::Follower;
 use crate::domain::token_issuer::{IssuerRecords, TokenIssuer};
 use crate::domain::trust::workloads::Workloads;
 use crate::http::api::document::Documents;
 use crate::http::turns::Turns;
 use crate::http::{Services, TRIALS, WHOLE_READS, routes};
+use crate::ui::{Pages, address};
 use crate::settings::{DatabaseSettings, DecisionSource, Migrate, TokenServerSettings};
 
 /// Why the server does not start.
@@ -146,6 +152,7 @@ pub struct TokenServer {
     listener: Listener,
     services: Services,
     token_paths: Vec<String>,
+    pages: Option<Pages>,
     pool: Pool,
     hasher: Arc<PasswordHasher>,
     uses: Arc<TokenUses>,
@@ -218,6 +225,36 @@ impl TokenServer {
             personal_namespaces: settings.personal_namespaces,
             providers: settings.sign_on.providers.clone(),
         });
+        let sign_on = &settings.sign_on;
+        let sessions = Arc::new(BrowserSessions::new(
+            pool.clone(),
+            clock.clone(),
+            random.clone(),
+            settings.secret.clone(),
+            (sign_on.idle, sign_on.lifetime),
+        ));
+        let clients = match &sign_on.url {
+            Some(url) => code_flow::clients(&sign_on.providers, url)?,
+            None => OpenIdClients::default(),
+        };
+        let freshness = Freshness {
+            pool: pool.clone(),
+            administration: administration.on_behalf_of(Actor::Server),
+            providers: sign_on.providers.clone(),
+            clients: clients.clone(),
+            sessions: sessions.clone(),
+            secret: settings.secret.clone(),
+            random: random.clone(),
+        };
+        chores.push(freshness.keep().boxed());
+        let pages = sign_on.url.clone().map(|url| Pages {
+            url,
+            sessions,
+            clients,
+            secret: settings.secret.clone(),
+            random: random.clone(),
+            clock: clock.clone(),
+        });
         if let Some(retention) = settings.audit_retention {
             chores.push(keep_pruning(pool.clone(), clock.clone(), retention).boxed());
         }
@@ -254,7 +291,7 @@ impl TokenServer {
             body_timeout: settings.listener.stall_timeout,
         };
         let token_paths = settings.token_paths;
-        Ok(Self { listener, services, token_paths, pool, hasher, uses, credential_uses, chores })
+        Ok(Self { listener, services, token_paths, pages, pool, hasher, uses, credential_uses, chores })
     }
 
     /// Where it is bound, with the real port.
@@ -286,7 +323,13 @@ impl TokenServer {
                 }
             }
         });
-        let routes = routes::configure(self.services, self.token_paths);
+        let pages = self.pages;
+        let routes = routes::configure(self.services, self.token_paths, move |config| {
+            if let Some(pages) = &pages {
+                config.app_data(Data::new(pages.clone()));
+                address::configure(config);
+            }
+        });
         let chores: Vec<_> = self.chores.into_iter().map(tokio::spawn).collect();
         let (uses, credential_uses, pool) =
             (self.uses.clone(), self.credential_uses.clone(), self.pool.clone());

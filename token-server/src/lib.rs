@@ -18,6 +18,8 @@ pub mod app;
 
 pub mod http;
 
+pub mod ui;
+
 pub mod domain;
 
 pub mod db;

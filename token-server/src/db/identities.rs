@@ -230,6 +230,16 @@ pub async fn delete_identity(db: impl PgExecutor<'_>, issuer: &str, subject: &st
     Ok(query.execute(db).await?.rows_affected() == 1)
 }
 
+/// Whether a user has no password, and one identity only.
+pub async fn is_last_way_in(db: impl PgExecutor<'_>, pid: i64) -> Result<bool, DbError> {
+    let query = sqlx::query_scalar!(
+        r#"select password_hash is null and (select count(*) from identity where pid = $1) = 1 as "is_last!"
+             from user_account where pid = $1"#,
+        pid
+    );
+    Ok(query.fetch_optional(db).await?.unwrap_or_default())
+}
+
 /// Calls a user by another name for people, unless it is the same; says whether that was a change.
 pub async fn update_display_name(
     db: impl PgExecutor<'_>,

@@ -157,6 +157,17 @@ impl ApiError {
         }
     }
 
+    /// What people are told, with which status, and after how many seconds it may go better.
+    pub fn told(&self) -> (StatusCode, String, Option<u32>) {
+        let verdict = self.verdict();
+        let sentence = if verdict.status.is_server_error() {
+            server_sentence(self).to_owned()
+        } else {
+            self.to_string()
+        };
+        (verdict.status, sentence, verdict.retry_after_seconds)
+    }
+
     /// The answer.
     pub fn render(&self, request: &HttpRequest, shape: Shape) -> HttpResponse {
         let verdict = self.verdict();

@@ -86,7 +86,7 @@ pub struct Services {
 }
 
 /// Where a request came from, for the record.
-fn origin(request: &HttpRequest) -> Origin {
+pub(crate) fn origin(request: &HttpRequest) -> Origin {
     let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     Origin {
         address: Client::of(request).address.map(|address| address.to_string()),

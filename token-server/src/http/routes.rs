@@ -47,10 +47,11 @@ impl Operation {
     }
 }
 
-/// Routes for all operations; the token endpoint is on each of `token_paths`.
+/// Routes for all operations; the token endpoint is on each of `token_paths`. What else there is comes last.
 pub fn configure(
     services: Services,
     token_paths: Vec<String>,
+    others: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static {
     move |config: &mut web::ServiceConfig| {
         config.app_data(web::Data::new(services.clone()));
@@ -74,6 +75,7 @@ pub fn configure(
                 .default_service(method_not_allowed("GET")),
         );
         api::configure(config);
+        others(config);
     }
 }
 

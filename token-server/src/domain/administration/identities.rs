@@ -202,7 +202,8 @@ impl Administration {
         Ok(db::commit(tx).await?)
     }
 
-    /// Makes an identity nobody, and ends the browser sessions that began with it.
+    /// Makes an identity nobody, and ends the browser sessions that began with it. Nobody does that to their own last way
+    /// in.
     pub async fn unlink_identity(
         &self,
         user: &PrincipalName,
@@ -218,6 +219,10 @@ impl Administration {
         let missing =
             || TokenServerError::NotFound { kind: IDENTITY, name: format!("{subject} of {issuer}") };
         found.filter(|found| found.pid == pid).ok_or_else(missing)?;
+        if self.actor.is_user(user) && identities::is_last_way_in(&mut *tx, pid).await? {
+            let sentence = "you have no password, so this is how you sign in; link something else first";
+            return Err(TokenServerError::Contradiction(sentence.to_owned()));
+        }
         identities::delete_identity(&mut *tx, issuer, subject).await?;
         browser_sessions::delete_sessions_from(&mut *tx, issuer, Some(subject), None).await?;
         self.apply_mapped_teams(&mut tx, pid, user.as_str()).await?;
@@ -239,6 +244,15 @@ impl Administration {
             None => None,
         };
         Ok(identities::list_identities(&self.pool, pid).await?)
+    }
+
+    /// How people call a user, as a provider said it.
+    pub async fn display_name(&self, user: &PrincipalName) -> Result<Option<String>, TokenServerError> {
+        if !self.actor.is_user(user) {
+            self.demand_sight_of_all("reading what others are called").await?;
+        }
+        let pid = find_user(&self.pool, user).await?;
+        Ok(identities::find_display_name(&self.pool, pid).await?)
     }
 
     /// People who proved who they are elsewhere and are nobody here, the last first.

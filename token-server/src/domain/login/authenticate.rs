@@ -310,6 +310,17 @@ impl Authenticator {
         }
     }
 
+    /// Records that somebody was not let in who came from an identity provider; whose name it is, if that is known.
+    pub async fn record_refused_visit(
+        &self,
+        known: Option<&str>,
+        reason: &str,
+        origin: &Origin,
+    ) -> Result<(), TokenServerError> {
+        let typed = Typed { name: known.unwrap_or_default(), known };
+        self.refuse_login(typed, reason, origin).await.map(drop)
+    }
+
     async fn record_login(
         &self,
         name: &str,

@@ -1,0 +1,159 @@
+//! Every address of the pages.
+//!
+//! *Invariant:* an address that changes something takes POST only, and a form that it was shown in.
+
+use actix_web::web;
+use shared::server::fallback::method_not_allowed;
+
+use super::{account, back_channel, logins, provider, render, sign_in, sign_out, tokens};
+
+/// An address of the pages, with its method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// Leads to the account.
+    Root,
+    /// How the pages look.
+    Style,
+    /// Asks who somebody is.
+    SignInPage,
+    /// Takes a name and a password.
+    SignIn,
+    /// Sends a browser to a provider.
+    SignInAt,
+    /// Takes it back.
+    Callback,
+    /// Is told by a provider that somebody has signed out there.
+    BackChannel,
+    /// Shows who somebody is.
+    Account,
+    /// Sends a browser to a provider to say that somebody is somebody there as well.
+    Link,
+    /// Forgets that.
+    Unlink,
+    /// Shows personal access tokens.
+    Tokens,
+    /// Makes one.
+    AddToken,
+    /// Revokes one.
+    RevokeToken,
+    /// Shows kept logins and browsers.
+    Logins,
+    /// Ends one.
+    EndLogin,
+    /// Signs out.
+    SignOut,
+}
+
+impl Address {
+    /// Every address.
+    pub const ALL: [Self; 16] = [
+        Self::Root,
+        Self::Style,
+        Self::SignInPage,
+        Self::SignIn,
+        Self::SignInAt,
+        Self::Callback,
+        Self::BackChannel,
+        Self::Account,
+        Self::Link,
+        Self::Unlink,
+        Self::Tokens,
+        Self::AddToken,
+        Self::RevokeToken,
+        Self::Logins,
+        Self::EndLogin,
+        Self::SignOut,
+    ];
+
+    /// Its method.
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::Root
+            | Self::Style
+            | Self::SignInPage
+            | Self::SignInAt
+            | Self::Callback
+            | Self::Account
+            | Self::Link
+            | Self::Tokens
+            | Self::Logins => "GET",
+            Self::SignIn
+            | Self::BackChannel
+            | Self::Unlink
+            | Self::AddToken
+            | Self::RevokeToken
+            | Self::EndLogin
+            | Self::SignOut => "POST",
+        }
+    }
+
+    /// Its path.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Root => "/",
+            Self::Style => "/assets/style.css",
+            Self::SignInPage | Self::SignIn => "/signin",
+            Self::SignInAt => "/signin/{provider}",
+            Self::Callback => "/signin/{provider}/callback",
+            Self::BackChannel => "/signin/{provider}/logout",
+            Self::Account => "/account",
+            Self::Link => "/account/link/{provider}",
+            Self::Unlink => "/account/unlink",
+            Self::Tokens | Self::AddToken => "/account/tokens",
+            Self::RevokeToken => "/account/tokens/revoke",
+            Self::Logins => "/account/logins",
+            Self::EndLogin => "/account/logins/end",
+            Self::SignOut => "/signout",
+        }
+    }
+}
+
+/// Routes for all of them.
+pub fn configure(config: &mut web::ServiceConfig) {
+    let get = |config: &mut web::ServiceConfig, address: Address, route: actix_web::Route| {
+        let resource = web::resource(address.path());
+        config.service(resource.route(route).default_service(method_not_allowed("GET")));
+    };
+    let post = |config: &mut web::ServiceConfig, address: Address, route: actix_web::Route| {
+        let resource = web::resource(address.path());
+        config.service(resource.route(route).default_service(method_not_allowed("POST")));
+    };
+    get(config, Address::Root, web::get().to(account::root));
+    get(config, Address::Style, web::get().to(render::style));
+    config.service(
+        web::resource(Address::SignIn.path())
+            .route(web::get().to(sign_in::page))
+            .route(web::post().to(sign_in::sign_in))
+            .default_service(method_not_allowed("GET, POST")),
+    );
+    get(config, Address::SignInAt, web::get().to(provider::send));
+    get(config, Address::Callback, web::get().to(provider::take_back));
+    post(config, Address::BackChannel, web::post().to(back_channel::signed_out));
+    get(config, Address::Account, web::get().to(account::page));
+    get(config, Address::Link, web::get().to(provider::send_to_link));
+    post(config, Address::Unlink, web::post().to(account::unlink));
+    config.service(
+        web::resource(Address::Tokens.path())
+            .route(web::get().to(tokens::page))
+            .route(web::post().to(tokens::add))
+            .default_service(method_not_allowed("GET, POST")),
+    );
+    post(config, Address::RevokeToken, web::post().to(tokens::revoke));
+    get(config, Address::Logins, web::get().to(logins::page));
+    post(config, Address::EndLogin, web::post().to(logins::end));
+    post(config, Address::SignOut, web::post().to(sign_out::sign_out));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_lists_every_address() {
+        let manual = include_str!("../../README.md");
+        for address in Address::ALL {
+            let row = format!("| `{} {}` |", address.method(), address.path());
+            assert!(manual.contains(&row), "{row}");
+        }
+    }
+}
