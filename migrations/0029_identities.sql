@@ -6,6 +6,7 @@ alter table user_account
 
 -- Who users are elsewhere. One can be several: at a provider, in a directory, at another provider.
 create table identity (
+    id            uuid not null unique default gen_random_uuid(),
     -- Who says so: the address of a provider, or the name of a directory with `ldap:` before it.
     issuer        text collate "C" not null check (octet_length(issuer) between 1 and 500),
     -- What never changes there, and is given to nobody else.

@@ -7,7 +7,7 @@
 //!
 //! Reading order: what ends with the run ([`watchdog`]), other programs ([`program`]), what looks random ([`chance`]),
 //! the database ([`database`], [`audit`], [`gate`]), the two servers ([`settings`], [`passwords`], [`server`], [`stack`], [`edited`]), who speaks to
-//! them ([`client`], [`api`], [`actors`], [`forge`], [`forgery`], [`notary`], [`key_source`], [`feed`]), what is pushed ([`tar`],
+//! them ([`client`], [`api`], [`actors`], [`forge`], [`forgery`], [`notary`], [`key_source`], [`feed`]), people in a [`browser`] and their [`identity_provider`], what is pushed ([`tar`],
 //! [`images`], [`layout`]), the real clients and the real peer, the [`trees`] registries leave, and how answers are
 //! compared.
 
@@ -40,6 +40,10 @@ pub mod api;
 pub mod raw_http;
 
 pub mod actors;
+
+pub mod identity_provider;
+
+pub mod browser;
 
 pub mod forge;
 

@@ -37,6 +37,9 @@ pub struct StackOptions {
     pub registry_secret: Option<&'static str>,
     /// Whether the registry follows the feed of revocations; what counts without it.
     pub feed: Option<&'static str>,
+    /// Whether browsers reach the token server, so that its address is known before it starts; `{url}` in the YAML below
+    /// stands for it.
+    pub pages: bool,
     /// More YAML for the token server.
     pub token_server_more: String,
     /// More YAML for the registry.
@@ -52,6 +55,7 @@ impl Default for StackOptions {
             gated_database: false,
             registry_secret: Some(SECRET),
             feed: None,
+            pages: false,
             token_server_more: String::new(),
             registry_more: String::new(),
         }
@@ -88,7 +92,7 @@ impl Stack {
         let clock = Arc::new(ManualClock::default());
         let database = Database::create().await?;
         let gate = if options.gated_database { Some(Gate::before(database.url())?) } else { None };
-        let address = any_address(options.processes)?;
+        let address = any_address(options.processes || options.pages)?;
         let feed = match options.feed {
             Some(_) => format!("\nrevocations:\n  secret: {}\n", settings::FEED_SECRET),
             None => String::new(),
@@ -99,7 +103,7 @@ impl Stack {
                 address: address.to_string(),
                 database_url: gate.as_ref().map_or(database.url(), Gate::url).to_owned(),
                 token_lifetime: options.token_lifetime,
-                more: options.token_server_more.clone() + &feed,
+                more: options.token_server_more.replace("{url}", &format!("http://{address}")) + &feed,
             },
         )?;
         let token_server = start(Which::TokenServer, &settings, address, &clock, options.processes).await?;

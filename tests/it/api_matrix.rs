@@ -10,7 +10,7 @@ use harness::actors::Town;
 use harness::api::Api;
 use harness::client::{OciClient, Request, basic};
 use harness::settings::SERVICE;
-use harness::stack::password_of;
+use harness::stack::{StackOptions, password_of};
 use reqwest::Method;
 use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use token_server::http::api::endpoints;
 use crate::imported_keys::Pair;
 
 /// For each address: what somebody without rights, who administers `platform/**` and `works/**`, and who owns everything get.
-const EXPECTED: [(&str, [u16; 3]); 93] = [
+const EXPECTED: [(&str, [u16; 3]); 99] = [
     ("getAccount", [200, 200, 200]),
     ("setOwnPassword", [204, 204, 204]),
     ("listUsers", [200, 200, 200]),
@@ -28,6 +28,12 @@ const EXPECTED: [(&str, [u16; 3]); 93] = [
     ("getUser", [404, 200, 200]),
     ("changeUser", [403, 403, 200]),
     ("setUserPassword", [403, 403, 204]),
+    ("listIdentities", [403, 403, 200]),
+    ("addIdentity", [403, 403, 201]),
+    ("getIdentity", [403, 403, 200]),
+    ("removeIdentity", [403, 403, 204]),
+    ("listPendingIdentities", [403, 403, 200]),
+    ("acceptIdentity", [403, 403, 404]),
     ("listTeams", [200, 200, 200]),
     ("addTeam", [403, 403, 201]),
     ("getTeam", [404, 200, 200]),
@@ -122,6 +128,7 @@ const OPEN: [&str; 3] = ["getOpenApi", "getDocs", "reportLeakedSecrets"];
 /// What each of them finds to work with, under names of their own.
 struct Furniture {
     actor: &'static str,
+    identity: String,
     grant: String,
     secret: String,
     /// A personal access token, and a login that is kept.
@@ -138,6 +145,8 @@ impl Furniture {
     async fn make(api: &Api, actor: &'static str) -> anyhow::Result<Self> {
         let user = json!({"name": format!("ann-{actor}"), "password": "a long enough password"});
         api.post("admin", "/users", &user).await?.expect(201)?;
+        let linked = api.post("admin", "/identities", &identity("made", actor)).await?.expect(201)?.json()?;
+        let identity = linked["id"].as_str().unwrap_or_default().to_owned();
         for team in ["core", "gone"] {
             api.post("admin", "/teams", &json!({"name": format!("{team}-{actor}")})).await?.expect(201)?;
         }
@@ -185,12 +194,12 @@ impl Furniture {
         let key = api.post("admin", "/keys", &sent).await?.expect(201)?.json()?;
         let key = key["id"].as_str().unwrap_or_default().to_owned();
         let pair = Pair::make(&curve, 365).await?.body()?;
-        Ok(Self { actor, grant, secret, token, login, elevations, key, pair })
+        Ok(Self { actor, identity, grant, secret, token, login, elevations, key, pair })
     }
 
     /// The path and body with which an address is tried.
     fn request(&self, id: &str) -> (String, Option<Value>) {
-        let Self { actor, grant, secret, token, login, elevations, key, pair } = self;
+        let Self { actor, identity: linked, grant, secret, token, login, elevations, key, pair } = self;
         let secrets = format!("/robots/works/made-{actor}/secrets");
         let password = |text: &str| Some(json!({"password": text}));
         let bare = |path: String| (path, None);
@@ -222,6 +231,14 @@ impl Furniture {
             "getRole" => bare(format!("/roles/made-{actor}")),
             "changeRole" => (format!("/roles/made-{actor}"), Some(json!({"actions": ["list"]}))),
             "removeRole" => bare(format!("/roles/gone-{actor}")),
+            "listIdentities" => bare("/identities".into()),
+            "addIdentity" => ("/identities".into(), Some(identity("new", actor))),
+            "getIdentity" | "removeIdentity" => bare(format!("/identities/{linked}")),
+            "listPendingIdentities" => bare("/pending-identities".into()),
+            "acceptIdentity" => {
+                let path = "/pending-identities/01900000-0000-7000-8000-000000000000/accept";
+                (path.into(), Some(json!({})))
+            }
             "listGrants" => bare("/grants".into()),
             "addGrant" => {
                 let right = json!({"subject": "everyone", "role": "viewer", "pattern": format!("platform/new-{actor}")});
@@ -337,6 +354,10 @@ async fn keeper(api: &Api, actor: &str) -> anyhow::Result<(String, String)> {
     Ok((number(&token), number(&logins[0])))
 }
 
+fn identity(which: &str, actor: &str) -> Value {
+    json!({"user": format!("ann-{actor}"), "provider": "corp", "subject": format!("{which}-{actor}")})
+}
+
 fn trust_issuer(which: &str, actor: &str) -> Value {
     json!({
         "name": format!("{which}-issuer-{actor}"), "issuer": format!("https://{which}-{actor}.example"),
@@ -373,6 +394,7 @@ async fn everything(api: &Api) -> anyhow::Result<Vec<Vec<Value>>> {
     let mut lists = Vec::new();
     for path in [
         "/users",
+        "/identities",
         "/teams",
         "/roles",
         "/grants",
@@ -393,7 +415,9 @@ async fn everything(api: &Api) -> anyhow::Result<Vec<Vec<Value>>> {
 
 #[tokio::test]
 async fn every_address_lets_through_whom_it_should() -> anyhow::Result<()> {
-    let town = Town::start().await?;
+    let more = "signon:\n  url: '{url}'\n  providers:\n    corp: {kind: oidc, issuer: 'https://id.acme.example', clientid: x}\n";
+    let options = StackOptions { pages: true, token_server_more: more.to_owned(), ..StackOptions::default() };
+    let town = Town::with(options).await?;
     let api = Api::of(&town.stack).await?;
     // Uses of rights are known for a day.
     town.stack.clock.advance(Duration::from_hours(25));

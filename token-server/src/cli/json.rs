@@ -11,6 +11,7 @@ use crate::db::barriers::BarrierRow;
 use crate::db::credentials::CredentialSummary;
 use crate::db::elevations::ElevationRow;
 use crate::db::grants::GrantSummary;
+use crate::db::identities::{IdentityRow, PendingRow};
 use crate::db::namespaces::NamespaceRow;
 use crate::db::refresh_tokens::LoginSummary;
 use crate::db::robots::RobotSummary;
@@ -44,6 +45,16 @@ pub(super) fn represented<'a, T, R: From<&'a T> + Serialize>(items: &'a [T]) -> 
 /// All users.
 pub(super) fn users(users: &[UserSummary]) -> Value {
     represented::<_, api::users::User>(users)
+}
+
+/// Who users are elsewhere.
+pub(super) fn identities(rows: &[IdentityRow]) -> Value {
+    represented::<_, api::identities::Identity>(rows)
+}
+
+/// People who are nobody yet.
+pub(super) fn pending_identities(rows: &[PendingRow]) -> Value {
+    represented::<_, api::identities::PendingIdentity>(rows)
 }
 
 /// All teams.

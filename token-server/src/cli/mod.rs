@@ -23,6 +23,8 @@ mod elevations;
 
 mod files;
 
+mod identities;
+
 mod import;
 
 mod json;
@@ -129,6 +131,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         }
         Command::Workload(command) => {
             workloads::workload(command, &administration(&settings).await?, output).await?;
+        }
+        Command::Identity(command) => {
+            identities::identity(command, &administration(&settings).await?, output).await?;
         }
         Command::Trust(command) => trust::trust(command, &administration(&settings).await?, output).await?,
         Command::Role(command) => roles::role(command, &administration(&settings).await?, output).await?,

@@ -14,6 +14,8 @@ pub const IDENTITY_KEY: &str = "identity_key";
 /// A user by who they are elsewhere.
 #[derive(Clone, Debug)]
 pub struct IdentityRow {
+    /// Its number.
+    pub id: Uuid,
     /// Who says so.
     pub issuer: String,
     /// What never changes there.
@@ -69,7 +71,7 @@ macro_rules! identities {
     ($condition:literal $(, $($arguments:tt)*)?) => {
         sqlx::query_as!(
             IdentityRow,
-            r#"select i.issuer, i.subject, i.pid, p.name as "user", i.provider, i.name, i.groups, i.groups_at, i.refresh,
+            r#"select i.id, i.issuer, i.subject, i.pid, p.name as "user", i.provider, i.name, i.groups, i.groups_at, i.refresh,
                       i.created_at, i.last_login_at
                  from identity i join principal p on p.pid = i.pid and p.deleted_at is null
                 "# + $condition
@@ -85,6 +87,15 @@ pub async fn find_identity(
     subject: &str,
 ) -> Result<Option<IdentityRow>, DbError> {
     let query = identities!("where i.issuer = $1 and i.subject = $2", issuer, subject);
+    Ok(query.fetch_optional(db).await?)
+}
+
+/// The identity of that number, if it is somebody's who is alive.
+pub async fn find_identity_by_id(
+    db: impl PgExecutor<'_>,
+    id: Uuid,
+) -> Result<Option<IdentityRow>, DbError> {
+    let query = identities!("where i.id = $1", id);
     Ok(query.fetch_optional(db).await?)
 }
 
@@ -143,7 +154,7 @@ pub async fn claim_due(
            claimed as (
                update identity i set asked_at = $5 from due
                 where i.issuer = due.issuer and i.subject = due.subject returning i.*)
-           select c.issuer, c.subject, c.pid, p.name as "user", c.provider, c.name, c.groups, c.groups_at, c.refresh,
+           select c.id, c.issuer, c.subject, c.pid, p.name as "user", c.provider, c.name, c.groups, c.groups_at, c.refresh,
                   c.created_at, c.last_login_at
              from claimed c join principal p on p.pid = c.pid and p.deleted_at is null"#,
         due.provider,

@@ -11,6 +11,7 @@ use super::Pages;
 use super::error::{PageError, answer};
 use super::page::Page;
 use super::render::{self, Frame};
+use super::tokens::number;
 use super::visit::{self, Visit};
 use crate::domain::error::TokenServerError;
 use crate::domain::principal_name::PrincipalName;
@@ -20,7 +21,7 @@ struct Identity {
     provider: String,
     name: String,
     issuer: String,
-    subject: String,
+    id: String,
 }
 
 struct Choice {
@@ -62,7 +63,7 @@ pub async fn page(request: HttpRequest, services: Data<Services>, pages: Data<Pa
             provider: row.provider,
             name: row.name,
             issuer: row.issuer,
-            subject: row.subject,
+            id: row.id.to_string(),
         });
         let identities: Vec<Identity> = identities.collect();
         let free = pages.clients.values().filter(|client| {
@@ -96,9 +97,7 @@ pub async fn unlink(
     let outcome = async {
         let (visit, form) = visit::form(&request, payload, &services, &pages).await?;
         let administration = visit.administration(&request, &services, Page::Account)?;
-        let name = own_name(&visit, Page::Account)?;
-        let (issuer, subject) = (form.one("issuer")?.unwrap_or_default(), form.one("subject")?.unwrap_or_default());
-        administration.unlink_identity(&name, &issuer, &subject).await?;
+        administration.unlink_identity(number(&form, "identity")?).await?;
         Ok(render::see_other(Page::Account.path()).finish())
     };
     answer(&request, outcome.await)

@@ -8,6 +8,8 @@ pub mod credentials;
 
 pub mod rights;
 
+pub mod identities;
+
 pub mod trust;
 
 pub mod records;
@@ -21,6 +23,7 @@ use credentials::{LoginCommand, TokenCommand};
 use people::{NamespaceCommand, RobotCommand, TeamCommand, UserCommand, WorkloadCommand};
 use records::{AuditCommand, ImportCommand, KeyCommand};
 use rights::{BarrierCommand, ElevationCommand, GrantCommand, PolicyCommand, QuestionArguments, RoleCommand};
+use identities::IdentityCommand;
 use trust::TrustCommand;
 
 const AFTER_HELP: &str = "\
@@ -97,6 +100,9 @@ pub enum Command {
     /// Workloads: subjects for build jobs and clusters, which log in with tokens of their platform
     #[command(subcommand)]
     Workload(WorkloadCommand),
+    /// Who users are at identity providers and in directories: list, link, unlink, let somebody in
+    #[command(subcommand)]
+    Identity(IdentityCommand),
     /// Whose tokens let workloads in: issuers, rules, attempts, and making a rule of one
     #[command(subcommand)]
     Trust(TrustCommand),

@@ -202,33 +202,50 @@ impl Administration {
         Ok(db::commit(tx).await?)
     }
 
-    /// Makes an identity nobody, and ends the browser sessions that began with it. Nobody does that to their own last way
-    /// in.
-    pub async fn unlink_identity(
+    /// The same by the names of things, for those who hold everything; says what became of it.
+    pub async fn link_subject(
         &self,
         user: &PrincipalName,
-        issuer: &str,
+        provider: &str,
         subject: &str,
-    ) -> Result<(), TokenServerError> {
+    ) -> Result<IdentityRow, TokenServerError> {
+        let missing = || TokenServerError::NotFound { kind: "identity provider", name: provider.to_owned() };
+        let found = self.providers.get(provider).ok_or_else(missing)?.clone();
+        let sentence = || TokenServerError::Contradiction("the subject must be what the provider says".to_owned());
+        let profile = Profile::new(found.issuer(), subject, subject, None, None).ok_or_else(sentence)?;
+        self.link_identity(user, &found, &profile).await?;
+        let row = identities::find_identity(&self.pool, found.issuer(), subject).await?;
+        row.ok_or_else(|| no_identity(subject))
+    }
+
+    /// Makes an identity nobody, and ends the browser sessions that began with it. Nobody does that to their own last way
+    /// in. Says whose it was.
+    pub async fn unlink_identity(&self, id: Uuid) -> Result<IdentityRow, TokenServerError> {
         let mut tx = self.begin().await?;
-        if !self.actor.is_in_person(user) {
+        let found = identities::find_identity_by_id(&mut *tx, id).await?;
+        let name = found.as_ref().map(|found| PrincipalName::parse(&found.user)).transpose()?;
+        if !name.as_ref().is_some_and(|name| self.actor.is_in_person(name)) {
             self.demand_everything(&mut tx, "unlinking the identity of somebody else").await?;
         }
-        let pid = find_user(&mut *tx, user).await?;
-        let found = identities::find_identity(&mut *tx, issuer, subject).await?;
-        let missing =
-            || TokenServerError::NotFound { kind: IDENTITY, name: format!("{subject} of {issuer}") };
-        found.filter(|found| found.pid == pid).ok_or_else(missing)?;
-        if self.actor.is_user(user) && identities::is_last_way_in(&mut *tx, pid).await? {
+        let (Some(found), Some(name)) = (found, name) else { return Err(no_identity(&id.to_string())) };
+        if self.actor.is_user(&name) && identities::is_last_way_in(&mut *tx, found.pid).await? {
             let sentence = "you have no password, so this is how you sign in; link something else first";
             return Err(TokenServerError::Contradiction(sentence.to_owned()));
         }
+        let (issuer, subject) = (&found.issuer, &found.subject);
         identities::delete_identity(&mut *tx, issuer, subject).await?;
         browser_sessions::delete_sessions_from(&mut *tx, issuer, Some(subject), None).await?;
-        self.apply_mapped_teams(&mut tx, pid, user.as_str()).await?;
+        self.apply_mapped_teams(&mut tx, found.pid, &found.user).await?;
         let remark = format!("{subject} of {issuer}");
-        self.record(&mut tx, Event::IdentityUnlinked, user.as_str(), Some(&remark)).await?;
-        Ok(db::commit(tx).await?)
+        self.record(&mut tx, Event::IdentityUnlinked, &found.user, Some(&remark)).await?;
+        db::commit(tx).await?;
+        Ok(found)
+    }
+
+    /// One identity, for those who see everything.
+    pub async fn show_identity(&self, id: Uuid) -> Result<IdentityRow, TokenServerError> {
+        self.demand_sight_of_all("looking at the identities of others").await?;
+        identities::find_identity_by_id(&self.pool, id).await?.ok_or_else(|| no_identity(&id.to_string()))
     }
 
     /// All identities by user, or those of one user, who may ask for them.
@@ -261,16 +278,16 @@ impl Administration {
         Ok(identities::list_pending(&self.pool).await?)
     }
 
-    /// Makes one of them the user of this name, who is added unless there; says who that is.
+    /// Makes one of them the user of this name, who is added unless there; says what became of it.
     pub async fn accept_identity(
         &self,
         id: Uuid,
         user: Option<&PrincipalName>,
-    ) -> Result<PrincipalName, TokenServerError> {
+    ) -> Result<IdentityRow, TokenServerError> {
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, "letting somebody in").await?;
-        let missing = || TokenServerError::NotFound { kind: IDENTITY, name: id.to_string() };
-        let pending = identities::delete_pending(&mut *tx, id).await?.ok_or_else(missing)?;
+        let pending = identities::delete_pending(&mut *tx, id).await?;
+        let pending = pending.ok_or_else(|| no_identity(&id.to_string()))?;
         let PendingRow { issuer, subject, provider, name, display_name, .. } = pending;
         let profile = Profile { issuer, subject, name, display_name, groups: None };
         let named = user.cloned().or_else(|| profile.user_name());
@@ -296,8 +313,10 @@ impl Administration {
         };
         self.insert_link(&mut tx, &named, pid, &provider, &profile).await?;
         self.keep_said(&mut tx, pid, &profile, None, false).await?;
+        let made = identities::find_identity(&mut *tx, &profile.issuer, &profile.subject).await?;
+        let made = made.ok_or_else(|| no_identity(&profile.subject))?;
         db::commit(tx).await?;
-        Ok(named)
+        Ok(made)
     }
 
     /// Keeps what a provider says of somebody who is linked and not there now, and puts them into the teams of that.
@@ -358,4 +377,8 @@ impl Administration {
             self.providers.teams_of(counting.map(|row| (row.provider.as_str(), row.groups.as_slice())));
         Ok(teams.into_iter().map(|team| team.to_string()).collect())
     }
+}
+
+fn no_identity(name: &str) -> TokenServerError {
+    TokenServerError::NotFound { kind: IDENTITY, name: name.to_owned() }
 }

@@ -31,6 +31,8 @@ pub mod account;
 
 pub mod users;
 
+pub mod identities;
+
 pub mod teams;
 
 pub mod members;
@@ -95,6 +97,8 @@ pub enum Resource {
     Account,
     /// Users.
     Users,
+    /// Who users are elsewhere.
+    Identities,
     /// Teams.
     Teams,
     /// Who is in a team.
@@ -147,9 +151,10 @@ pub enum Resource {
 
 impl Resource {
     /// Every resource.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Account,
         Self::Users,
+        Self::Identities,
         Self::Teams,
         Self::Members,
         Self::Roles,
@@ -181,6 +186,7 @@ impl Resource {
         match self {
             Self::Account => "Account",
             Self::Users => "Users",
+            Self::Identities => "Identities",
             Self::Teams => "Teams",
             Self::Members => "Members",
             Self::Roles => "Roles",
@@ -213,6 +219,7 @@ impl Resource {
         match self {
             Self::Account => account::endpoints(),
             Self::Users => users::endpoints(),
+            Self::Identities => identities::endpoints(),
             Self::Teams => teams::endpoints(),
             Self::Members => members::endpoints(),
             Self::Roles => roles::endpoints(),
