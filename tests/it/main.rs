@@ -167,6 +167,11 @@ mod listener;
 mod observability;
 
 mod health_checks;
+
+mod sign_on;
+
+mod sign_on_hostile;
+
 mod sockets;
 
 mod behind_nginx;

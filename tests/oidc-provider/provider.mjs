@@ -11,6 +11,8 @@ const provider = new Provider(issuer, {
   scopes: ['openid', 'profile', 'groups', 'offline_access'],
   conformIdTokenClaims: !idTokenClaims,
   cookies: { keys: ['of the tests'] },
+  // The clock of the token server is ahead of this one at times.
+  ttl: { IdToken: 30 * 24 * 3600 },
   pkce: { required: () => true },
   features: {
     devInteractions: { enabled: true },
@@ -22,8 +24,14 @@ const provider = new Provider(issuer, {
     const said = JSON.parse(readFileSync(people, 'utf8'))[id];
     return said && { accountId: id, claims: async () => ({ sub: id, ...said }) };
   },
+  // Usually it calls nobody on its own machine, which is where the token server is.
+  fetch: (url, { method, headers, body, signal }) => fetch(url, { method, headers, body, signal }),
   issueRefreshToken: async (_context, client_, code) =>
     client_.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
 });
+
+for (const event of ['server_error', 'backchannel.error']) {
+  provider.on(event, (_context, error) => console.error(event, error));
+}
 
 provider.listen(port, '127.0.0.1', () => console.log('ready'));

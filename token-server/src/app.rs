@@ -56,8 +56,8 @@ use crate::domain::trust::workloads::Workloads;
 use crate::http::api::document::Documents;
 use crate::http::turns::Turns;
 use crate::http::{Services, TRIALS, WHOLE_READS, routes};
-use crate::ui::{Pages, address};
 use crate::settings::{DatabaseSettings, DecisionSource, Migrate, TokenServerSettings};
+use crate::ui::{Pages, address};
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]

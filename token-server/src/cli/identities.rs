@@ -58,7 +58,15 @@ fn identities(rows: &[IdentityRow]) -> String {
     for row in rows {
         let last = row.last_login_at.map_or_else(|| "-".to_owned(), time);
         let groups = row.groups.join(", ");
-        table.add_row([&row.id.to_string(), &row.user, &row.provider, &row.subject, &row.name, &groups, &last]);
+        table.add_row([
+            &row.id.to_string(),
+            &row.user,
+            &row.provider,
+            &row.subject,
+            &row.name,
+            &groups,
+            &last,
+        ]);
     }
     printed(&table)
 }

@@ -91,10 +91,7 @@ pub async fn find_identity(
 }
 
 /// The identity of that number, if it is somebody's who is alive.
-pub async fn find_identity_by_id(
-    db: impl PgExecutor<'_>,
-    id: Uuid,
-) -> Result<Option<IdentityRow>, DbError> {
+pub async fn find_identity_by_id(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<IdentityRow>, DbError> {
     let query = identities!("where i.id = $1", id);
     Ok(query.fetch_optional(db).await?)
 }

@@ -13,6 +13,7 @@ use url::{Host, Url};
 
 use super::Problems;
 use crate::domain::principal_name::PrincipalName;
+use crate::domain::signon::code_flow;
 use crate::domain::signon::provider::{
     ClaimNames, NewUsers, OpenId, Provider, ProviderKind, Providers, SignOnSettings,
 };
@@ -42,6 +43,8 @@ struct RawProvider {
     #[serde(default)]
     clientsecret: Secret,
     scopes: Option<Vec<String>>,
+    #[serde(default)]
+    parameters: BTreeMap<String, String>,
     #[serde(default)]
     claims: RawClaims,
     cafile: Option<PathBuf>,
@@ -133,6 +136,11 @@ impl RawProvider {
         if !scopes.iter().any(|scope| scope == OPENID) {
             problems.add(format!("{} must have {OPENID} in it", key("scopes")));
         }
+        if let Some(own) =
+            self.parameters.keys().find(|name| code_flow::OWN_PARAMETERS.contains(&name.as_str()))
+        {
+            problems.add(format!("{} cannot have {own}, which is different each time", key("parameters")));
+        }
         let authorities = self.cafile.as_ref().and_then(|file| match std::fs::read(file) {
             Ok(pem) => Some(pem),
             Err(error) => {
@@ -146,6 +154,7 @@ impl RawProvider {
             client_id: self.clientid.clone(),
             client_secret: self.clientsecret.clone(),
             scopes,
+            parameters: self.parameters.clone(),
             claims: ClaimNames {
                 subject: claim(&self.claims.subject, "sub"),
                 name: claim(&self.claims.name, "preferred_username"),

@@ -167,7 +167,13 @@ pub const KEYS: &[Key] = &[
         "signon.providers.*.scopes",
         Kind::List,
         "[openid, profile]",
-        "What the provider is asked to say; offline_access lets groups be refreshed while nobody is there.",
+        "What the provider is asked to say; with offline_access it can be asked for groups while nobody is there.",
+    ),
+    Key::new(
+        "signon.providers.*.parameters",
+        Kind::Map,
+        "",
+        "What else the provider wants to see when a browser comes, such as `{prompt: consent}` or `{domain_hint: acme}`.",
     ),
     scalar(
         "signon.providers.*.claims.subject",

@@ -26,8 +26,7 @@ pub async fn signed_out(
 ) -> HttpResponse {
     let refused = |sentence: String| {
         let body = json!({"error": "invalid_request", "error_description": sentence});
-        let mut response =
-            HttpResponse::BadRequest().insert_header((CACHE_CONTROL, "no-store")).json(body);
+        let mut response = HttpResponse::BadRequest().insert_header((CACHE_CONTROL, "no-store")).json(body);
         note_error(&mut response, "LOGOUT", sentence);
         response
     };

@@ -38,7 +38,10 @@ pub fn for_visit(value: &Secret) -> Cookie<'static> {
 
 fn flow_name(state: &str) -> Option<String> {
     let letters = state.get(..FLOW_LETTERS)?;
-    letters.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)).then(|| format!("{FLOW}{letters}"))
+    letters
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        .then(|| format!("{FLOW}{letters}"))
 }
 
 /// What was carried to a provider and back with this state.

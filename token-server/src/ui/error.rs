@@ -3,8 +3,8 @@
 //! *Invariant:* where it is our own fault nothing is said about why; the cause is in the log.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::RETRY_AFTER;
 use actix_web::http::header::HeaderValue;
+use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use shared::server::causes;
@@ -29,7 +29,9 @@ pub enum PageError {
     #[error(transparent)]
     Api(#[from] ApiError),
     /// A form that this server did not show to this browser.
-    #[error("this form was not shown by this server in this browser, or too long ago; go back, load the page again and try once more")]
+    #[error(
+        "this form was not shown by this server in this browser, or too long ago; go back, load the page again and try once more"
+    )]
     ForeignForm,
     /// No such provider.
     #[error("there is no identity provider of that name")]
@@ -80,7 +82,8 @@ impl PageError {
             Self::Api(error) => error.told(),
             Self::SignInFirst(_) | Self::NotSignedIn(_) => match self {
                 Self::NotSignedIn(NotSignedIn::Provider(_)) => {
-                    let sentence = "the identity provider does not answer as it should; try again in a moment";
+                    let sentence =
+                        "the identity provider does not answer as it should; try again in a moment";
                     (StatusCode::SERVICE_UNAVAILABLE, sentence.to_owned(), Some(5))
                 }
                 _ => plain(StatusCode::UNAUTHORIZED),
@@ -108,7 +111,8 @@ impl PageError {
         }
         let (status, sentence, retry_after) = self.told();
         let request = status.is_server_error().then(|| RequestLog::id(request).to_string());
-        let message = Message { frame: Frame::default(), title: "That did not work", sentence: &sentence, request };
+        let message =
+            Message { frame: Frame::default(), title: "That did not work", sentence: &sentence, request };
         let mut response = render::html(status, None, &message)
             .unwrap_or_else(|_| HttpResponse::InternalServerError().finish());
         if let Some(seconds) = retry_after {

@@ -54,7 +54,11 @@ fn begin(status: StatusCode) -> HttpResponseBuilder {
 }
 
 /// A page, with this status.
-pub fn html(status: StatusCode, visit: Option<&Visit>, page: &impl Template) -> Result<HttpResponse, PageError> {
+pub fn html(
+    status: StatusCode,
+    visit: Option<&Visit>,
+    page: &impl Template,
+) -> Result<HttpResponse, PageError> {
     let text = page.render().map_err(|_| PageError::Rendering)?;
     let mut response = begin(status);
     if let Some(visit) = visit

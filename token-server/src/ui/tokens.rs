@@ -94,14 +94,12 @@ pub async fn page(request: HttpRequest, services: Data<Services>, pages: Data<Pa
 fn wanted(form: &Form, now: time::OffsetDateTime) -> Result<WantedCredential, PageError> {
     let contradiction = |sentence: &str| TokenServerError::Contradiction(sentence.to_owned());
     let days = form.one("days")?.map(|text| text.trim().parse::<u16>());
-    let days = days.transpose().map_err(|_| contradiction("say the number of days as a number, such as 30"))?;
+    let days =
+        days.transpose().map_err(|_| contradiction("say the number of days as a number, such as 30"))?;
     let repository = form.one("repository")?;
     let actions = form.one("actions")?;
-    let limits = LimitWords {
-        repositories: repository.into_iter().collect(),
-        actions,
-        ..LimitWords::default()
-    };
+    let limits =
+        LimitWords { repositories: repository.into_iter().collect(), actions, ..LimitWords::default() };
     let expires_at = days.map(|days| now + Duration::days(days.into()));
     Ok(WantedCredential { label: form.one("name")?, expires_at, limits })
 }

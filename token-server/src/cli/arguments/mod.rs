@@ -20,10 +20,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::what_if::arguments::WhatIfArguments;
 use credentials::{LoginCommand, TokenCommand};
+use identities::IdentityCommand;
 use people::{NamespaceCommand, RobotCommand, TeamCommand, UserCommand, WorkloadCommand};
 use records::{AuditCommand, ImportCommand, KeyCommand};
 use rights::{BarrierCommand, ElevationCommand, GrantCommand, PolicyCommand, QuestionArguments, RoleCommand};
-use identities::IdentityCommand;
 use trust::TrustCommand;
 
 const AFTER_HELP: &str = "\

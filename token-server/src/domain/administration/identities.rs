@@ -211,7 +211,8 @@ impl Administration {
     ) -> Result<IdentityRow, TokenServerError> {
         let missing = || TokenServerError::NotFound { kind: "identity provider", name: provider.to_owned() };
         let found = self.providers.get(provider).ok_or_else(missing)?.clone();
-        let sentence = || TokenServerError::Contradiction("the subject must be what the provider says".to_owned());
+        let sentence =
+            || TokenServerError::Contradiction("the subject must be what the provider says".to_owned());
         let profile = Profile::new(found.issuer(), subject, subject, None, None).ok_or_else(sentence)?;
         self.link_identity(user, &found, &profile).await?;
         let row = identities::find_identity(&self.pool, found.issuer(), subject).await?;

@@ -49,6 +49,18 @@ pub enum NotSignedIn {
     Nobody(String),
 }
 
+/// Parameters that browsers are sent with and that nobody else decides about.
+pub const OWN_PARAMETERS: [&str; 8] = [
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+];
+
 /// Somebody who came back.
 #[derive(Debug)]
 pub struct Returned {
@@ -130,7 +142,8 @@ impl OpenIdClient {
             .append_pair("state", &flow.state)
             .append_pair("nonce", &flow.nonce)
             .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(challenge))
-            .append_pair("code_challenge_method", "S256");
+            .append_pair("code_challenge_method", "S256")
+            .extend_pairs(&self.settings.parameters);
         Ok(url)
     }
 

@@ -23,7 +23,7 @@ use crate::db::Pool;
 use crate::db::identities::{self, Due, IdentityRow};
 
 /// How often there is a look at what is to be done.
-const INTERVAL: Duration = Duration::from_mins(1);
+const INTERVAL: Duration = Duration::from_secs(15);
 
 /// Groups that were told so long ago are asked for again.
 const OUTDATED: Duration = Duration::from_hours(1);

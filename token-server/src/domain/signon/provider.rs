@@ -65,6 +65,8 @@ pub struct OpenId {
     pub client_secret: Secret,
     /// What it is asked to say.
     pub scopes: Vec<String>,
+    /// What else it wants to see when a browser comes.
+    pub parameters: BTreeMap<String, String>,
     /// Which of its claims say what.
     pub claims: ClaimNames,
     /// Certificates of authorities that it is believed by, beside those of the system; PEM.

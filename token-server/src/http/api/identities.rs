@@ -181,8 +181,7 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
 
 async fn add(call: Call) -> Result<Reply, ApiError> {
     let new: NewIdentity = call.body()?;
-    let made =
-        call.administration()?.link_subject(&user(&new.user)?, &new.provider, &new.subject).await?;
+    let made = call.administration()?.link_subject(&user(&new.user)?, &new.provider, &new.subject).await?;
     Ok(Reply::made(format!("{LIST}/{}", made.id), &Identity::from(&made)))
 }
 
@@ -201,9 +200,13 @@ async fn pending(call: Call) -> Result<Reply, ApiError> {
     // By number, because that stays while the list is read.
     found.sort_unstable_by_key(|row| std::cmp::Reverse(row.id));
     let number = |row: &PendingRow| row.id;
-    cursor::page_of_numbered::<_, PendingIdentity>(&call, "pending-identities", &found, number, |one, other| {
-        one < other
-    })
+    cursor::page_of_numbered::<_, PendingIdentity>(
+        &call,
+        "pending-identities",
+        &found,
+        number,
+        |one, other| one < other,
+    )
 }
 
 async fn accept(call: Call) -> Result<Reply, ApiError> {
