@@ -2,7 +2,7 @@
 //!
 //! *Invariant:* each browser is a new one that knows nothing of others, and is gone with its driver.
 //!
-//! Spec: W3C WebDriver.
+//! Spec: the `WebDriver` protocol of the W3C.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;

@@ -79,7 +79,7 @@ impl IdentityProvider {
         command.arg(script).arg(&config).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.process = Some(Guarded::spawn(&mut command)?);
         let address = format!("{}/.well-known/openid-configuration", self.issuer());
-        let ready = program::until("the identity provider answers", Duration::from_secs(60), || async {
+        let ready = program::until("the identity provider answers", Duration::from_mins(1), || async {
             reqwest::get(&address).await.is_ok_and(|answer| answer.status().is_success())
         });
         ready.await.with_context(|| self.log())

@@ -37,13 +37,21 @@ pub struct StackOptions {
     pub registry_secret: Option<&'static str>,
     /// Whether the registry follows the feed of revocations; what counts without it.
     pub feed: Option<&'static str>,
-    /// Whether browsers reach the token server, so that its address is known before it starts; `{url}` in the YAML below
-    /// stands for it.
-    pub pages: bool,
+    /// Where the token server listens.
+    pub port: Port,
     /// More YAML for the token server.
     pub token_server_more: String,
     /// More YAML for the registry.
     pub registry_more: String,
+}
+
+/// Where a server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// Anywhere.
+    Any,
+    /// Where it is known before it starts: `{url}` in the YAML for the token server stands for its address.
+    Known,
 }
 
 impl Default for StackOptions {
@@ -55,7 +63,7 @@ impl Default for StackOptions {
             gated_database: false,
             registry_secret: Some(SECRET),
             feed: None,
-            pages: false,
+            port: Port::Any,
             token_server_more: String::new(),
             registry_more: String::new(),
         }
@@ -92,7 +100,7 @@ impl Stack {
         let clock = Arc::new(ManualClock::default());
         let database = Database::create().await?;
         let gate = if options.gated_database { Some(Gate::before(database.url())?) } else { None };
-        let address = any_address(options.processes || options.pages)?;
+        let address = any_address(options.processes || options.port == Port::Known)?;
         let feed = match options.feed {
             Some(_) => format!("\nrevocations:\n  secret: {}\n", settings::FEED_SECRET),
             None => String::new(),

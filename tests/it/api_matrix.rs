@@ -10,7 +10,7 @@ use harness::actors::Town;
 use harness::api::Api;
 use harness::client::{OciClient, Request, basic};
 use harness::settings::SERVICE;
-use harness::stack::{StackOptions, password_of};
+use harness::stack::{Port, StackOptions, password_of};
 use reqwest::Method;
 use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
@@ -416,7 +416,8 @@ async fn everything(api: &Api) -> anyhow::Result<Vec<Vec<Value>>> {
 #[tokio::test]
 async fn every_address_lets_through_whom_it_should() -> anyhow::Result<()> {
     let more = "signon:\n  url: '{url}'\n  providers:\n    corp: {kind: oidc, issuer: 'https://id.acme.example', clientid: x}\n";
-    let options = StackOptions { pages: true, token_server_more: more.to_owned(), ..StackOptions::default() };
+    let options =
+        StackOptions { port: Port::Known, token_server_more: more.to_owned(), ..StackOptions::default() };
     let town = Town::with(options).await?;
     let api = Api::of(&town.stack).await?;
     // Uses of rights are known for a day.

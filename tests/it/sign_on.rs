@@ -10,7 +10,7 @@ use harness::browser::Browser;
 use harness::client::OciClient;
 use harness::identity_provider::{CLIENT, IdentityProvider, SECRET};
 use harness::images::Image;
-use harness::stack::{StackOptions, password_of};
+use harness::stack::{Port, StackOptions, password_of};
 use serde_json::{Value, json};
 
 use crate::rights::{done, run};
@@ -43,7 +43,7 @@ impl Corp {
              teams: {{devs: platform, nobody: platform}}\n",
             provider.issuer()
         );
-        let options = StackOptions { pages: true, token_server_more: more, ..StackOptions::default() };
+        let options = StackOptions { port: Port::Known, token_server_more: more, ..StackOptions::default() };
         let town = Town::with(options).await?;
         provider.start(&town.stack.token_server_url(), "corp").await?;
         Ok(Self { town, provider })

@@ -9,7 +9,7 @@ use harness::client::{OciClient, Request, basic};
 use harness::forge::{Forge, with_broken_signature};
 use harness::key_source::{Document, KeySource};
 use harness::settings::SERVICE;
-use harness::stack::{StackOptions, password_of};
+use harness::stack::{Port, StackOptions, password_of};
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderName, ORIGIN};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ impl Fair {
              {new_users}}}\n",
             source.url()
         );
-        let options = StackOptions { pages: true, token_server_more: more, ..StackOptions::default() };
+        let options = StackOptions { port: Port::Known, token_server_more: more, ..StackOptions::default() };
         let town = Town::with(options).await?;
         let fair = Self { town, forge, source };
         fair.say(None)?;

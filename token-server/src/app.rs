@@ -29,6 +29,7 @@ use crate::domain::error::TokenServerError;
 use crate::domain::keys::key_ring::SigningKeys;
 use crate::domain::keys::key_rotation;
 use crate::domain::keys::key_store::{self, KeyTools};
+use crate::domain::keys::master_secret::MasterSecret;
 use crate::domain::login::account::Accounts;
 use crate::domain::login::authenticate::{self, Authenticator};
 use crate::domain::login::credential::Secrets;
@@ -49,6 +50,7 @@ use crate::domain::row_source::RowSource;
 use crate::domain::shadow::{ShadowError, ShadowRules};
 use crate::domain::signon::code_flow::{self, OpenIdClients};
 use crate::domain::signon::freshness::Freshness;
+use crate::domain::signon::provider::SignOnSettings;
 use crate::domain::signon::sessions::BrowserSessions;
 use crate::domain::snapshot::follower::Follower;
 use crate::domain::token_issuer::{IssuerRecords, TokenIssuer};
@@ -138,6 +140,55 @@ async fn open_rows(
     Ok((RowSource::Snapshot(follower, pool.clone()), feed))
 }
 
+/// Takes back tokens of before if the database was put back from a backup.
+async fn begin_life(pool: &Pool) -> Result<(), StartError> {
+    let mut tx = db::begin_change_at_start(pool).await?;
+    let is_restored = db::revocations::update_epoch_after_restore(&mut *tx).await?;
+    db::commit(tx).await?;
+    if is_restored {
+        tracing::warn!("the database was put back from a backup; tokens from before do not count any more");
+    }
+    Ok(())
+}
+
+/// What everything works with.
+struct Shared<'a> {
+    pool: &'a Pool,
+    clock: &'a Arc<dyn Clock>,
+    random: &'a SystemRandom,
+    secret: &'a MasterSecret,
+}
+
+/// The pages for people, if browsers reach this server; what keeps their groups up to date becomes a chore.
+fn open_pages(
+    shared: &Shared<'_>,
+    sign_on: &SignOnSettings,
+    administration: &Administration,
+    chores: &mut Vec<BoxFuture<'static, ()>>,
+) -> Result<Option<Pages>, StartError> {
+    let (pool, clock) = (shared.pool.clone(), shared.clock.clone());
+    let (random, secret) = (shared.random.clone(), shared.secret.clone());
+    let lasting = (sign_on.idle, sign_on.lifetime);
+    let sessions = BrowserSessions::new(pool.clone(), clock.clone(), random.clone(), secret.clone(), lasting);
+    let sessions = Arc::new(sessions);
+    let clients = match &sign_on.url {
+        Some(url) => code_flow::clients(&sign_on.providers, url)?,
+        None => OpenIdClients::default(),
+    };
+    let freshness = Freshness {
+        pool,
+        administration: administration.on_behalf_of(Actor::Server),
+        providers: sign_on.providers.clone(),
+        clients: clients.clone(),
+        sessions: sessions.clone(),
+        secret: secret.clone(),
+        random: random.clone(),
+    };
+    chores.push(freshness.keep().boxed());
+    let page = |url| Pages { url, sessions, clients, secret, random, clock };
+    Ok(sign_on.url.clone().map(page))
+}
+
 /// How long the database may take to give a sign of life, less than whoever asks whether this server is ready waits.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -167,14 +218,7 @@ impl TokenServer {
         let random = SystemRandom::new();
         let shadow = settings.shadow.as_deref().map(ShadowRules::load).transpose()?.map(Arc::new);
         let pool = open_database(&settings.database).await?;
-        let mut tx = db::begin_change_at_start(&pool).await?;
-        let is_restored = db::revocations::update_epoch_after_restore(&mut *tx).await?;
-        db::commit(tx).await?;
-        if is_restored {
-            tracing::warn!(
-                "the database was put back from a backup; tokens from before do not count any more"
-            );
-        }
+        begin_life(&pool).await?;
         let key_tools = key_tools(&settings);
         let keys = key_store::load_or_create_keys(&pool, &key_tools, &*clock, SYSTEM).await?;
         let keys = Arc::new(SigningKeys::new(keys));
@@ -225,36 +269,8 @@ impl TokenServer {
             personal_namespaces: settings.personal_namespaces,
             providers: settings.sign_on.providers.clone(),
         });
-        let sign_on = &settings.sign_on;
-        let sessions = Arc::new(BrowserSessions::new(
-            pool.clone(),
-            clock.clone(),
-            random.clone(),
-            settings.secret.clone(),
-            (sign_on.idle, sign_on.lifetime),
-        ));
-        let clients = match &sign_on.url {
-            Some(url) => code_flow::clients(&sign_on.providers, url)?,
-            None => OpenIdClients::default(),
-        };
-        let freshness = Freshness {
-            pool: pool.clone(),
-            administration: administration.on_behalf_of(Actor::Server),
-            providers: sign_on.providers.clone(),
-            clients: clients.clone(),
-            sessions: sessions.clone(),
-            secret: settings.secret.clone(),
-            random: random.clone(),
-        };
-        chores.push(freshness.keep().boxed());
-        let pages = sign_on.url.clone().map(|url| Pages {
-            url,
-            sessions,
-            clients,
-            secret: settings.secret.clone(),
-            random: random.clone(),
-            clock: clock.clone(),
-        });
+        let shared = Shared { pool: &pool, clock: &clock, random: &random, secret: &settings.secret };
+        let pages = open_pages(&shared, &settings.sign_on, &administration, &mut chores)?;
         if let Some(retention) = settings.audit_retention {
             chores.push(keep_pruning(pool.clone(), clock.clone(), retention).boxed());
         }

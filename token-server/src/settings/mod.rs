@@ -270,14 +270,7 @@ impl TokenServerSettings {
                 None
             }
         };
-        let source = match raw.decisions.source.as_str() {
-            "snapshot" => DecisionSource::Snapshot,
-            "database" => DecisionSource::Database,
-            other => {
-                problems.add(format!("`decisions.source` is `{other}`; use snapshot or database"));
-                DecisionSource::Database
-            }
-        };
+        let source = decision_source(&raw.decisions.source, &mut problems);
         let registries = Some(raw.revocations.secret).filter(|secret| !secret.is_empty());
         if registries.as_ref().is_some_and(|secret| secret.expose().len() < MIN_SECRET_BYTES) {
             problems.add(format!("`revocations.secret` must have at least {MIN_SECRET_BYTES} characters"));
@@ -355,6 +348,17 @@ impl TokenServerSettings {
             audit_spool: raw.audit.spool,
             shadow: raw.shadow.dockerauth,
         })
+    }
+}
+
+fn decision_source(word: &str, problems: &mut Problems) -> DecisionSource {
+    match word {
+        "snapshot" => DecisionSource::Snapshot,
+        "database" => DecisionSource::Database,
+        other => {
+            problems.add(format!("`decisions.source` is `{other}`; use snapshot or database"));
+            DecisionSource::Database
+        }
     }
 }
 

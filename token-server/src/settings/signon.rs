@@ -103,12 +103,11 @@ impl RawProvider {
         if parsed.is_err() {
             wrong(key(""), "is no name; use letters, digits and dashes");
         }
-        let kind = match self.kind.as_str() {
-            "oidc" => self.open_id(name, problems).map(|open_id| ProviderKind::OpenId(Box::new(open_id))),
-            _ => {
-                problems.add(format!("`signon.providers.{name}.kind` must be oidc"));
-                None
-            }
+        let kind = if self.kind == "oidc" {
+            Some(ProviderKind::OpenId(Box::new(self.open_id(name, problems))))
+        } else {
+            problems.add(format!("`signon.providers.{name}.kind` must be oidc"));
+            None
         };
         let age = self.maxgroupage.unwrap_or(DurationText(DEFAULT_GROUP_AGE));
         problems.range(&key("maxgroupage"), age, Duration::from_mins(1), MAX_GROUP_AGE);
@@ -122,7 +121,7 @@ impl RawProvider {
         })
     }
 
-    fn open_id(&self, name: &str, problems: &mut Problems) -> Option<OpenId> {
+    fn open_id(&self, name: &str, problems: &mut Problems) -> OpenId {
         let key = |rest: &str| format!("`signon.providers.{name}.{rest}`");
         let address: Option<Url> = self.issuer.parse().ok();
         if !address.is_some_and(|url| is_private(&url) && url.query().is_none()) {
@@ -149,7 +148,7 @@ impl RawProvider {
             }
         });
         let claim = |given: &Option<String>, usual: &str| given.clone().unwrap_or_else(|| usual.to_owned());
-        Some(OpenId {
+        OpenId {
             issuer: self.issuer.clone(),
             client_id: self.clientid.clone(),
             client_secret: self.clientsecret.clone(),
@@ -162,7 +161,7 @@ impl RawProvider {
                 groups: claim(&self.claims.groups, "groups"),
             },
             authorities,
-        })
+        }
     }
 }
 

@@ -110,7 +110,7 @@ impl PageError {
             return render::see_other(&format!("/signin?page={}", page.path())).finish();
         }
         let (status, sentence, retry_after) = self.told();
-        let request = status.is_server_error().then(|| RequestLog::id(request).to_string());
+        let request = status.is_server_error().then(|| RequestLog::id(request).clone());
         let message =
             Message { frame: Frame::default(), title: "That did not work", sentence: &sentence, request };
         let mut response = render::html(status, None, &message)
