@@ -1,5 +1,7 @@
 //! A real browser without a window: Chromium from Debian, driven by its own driver.
 //!
+//! The driver speaks JSON over HTTP; what libraries for it add is more than the tests need.
+//!
 //! *Invariant:* each browser is a new one that knows nothing of others, and is gone with its driver.
 //!
 //! Spec: the `WebDriver` protocol of the W3C.
@@ -8,20 +10,25 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::{Map, Value, json};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
+use crate::client::http_client;
 use crate::program;
 use crate::watchdog::Guarded;
 
 /// A page may take so long to come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Under which the protocol names an element.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
 /// A browser.
 #[derive(Debug)]
 pub struct Browser {
-    client: Client,
+    http: reqwest::Client,
+    session: String,
     _driver: Guarded,
 }
 
@@ -42,84 +49,117 @@ impl Browser {
             .stdout(log.try_clone()?)
             .stderr(log);
         let driver = Guarded::spawn(&mut command)?;
-        let address = format!("http://127.0.0.1:{port}");
-        let status = format!("{address}/status");
+        let (http, address) = (http_client()?, format!("http://127.0.0.1:{port}"));
         program::until("the driver of the browser answers", PATIENCE, || async {
-            reqwest::get(&status).await.is_ok_and(|answer| answer.status().is_success())
+            let answer = http.get(format!("{address}/status")).send().await;
+            answer.is_ok_and(|answer| answer.status().is_success())
         })
         .await?;
-        let scripts = i32::from(!has_scripts) + 1;
-        let wanted = json!({
-            "goog:chromeOptions": {
-                "binary": binary,
-                "args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server"],
-                "prefs": {"profile.managed_default_content_settings.javascript": scripts}
-            },
-            "goog:loggingPrefs": {"browser": "ALL"}
-        });
-        let wanted: Map<String, Value> = wanted.as_object().cloned().unwrap_or_default();
-        let client = ClientBuilder::new(HttpConnector::new()).capabilities(wanted).connect(&address).await;
-        Ok(Self { client: client.context("the browser does not start")?, _driver: driver })
+        let scripts = if has_scripts { 1 } else { 2 };
+        let wanted = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": {
+            "binary": binary,
+            "args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server"],
+            "prefs": {"profile.managed_default_content_settings.javascript": scripts}
+        }}}});
+        let made = ask(&http, Method::POST, &format!("{address}/session"), Some(&wanted)).await?;
+        let id = made["sessionId"].as_str().with_context(|| format!("no browser: {made}"))?;
+        Ok(Self { session: format!("{address}/session/{id}"), http, _driver: driver })
+    }
+
+    async fn get(&self, what: &str) -> anyhow::Result<Value> {
+        ask(&self.http, Method::GET, &format!("{}/{what}", self.session), None).await
+    }
+
+    async fn post(&self, what: &str, said: Value) -> anyhow::Result<Value> {
+        ask(&self.http, Method::POST, &format!("{}/{what}", self.session), Some(&said)).await
     }
 
     /// Opens a page.
     pub async fn open(&self, address: &str) -> anyhow::Result<()> {
-        Ok(self.client.goto(address).await?)
+        self.post("url", json!({"url": address})).await.map(drop)
     }
 
     /// Where it is.
     pub async fn address(&self) -> anyhow::Result<String> {
-        Ok(self.client.current_url().await?.into())
+        Ok(self.get("url").await?.as_str().unwrap_or_default().to_owned())
     }
 
-    /// What can be read on the page.
+    /// Waits until there is such an element.
+    async fn element(&self, using: &str, value: &str) -> anyhow::Result<String> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let found = self.post("element", json!({"using": using, "value": value})).await;
+            match found {
+                Ok(found) => return Ok(found[ELEMENT].as_str().unwrap_or_default().to_owned()),
+                Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(error) => {
+                    let (address, seen) = (self.address().await?, self.text().await.unwrap_or_default());
+                    return Err(error.context(format!("no {value:?} at {address}, but:\n{seen}")));
+                }
+            }
+        }
+    }
+
+    /// What can be read on the page; between two pages there is none.
     pub async fn text(&self) -> anyhow::Result<String> {
-        Ok(self.client.find(Locator::Css("body")).await?.text().await?)
+        let body = self.post("element", json!({"using": "css selector", "value": "body"})).await?;
+        let id = body[ELEMENT].as_str().unwrap_or_default();
+        Ok(self.get(&format!("element/{id}/text")).await?.as_str().unwrap_or_default().to_owned())
     }
 
     /// Waits until this can be read.
     pub async fn reads(&self, text: &str) -> anyhow::Result<()> {
-        let until = tokio::time::Instant::now() + PATIENCE;
+        let until = Instant::now() + PATIENCE;
         loop {
-            // Between two pages there is none.
             let seen = self.text().await.unwrap_or_default();
             if seen.contains(text) {
                 return Ok(());
             }
             let address = self.address().await.unwrap_or_default();
-            anyhow::ensure!(tokio::time::Instant::now() < until, "no {text:?} at {address}, but:\n{seen}");
+            anyhow::ensure!(Instant::now() < until, "no {text:?} at {address}, but:\n{seen}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
     /// Fills a field in, by its name.
     pub async fn fill(&self, field: &str, text: &str) -> anyhow::Result<()> {
-        let field = self.client.wait().for_element(Locator::Css(&format!("[name={field}]"))).await?;
-        field.clear().await?;
-        Ok(field.send_keys(text).await?)
+        let id = self.element("css selector", &format!("[name={field}]")).await?;
+        self.post(&format!("element/{id}/clear"), json!({})).await?;
+        self.post(&format!("element/{id}/value"), json!({"text": text})).await.map(drop)
     }
 
     /// Presses a button or a link with this text.
     pub async fn press(&self, text: &str) -> anyhow::Result<()> {
         let path = format!("//*[self::button or self::a][contains(normalize-space(.), {text:?})]");
-        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
-        let found = found.with_context(|| format!("no button {text:?}"))?;
-        Ok(found.click().await?)
+        let id = self.element("xpath", &path).await?;
+        self.post(&format!("element/{id}/click"), json!({})).await.map(drop)
     }
 
     /// The text of what a selector finds.
     pub async fn find(&self, selector: &str) -> anyhow::Result<String> {
-        Ok(self.client.wait().for_element(Locator::Css(selector)).await?.text().await?)
-    }
-
-    /// The cookies of where it is: names and values.
-    pub async fn cookies(&self) -> anyhow::Result<Vec<(String, String)>> {
-        let cookies = self.client.get_all_cookies().await?;
-        Ok(cookies.iter().map(|cookie| (cookie.name().to_owned(), cookie.value().to_owned())).collect())
+        let id = self.element("css selector", selector).await?;
+        Ok(self.get(&format!("element/{id}/text")).await?.as_str().unwrap_or_default().to_owned())
     }
 
     /// Ends it.
     pub async fn close(self) -> anyhow::Result<()> {
-        Ok(self.client.close().await?)
+        ask(&self.http, Method::DELETE, &self.session, None).await.map(drop)
     }
+}
+
+async fn ask(
+    http: &reqwest::Client,
+    method: Method,
+    url: &str,
+    said: Option<&Value>,
+) -> anyhow::Result<Value> {
+    let mut request = http.request(method, url).timeout(Duration::from_mins(2));
+    if let Some(said) = said {
+        request = request.json(said);
+    }
+    let answer = request.send().await?;
+    let is_done = answer.status().is_success();
+    let mut said: Value = answer.json().await?;
+    anyhow::ensure!(is_done, "the browser says {}", said["value"]["message"]);
+    Ok(said["value"].take())
 }

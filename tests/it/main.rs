@@ -32,9 +32,11 @@ mod account;
 mod api;
 mod api_conventions;
 mod api_delegation;
+mod api_expected;
 mod api_fuzz;
 mod api_imports;
 mod api_keys;
+
 mod api_matrix;
 mod api_policy;
 mod api_sight;

@@ -45,12 +45,12 @@ impl Fair {
         let options = StackOptions { port: Port::Known, token_server_more: more, ..StackOptions::default() };
         let town = Town::with(options).await?;
         let fair = Self { town, forge, source };
-        fair.say(None)?;
+        fair.say(None);
         Ok(fair)
     }
 
     /// One document is what every question is answered with: about the provider, its keys, and the token.
-    fn say(&self, id_token: Option<&str>) -> anyhow::Result<()> {
+    fn say(&self, id_token: Option<&str>) {
         let url = self.source.url();
         let mut document = json!({
             "issuer": url, "jwks_uri": format!("{url}/keys"), "keys": [self.forge.jwk()],
@@ -61,7 +61,6 @@ impl Fair {
             document["id_token"] = token.into();
         }
         self.source.serve(Document::ok(document.to_string()));
-        Ok(())
     }
 
     fn url(&self, path: &str) -> String {
@@ -144,7 +143,7 @@ impl Fair {
     /// The whole way with claims of this kind.
     async fn visit(&self, said: &Value) -> anyhow::Result<Answer> {
         let sent = self.send().await?;
-        self.say(Some(&self.forge.sign(&self.claims(&sent, said))?))?;
+        self.say(Some(&self.forge.sign(&self.claims(&sent, said))?));
         self.come_back(&sent, "").await
     }
 }
@@ -194,7 +193,7 @@ async fn only_whom_a_token_for_this_visit_names_comes_back() -> anyhow::Result<(
             2 => with_broken_signature(&fair.forge.sign(&claims)?)?,
             _ => Forge::new()?.sign(&claims)?,
         };
-        fair.say(Some(&token))?;
+        fair.say(Some(&token));
         fair.come_back(&sent, "").await?.expect(401)?;
     }
     Ok(())
@@ -204,7 +203,7 @@ async fn only_whom_a_token_for_this_visit_names_comes_back() -> anyhow::Result<(
 async fn who_was_not_sent_does_not_come_back() -> anyhow::Result<()> {
     let fair = Fair::start("create").await?;
     let (one, other) = (fair.send().await?, fair.send().await?);
-    fair.say(Some(&fair.forge.sign(&fair.claims(&one, &json!({})))?))?;
+    fair.say(Some(&fair.forge.sign(&fair.claims(&one, &json!({})))?));
     // The code of one in the browser of another, which is how somebody is signed in as somebody else.
     let mixed = Sent { cookie: other.cookie.clone(), state: one.state.clone(), nonce: String::new() };
     fair.come_back(&mixed, "").await?.expect(400)?;
