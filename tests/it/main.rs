@@ -101,6 +101,8 @@ mod key_life;
 
 mod key_rotation;
 
+mod device_logins;
+
 mod docker_auth;
 mod docker_auth_shadow;
 

@@ -21,8 +21,8 @@ use crate::rights::{done, run};
 const CLIENT: &str = "portcullis";
 
 /// A deployment with a provider that says whatever it is told to say.
-struct Fair {
-    town: Town,
+pub(crate) struct Fair {
+    pub(crate) town: Town,
     forge: Forge,
     source: KeySource,
 }
@@ -35,14 +35,19 @@ struct Sent {
 }
 
 impl Fair {
-    async fn start(new_users: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn start(new_users: &str) -> anyhow::Result<Self> {
         let (forge, source) = (Forge::new()?, KeySource::start(Document::away()).await?);
         let more = format!(
             "signon:\n  url: '{{url}}'\n  providers:\n    corp: {{kind: oidc, issuer: '{}', clientid: {CLIENT}, newusers: \
              {new_users}}}\n",
             source.url()
         );
-        let options = StackOptions { port: Port::Known, token_server_more: more, ..StackOptions::default() };
+        let options = StackOptions {
+            port: Port::Known,
+            same_origin: true,
+            token_server_more: more,
+            ..StackOptions::default()
+        };
         let town = Town::with(options).await?;
         let fair = Self { town, forge, source };
         fair.say(None);
@@ -67,7 +72,7 @@ impl Fair {
         format!("{}{path}", self.town.stack.token_server_url())
     }
 
-    async fn get(&self, path: &str, cookie: &str) -> anyhow::Result<Answer> {
+    pub(crate) async fn get(&self, path: &str, cookie: &str) -> anyhow::Result<Answer> {
         let mut request = Request::get(self.url(path));
         if !cookie.is_empty() {
             request = request.header(COOKIE, cookie);
@@ -75,7 +80,7 @@ impl Fair {
         self.town.anonymous.raw(&request).await
     }
 
-    async fn post(
+    pub(crate) async fn post(
         &self,
         path: &str,
         cookie: &str,
@@ -100,7 +105,7 @@ impl Fair {
     }
 
     /// Signs in with the password; says which cookie that is.
-    async fn sign_in(&self, user: &str) -> anyhow::Result<String> {
+    pub(crate) async fn sign_in(&self, user: &str) -> anyhow::Result<String> {
         let (before, token) = self.page().await?;
         let form =
             [("form", &*token), ("user", user), ("password", &password_of(user)), ("page", "/account")];
@@ -158,7 +163,7 @@ fn cookie(answer: &Answer) -> anyhow::Result<String> {
     Ok(set.split(';').next().unwrap_or_default().to_owned())
 }
 
-fn form_token(answer: &Answer) -> anyhow::Result<String> {
+pub(crate) fn form_token(answer: &Answer) -> anyhow::Result<String> {
     let text = answer.text();
     let token = text.split("name=\"form\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
     token.map(str::to_owned).ok_or_else(|| anyhow::anyhow!("no form in {text}"))

@@ -34,6 +34,7 @@ use crate::domain::login::account::Accounts;
 use crate::domain::login::authenticate::{self, Authenticator};
 use crate::domain::login::credential::Secrets;
 use crate::domain::login::credential_uses::CredentialUses;
+use crate::domain::login::device::Devices;
 use crate::domain::login::door::Door;
 use crate::domain::login::password::PasswordHasher;
 use crate::domain::login::refresh::RefreshTokens;
@@ -252,6 +253,7 @@ impl TokenServer {
             rows,
             uses: credential_uses.clone(),
             door: Door::new(pool.clone(), &random).map_err(TokenServerError::from)?,
+            devices: Arc::new(Devices::new(pool.clone(), clock.clone(), random.clone(), &settings.secret)),
             workloads: Workloads::new(pool.clone(), clock.clone(), random.clone(), settings.trust.clone())?,
             repeats: repeats.clone(),
         }));
@@ -304,6 +306,7 @@ impl TokenServer {
             changes: Arc::new(Turns::default()),
             own_settings,
             trials: Arc::new(Semaphore::new(TRIALS)),
+            pages_url: settings.sign_on.url,
             body_timeout: settings.listener.stall_timeout,
         };
         let token_paths = settings.token_paths;

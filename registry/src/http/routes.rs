@@ -244,6 +244,10 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, state: &web::Data<Regis
             .route(web::method(Method::OPTIONS).to(|| base::options("GET, POST")))
             .default_service(method_not_allowed("GET, POST"));
         config.service(endpoint);
+        let below = web::resource(token_forward::BELOW.map(|name| format!("{path}/{name}")))
+            .route(web::post().to(token_forward::forward_below))
+            .default_service(method_not_allowed("POST"));
+        config.service(below);
     }
     let mut scope = web::scope(&state.locations.root()).wrap(DefaultHeaders::new().add(headers::API_VERSION));
     // Uploads come before blobs, so that `blobs/uploads` without its slash is not taken for a digest.

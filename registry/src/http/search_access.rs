@@ -114,7 +114,7 @@ async fn fetch_token(
         .append_pair("service", service)
         .append_pair("scope", &Scope::catalog().to_string())
         .finish();
-    let question = Question { method: reqwest::Method::GET, query: &query, body: Bytes::new() };
+    let question = Question { method: reqwest::Method::GET, below: None, query: &query, body: Bytes::new() };
     let answer = token_forward::ask(request, state(request), forward, question).await?;
     if !answer.status.is_success() {
         return Err(refused(&answer, service));

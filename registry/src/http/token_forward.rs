@@ -1,7 +1,8 @@
 //! The token endpoint under the registry's own address.
 //!
 //! Some clients refuse a token endpoint on another private address than the registry's. Requests are passed on as
-//! they are: the registry neither reads nor remembers a credential.
+//! they are: the registry neither reads nor remembers a credential. So are those to two addresses below it, where programs
+//! wait to be allowed in a browser and give logins back.
 //!
 //! *Invariant:* bodies are bounded both ways, no redirect is followed, and neither query nor header is logged.
 
@@ -39,10 +40,33 @@ pub(super) fn path(state: &RegistryState) -> Option<&str> {
     }
 }
 
+/// What is passed on below the path, with POST only.
+pub(super) const BELOW: [&str; 2] = ["device", "revoke"];
+
 pub(super) async fn forward(
     request: HttpRequest,
     payload: web::Payload,
     state: web::Data<RegistryState>,
+) -> Result<HttpResponse, ApiError> {
+    pass_on(&request, payload, &state, None).await
+}
+
+/// The same for an address below.
+pub(super) async fn forward_below(
+    request: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<RegistryState>,
+) -> Result<HttpResponse, ApiError> {
+    let last = request.path().rsplit('/').next();
+    let below = BELOW.into_iter().find(|name| Some(*name) == last);
+    pass_on(&request, payload, &state, below).await
+}
+
+async fn pass_on(
+    request: &HttpRequest,
+    payload: web::Payload,
+    state: &RegistryState,
+    below: Option<&'static str>,
 ) -> Result<HttpResponse, ApiError> {
     let Auth::Token(auth) = &state.auth else { return Err(ApiError::TokenServerUnavailable) };
     let Some(forward) = &auth.forward else { return Err(ApiError::TokenServerUnavailable) };
@@ -51,8 +75,8 @@ pub(super) async fn forward(
         return Err(ApiError::TokenRequestTooLarge { limit: MAX_REQUEST_BYTES });
     };
     let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or_default();
-    let question = Question { method, query: request.query_string(), body: sent.bytes };
-    let answer = ask(&request, &state, forward, question).await?;
+    let question = Question { method, below, query: request.query_string(), body: sent.bytes };
+    let answer = ask(request, state, forward, question).await?;
     let mut response = HttpResponse::build(answer.status);
     for header in answer.headers {
         response.append_header(header);
@@ -63,6 +87,7 @@ pub(super) async fn forward(
 /// What the token server is asked, besides what is passed on.
 pub(super) struct Question<'a> {
     pub(super) method: reqwest::Method,
+    pub(super) below: Option<&'static str>,
     pub(super) query: &'a str,
     pub(super) body: Bytes,
 }
@@ -79,9 +104,13 @@ pub(super) async fn ask(
     request: &HttpRequest,
     state: &RegistryState,
     Forward { endpoint, client }: &Forward,
-    Question { method, query, body }: Question<'_>,
+    Question { method, below, query, body }: Question<'_>,
 ) -> Result<Answer, ApiError> {
     let mut target = endpoint.clone();
+    if let Some(below) = below {
+        let path = format!("{}/{below}", target.path().trim_end_matches('/'));
+        target.set_path(&path);
+    }
     if !query.is_empty() {
         target.set_query(Some(query));
     }

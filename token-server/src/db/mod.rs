@@ -20,6 +20,8 @@ pub mod identities;
 
 pub mod browser_sessions;
 
+pub mod device_logins;
+
 pub mod teams;
 
 pub mod roles;

@@ -188,6 +188,32 @@ pub async fn insert_refresh_token(
     Ok(query.execute(db).await?.rows_affected() == 1)
 }
 
+/// The same for somebody who said so in a browser, unless they were disabled.
+pub async fn insert_allowed_login(
+    db: impl PgExecutor<'_>,
+    token: &NewRefreshToken<'_>,
+    now: OffsetDateTime,
+) -> Result<bool, DbError> {
+    let query = sqlx::query!(
+        "insert into refresh_token (mac, family, pid, audience, client_id, agent, made_from, created_at, last_used_at,
+                                    last_used_from, expires_at)
+         select $1, $2, p.pid, $4, $5, $6, $7, $8, $8, $7, $9
+           from principal p
+          where p.pid = $3 and p.disabled_at is null and p.deleted_at is null
+            for share of p",
+        token.mac,
+        token.family,
+        token.pid,
+        token.audience,
+        token.client_id,
+        token.agent,
+        token.made_from,
+        now,
+        token.expires_at
+    );
+    Ok(query.execute(db).await?.rows_affected() == 1)
+}
+
 /// The same for a workload, unless it was disabled or its rule is gone; `claims` are what the token of its platform said.
 pub async fn insert_workload_login(
     db: impl PgExecutor<'_>,

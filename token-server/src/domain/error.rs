@@ -14,6 +14,7 @@ use super::grant::InvalidConditions;
 use super::grant_subject::InvalidSubject;
 use super::keys::signing::SigningError;
 use super::keys::signing_import::InvalidKeyPair;
+use super::login::device::NotYet;
 use super::login::password::{HashingError, InvalidPassword};
 use super::namespace::NotAComponent;
 use super::policy_file::document::InvalidDocument;
@@ -47,6 +48,12 @@ pub enum TokenServerError {
     /// A token of a build platform or a cluster lets nobody in. Whoever has one has no secret of ours, so it is told why.
     #[error(transparent)]
     IdentityTokenRefused(Box<NoWorkload>),
+    /// A program may not log in, or not yet.
+    #[error("{}", .0.sentence())]
+    DeviceNotYet(NotYet),
+    /// Too many programs wait for somebody to allow them.
+    #[error("too many programs wait to be allowed; try again in some minutes")]
+    TooManyDevices,
     /// Too many wrong passwords of a user came from one place.
     #[error("too many wrong passwords from your address; try again in {}", counted(*seconds, "second", "seconds"))]
     TooManyTries {

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::login::device::{CODE_PREFIX, DEVICE_PREFIX};
 use super::login::opaque_token::TokenKind;
 
 /// Longest name in bytes.
@@ -55,7 +56,8 @@ impl PrincipalName {
     /// Folds and checks a name that is about to be given to somebody.
     pub fn parse_new(text: &str) -> Result<Self, InvalidName> {
         let name = Self::parse(text)?;
-        let is_token = TokenKind::ALL.iter().any(|kind| name.as_str().starts_with(kind.prefix()));
+        let prefixes = TokenKind::ALL.map(TokenKind::prefix).into_iter().chain([DEVICE_PREFIX, CODE_PREFIX]);
+        let is_token = { prefixes }.any(|prefix| name.as_str().starts_with(prefix));
         if RESERVED.contains(&name.as_str()) || is_token {
             return Err(InvalidName::Reserved(name.as_str().to_owned()));
         }

@@ -23,6 +23,7 @@ use super::grantors::grantors;
 use super::issue::{self, Asker, Decision, Relevant, TokenFrame};
 use super::keys::key_ring::SigningKeys;
 use super::login::authenticate::{Authenticator, Credentials};
+use super::login::device::Begun;
 use super::login::refresh::{Brought, Holder, Login};
 use super::login::request_limit::RequestLimit;
 use super::login::subject::Subject;
@@ -135,6 +136,18 @@ impl TokenIssuer {
         Self { shadow, ..self }
     }
 
+    /// Lets a program wait for somebody to allow it to log in at a registry.
+    pub async fn begin_device(
+        &self,
+        service: Option<&str>,
+        client_id: &str,
+        origin: &Origin,
+    ) -> Result<Begun, TokenServerError> {
+        let audience = self.settings.audiences.resolve(service)?;
+        let begun = self.authenticator.devices().begin(audience.name, client_id, origin).await?;
+        begun.ok_or(TokenServerError::TooManyDevices)
+    }
+
     /// Answers a request.
     pub async fn issue_token(
         &self,
@@ -212,6 +225,10 @@ impl TokenIssuer {
             Some(Credentials::RefreshToken(token)) => {
                 let brought = brought(token, request, audience);
                 self.authenticator.authenticate_refresh_token(&brought, origin, view).await?
+            }
+            Some(Credentials::Device(code)) => {
+                let brought = brought(code, request, audience);
+                Subject::User(self.authenticator.authenticate_device(&brought, origin).await?)
             }
         };
         let is_named = |account: &str| {
@@ -328,6 +345,12 @@ impl TokenIssuer {
                 let brought = brought(token, request, audience);
                 let next = tokens.next(&self.pool, &*self.clock, &self.random, &brought, origin);
                 next.await.map(Some)
+            }
+            // A program that people allow keeps the login, which is what it was allowed for.
+            (Some(Credentials::Device(_)), Subject::User(user)) => {
+                let (audience, client_id) = (audience.name, request.client_id.as_str());
+                let login = Login { holder: Holder::User(user), audience, client_id, origin };
+                tokens.issue(&self.pool, &*self.clock, &self.random, &login).await
             }
             (Some(Credentials::Password { .. }), _) if offline => {
                 let holder = match subject {

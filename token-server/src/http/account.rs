@@ -34,7 +34,7 @@ pub async fn change_password(request: HttpRequest, services: Data<Services>, bod
         }
         let (user, current) = match credentials::from_header(request.headers())? {
             Some(Credentials::Password { user, password }) => (user, password),
-            Some(Credentials::RefreshToken(_)) => {
+            Some(Credentials::RefreshToken(_) | Credentials::Device(_)) => {
                 return Err(ApiError::Domain(TokenServerError::UnusableCredentials(
                     "changing the password takes the current password",
                 )));

@@ -113,6 +113,7 @@ mod tests {
         match credentials {
             Ok(Some(Credentials::Password { user, password })) => format!("{user}/{}", password.expose()),
             Ok(Some(Credentials::RefreshToken(token))) => format!("token {}", token.expose()),
+            Ok(Some(Credentials::Device(code))) => format!("device {}", code.expose()),
             Ok(None) => "nobody".into(),
             Err(_) => "refused".into(),
         }

@@ -84,6 +84,9 @@ pub enum ApiError {
     /// Somebody asks what only registries are told.
     #[error("this is for registries, which bring the secret that `revocations.secret` says")]
     NotARegistry,
+    /// Nobody could say yes.
+    #[error("this server has no pages on which people could allow a login; `signon.url` turns them on")]
+    NoPages,
     /// The body is not the JSON it should be.
     #[error("the body must be a JSON object such as {{\"password\": \"…\"}}")]
     MalformedJson,
@@ -149,6 +152,9 @@ impl ApiError {
             Self::BodyBroken | Self::MalformedJson | Self::BadBody(_) | Self::UnknownParameter { .. } => {
                 bad_request(StatusCode::BAD_REQUEST)
             }
+            Self::NoPages => {
+                Verdict::new(StatusCode::NOT_FOUND, ErrorCode::Unsupported, "unsupported_grant_type")
+            }
             Self::BadParameter { .. } => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
             Self::NotARegistry => Verdict::new(StatusCode::FORBIDDEN, ErrorCode::Denied, "access_denied"),
             Self::NothingToCompare => bad_request(StatusCode::PRECONDITION_FAILED),
@@ -204,6 +210,8 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
     use TokenServerError as E;
     match error {
         E::WrongCredentials | E::RefreshTokenRefused | E::IdentityTokenRefused(_) => UNAUTHORIZED,
+        E::DeviceNotYet(why) => Verdict::new(StatusCode::BAD_REQUEST, ErrorCode::Unauthorized, why.as_str()),
+        E::TooManyDevices => Verdict::retry(60),
         E::TooManyTries { seconds } | E::TooManyTokenRequests { seconds } => Verdict {
             retry_after_seconds: Some(u32::try_from(*seconds).unwrap_or(u32::MAX)),
             ..Verdict::new(
@@ -284,6 +292,9 @@ fn server_sentence(error: &ApiError) -> &'static str {
         }
         ApiError::ManyChanges | ApiError::Domain(TokenServerError::Db(DbError::Locked(_))) => {
             "others are changing rights at this moment; nothing was changed, try again in a moment"
+        }
+        ApiError::Domain(TokenServerError::TooManyDevices) => {
+            "too many programs wait to be allowed; try again in some minutes"
         }
         ApiError::ManyReadersOfAll => {
             "others are reading the whole audit record; try again when they are done"

@@ -1,7 +1,7 @@
 //! HTTP: parse, call the domain, render; nothing is decided here.
 //!
 //! Reading order: which addresses there are ([`routes`]), how a request is read ([`parameters`], [`body`],
-//! [`credentials`]), what each address does ([`token`] with [`token_exchange`], [`key_set`], [`revocations`], [`account`], [`api`]), how refusals look ([`error`],
+//! [`credentials`]), what each address does ([`token`] with [`token_exchange`] and [`device`], [`key_set`], [`revocations`], [`account`], [`api`]), how refusals look ([`error`],
 //! [`problem`]), and who waits for whom ([`turns`]).
 //!
 //! *Invariant:* every answer that is not a success is JSON, and queries and credentials are never logged.
@@ -17,6 +17,8 @@ pub mod credentials;
 pub mod token;
 
 pub mod token_exchange;
+
+pub mod device;
 
 pub mod key_set;
 
@@ -39,6 +41,7 @@ use actix_web::http::header::USER_AGENT;
 use shared::server::client_address::Client;
 use tokio::sync::Semaphore;
 use turns::Turns;
+use url::Url;
 
 use crate::domain::administration::Administration;
 use crate::domain::docker_auth::plan::OwnSettings;
@@ -81,6 +84,8 @@ pub struct Services {
     pub own_settings: Arc<OwnSettings>,
     /// Turns at trying changes out.
     pub trials: Arc<Semaphore>,
+    /// Where browsers reach the pages, if there are any.
+    pub pages_url: Option<Url>,
     /// How long a body may take to arrive; zero for ever.
     pub body_timeout: std::time::Duration,
 }

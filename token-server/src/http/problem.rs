@@ -96,6 +96,7 @@ pub(super) const fn code(error: &ApiError) -> &'static str {
         ApiError::BodyBroken => "body_broken",
         ApiError::MalformedJson | ApiError::BadBody(_) => "bad_body",
         ApiError::BadExchange(_) => "bad_exchange",
+        ApiError::NoPages => "no_pages",
         ApiError::NotARegistry => "not_a_registry",
         ApiError::NothingToCompare => "precondition_failed",
         ApiError::ManyReadersOfAll | ApiError::ManyChanges | ApiError::ManyTrials => "busy",
@@ -153,7 +154,8 @@ const fn domain_code(error: &TokenServerError) -> &'static str {
         E::TeamsTooDeep { .. } => "teams_too_deep",
         E::RoleInUse { .. } => "role_in_use",
         E::ChangedMeanwhile => "precondition_failed",
-        E::Hashing(HashingError::Busy) | E::Db(DbError::Locked(_)) => "busy",
+        E::DeviceNotYet(why) => why.as_str(),
+        E::Hashing(HashingError::Busy) | E::Db(DbError::Locked(_)) | E::TooManyDevices => "busy",
         E::Db(DbError::Unavailable(_)) => "unavailable",
         E::Hashing(HashingError::Failed | HashingError::NoRandomness(_))
         | E::SealedKey { .. }

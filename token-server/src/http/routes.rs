@@ -6,7 +6,7 @@
 use actix_web::web;
 use shared::server::fallback::method_not_allowed;
 
-use super::{Services, api, key_set, revocations, token};
+use super::{Services, api, device, key_set, revocations, token};
 
 /// What the server does for clients, besides the API, whose addresses [`api::Resource`] has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub enum Operation {
     GetToken,
     /// A token for a form; on each configured path.
     PostToken,
+    /// Lets a program wait for somebody to allow it; below each configured path.
+    PostDevice,
+    /// Takes a login back; below each configured path.
+    PostRevoke,
     /// The public keys.
     GetKeySet,
     /// The same without a body.
@@ -25,14 +29,21 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 5] =
-        [Self::GetToken, Self::PostToken, Self::GetKeySet, Self::HeadKeySet, Self::GetRevocations];
+    pub const ALL: [Self; 7] = [
+        Self::GetToken,
+        Self::PostToken,
+        Self::PostDevice,
+        Self::PostRevoke,
+        Self::GetKeySet,
+        Self::HeadKeySet,
+        Self::GetRevocations,
+    ];
 
     /// Its method.
     pub const fn method(self) -> &'static str {
         match self {
             Self::GetToken | Self::GetKeySet | Self::GetRevocations => "GET",
-            Self::PostToken => "POST",
+            Self::PostToken | Self::PostDevice | Self::PostRevoke => "POST",
             Self::HeadKeySet => "HEAD",
         }
     }
@@ -41,6 +52,8 @@ impl Operation {
     pub const fn path(self) -> &'static str {
         match self {
             Self::GetToken | Self::PostToken => "/token",
+            Self::PostDevice => "/token/device",
+            Self::PostRevoke => "/token/revoke",
             Self::GetKeySet | Self::HeadKeySet => "/.well-known/jwks.json",
             Self::GetRevocations => "/feed/revocations",
         }
@@ -61,6 +74,16 @@ pub fn configure(
                     .route(web::get().to(token::get_token))
                     .route(web::post().to(token::post_token))
                     .default_service(method_not_allowed("GET, POST")),
+            );
+            config.service(
+                web::resource(format!("{path}/device"))
+                    .route(web::post().to(device::begin))
+                    .default_service(method_not_allowed("POST")),
+            );
+            config.service(
+                web::resource(format!("{path}/revoke"))
+                    .route(web::post().to(device::revoke))
+                    .default_service(method_not_allowed("POST")),
             );
         }
         config.service(

@@ -17,7 +17,8 @@ use shared::server::request_log::RequestLog;
 use super::credentials;
 use super::error::{ApiError, Shape};
 use super::parameters::Parameters;
-use super::{Services, body, origin, token_exchange};
+use super::token_exchange::exchanged;
+use super::{Services, body, device, origin, token_exchange};
 use crate::domain::error::TokenServerError;
 use crate::domain::token_issuer::{Access, IssuedToken, TokenRequest};
 
@@ -64,6 +65,14 @@ pub async fn post_token(request: HttpRequest, services: Data<Services>, body: Pa
             let wanted = TokenRequest { credentials, service, ..common(&form, offline)? };
             return issue(&services, &request, &wanted).await;
         }
+        if device::is_polled(&form) {
+            shape = Shape::Exchange;
+            if header.is_some() {
+                return Err(device::both_at_once());
+            }
+            let wanted = TokenRequest { credentials: Some(device::code(&form)?), ..common(&form, offline)? };
+            return issue(&services, &request, &wanted).await;
+        }
         let credentials = credentials::combine(header, credentials::from_form(&form)?)?;
         if credentials.is_none() && form.one("grant_type")?.is_some() {
             return Err(ApiError::Domain(TokenServerError::CredentialsRequired));
@@ -73,7 +82,7 @@ pub async fn post_token(request: HttpRequest, services: Data<Services>, body: Pa
     };
     let answer = answer.await;
     match answer {
-        Ok(issued) if shape == Shape::Exchange => token_exchange::exchanged(&issued),
+        Ok(issued) if shape == Shape::Exchange => exchanged(&issued),
         Ok(issued) => success(&issued, Some(issued.granted.to_string())),
         Err(error) => error.render(&request, shape),
     }

@@ -5,7 +5,7 @@
 use actix_web::web;
 use shared::server::fallback::method_not_allowed;
 
-use super::{account, back_channel, logins, provider, render, sign_in, sign_out, tokens};
+use super::{account, back_channel, device, logins, provider, render, sign_in, sign_out, tokens};
 
 /// An address of the pages, with its method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,13 +40,19 @@ pub enum Address {
     Logins,
     /// Ends one.
     EndLogin,
+    /// Asks about a program that waits to be allowed.
+    Device,
+    /// Allows it, or not.
+    DecideDevice,
+    /// Makes a code that takes the place of the password once.
+    MakeCode,
     /// Signs out.
     SignOut,
 }
 
 impl Address {
     /// Every address.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Root,
         Self::Style,
         Self::SignInPage,
@@ -62,6 +68,9 @@ impl Address {
         Self::RevokeToken,
         Self::Logins,
         Self::EndLogin,
+        Self::Device,
+        Self::DecideDevice,
+        Self::MakeCode,
         Self::SignOut,
     ];
 
@@ -76,13 +85,16 @@ impl Address {
             | Self::Account
             | Self::Link
             | Self::Tokens
-            | Self::Logins => "GET",
+            | Self::Logins
+            | Self::Device => "GET",
             Self::SignIn
             | Self::BackChannel
             | Self::Unlink
             | Self::AddToken
             | Self::RevokeToken
             | Self::EndLogin
+            | Self::DecideDevice
+            | Self::MakeCode
             | Self::SignOut => "POST",
         }
     }
@@ -103,6 +115,8 @@ impl Address {
             Self::RevokeToken => "/account/tokens/revoke",
             Self::Logins => "/account/logins",
             Self::EndLogin => "/account/logins/end",
+            Self::Device | Self::DecideDevice => "/device",
+            Self::MakeCode => "/device/code",
             Self::SignOut => "/signout",
         }
     }
@@ -141,6 +155,13 @@ pub fn configure(config: &mut web::ServiceConfig) {
     post(config, Address::RevokeToken, web::post().to(tokens::revoke));
     get(config, Address::Logins, web::get().to(logins::page));
     post(config, Address::EndLogin, web::post().to(logins::end));
+    config.service(
+        web::resource(Address::Device.path())
+            .route(web::get().to(device::page))
+            .route(web::post().to(device::decide))
+            .default_service(method_not_allowed("GET, POST")),
+    );
+    post(config, Address::MakeCode, web::post().to(device::make_code));
     post(config, Address::SignOut, web::post().to(sign_out::sign_out));
 }
 

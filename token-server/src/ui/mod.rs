@@ -3,7 +3,7 @@
 //! Reading order: which pages there are ([`page`], [`address`]), who is visiting ([`visit`], with what the browser keeps
 //! in [`cookies`]), how a page is sent ([`render`]) and how refusals look ([`error`]); then the pages themselves: signing in with a
 //! password ([`sign_in`]) or at a provider ([`provider`], and what that one says by itself in [`back_channel`]),
-//! the account ([`account`]), its tokens ([`tokens`]) and logins ([`logins`]), and signing out ([`sign_out`]).
+//! the account ([`account`]), its tokens ([`tokens`]) and logins ([`logins`]), programs that wait ([`device`]), and signing out ([`sign_out`]).
 //!
 //! *Invariant:* pages work without scripts and run none; a form counts only if this server showed it to this browser;
 //! texts of others are never markup.
@@ -31,6 +31,8 @@ pub mod account;
 pub mod tokens;
 
 pub mod logins;
+
+pub mod device;
 
 pub mod sign_out;
 

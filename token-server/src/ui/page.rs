@@ -12,11 +12,13 @@ pub enum Page {
     Tokens,
     /// Where they are logged in.
     Logins,
+    /// Where a program is allowed; which one is typed again.
+    Device,
 }
 
 impl Page {
     /// Every page.
-    pub const ALL: [Self; 3] = [Self::Account, Self::Tokens, Self::Logins];
+    pub const ALL: [Self; 4] = [Self::Account, Self::Tokens, Self::Logins, Self::Device];
 
     /// Its path.
     pub const fn path(self) -> &'static str {
@@ -24,6 +26,7 @@ impl Page {
             Self::Account => "/account",
             Self::Tokens => "/account/tokens",
             Self::Logins => "/account/logins",
+            Self::Device => "/device",
         }
     }
 

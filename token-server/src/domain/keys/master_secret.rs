@@ -27,6 +27,8 @@ pub enum Purpose {
     Cursors,
     /// The MAC of what browsers show.
     BrowserSessions,
+    /// The MAC of what programs that wait ask with, and of codes.
+    DeviceLogins,
     /// Sealing what goes to an identity provider and back, and what it gave to keep.
     SignOn,
 }
@@ -40,6 +42,7 @@ impl Purpose {
             Self::PersonalTokens => b"personal tokens 1",
             Self::Cursors => b"cursors 1",
             Self::BrowserSessions => b"browser sessions 1",
+            Self::DeviceLogins => b"device logins 1",
             Self::SignOn => b"sign-on 1",
         }
     }

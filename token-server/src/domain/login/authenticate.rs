@@ -23,6 +23,7 @@ use super::super::trust::workloads::Workloads;
 use super::super::trust::{identity_token, workloads};
 use super::credential::{Credential, CredentialPolicy, Failure, Secrets};
 use super::credential_uses::CredentialUses;
+use super::device::{self, Devices};
 use super::door::{Door, Knock, Try};
 use super::opaque_token::{self, TokenKind};
 use super::password::{MAX_PASSWORD_BYTES, PasswordHasher, is_outdated};
@@ -44,6 +45,8 @@ pub enum Credentials {
     },
     /// A token from an earlier login.
     RefreshToken(Secret),
+    /// What a program asks with that waits for somebody to allow it.
+    Device(Secret),
 }
 
 /// What logins are checked with.
@@ -70,6 +73,8 @@ pub struct Parts {
     pub door: Door,
     /// For tokens of build platforms and clusters.
     pub workloads: Workloads,
+    /// For programs that people allow in a browser.
+    pub devices: Arc<Devices>,
     /// What was recorded a moment ago.
     pub repeats: Arc<AuditRepeats>,
 }
@@ -86,6 +91,11 @@ impl Authenticator {
     /// Refresh tokens, for whoever issues them.
     pub fn refresh_tokens(&self) -> &RefreshTokens {
         &self.0.refresh_tokens
+    }
+
+    /// Programs that people allow in a browser.
+    pub fn devices(&self) -> &Devices {
+        &self.0.devices
     }
 
     /// How long a workload keeps a login.
@@ -109,6 +119,9 @@ impl Authenticator {
     ) -> Result<Subject, TokenServerError> {
         if name.eq_ignore_ascii_case(workloads::USER) && identity_token::is_one(password.expose()) {
             return Ok(Subject::Workload(self.authenticate_workload(password, origin).await?));
+        }
+        if device::is_login_code(password) {
+            return Ok(Subject::User(self.authenticate_login_code(name, password, origin).await?));
         }
         let kind = if RobotName::parse(name).is_ok() {
             TokenKind::Robot
@@ -163,6 +176,35 @@ impl Authenticator {
             Some(failure) => Err(failure),
             None => Ok((owner, credential)),
         })
+    }
+
+    /// Checks a code that takes the place of a password once.
+    async fn authenticate_login_code(
+        &self,
+        name: &str,
+        code: &Secret,
+        origin: &Origin,
+    ) -> Result<User, TokenServerError> {
+        if let Some(user) = self.0.devices.use_login_code(name, code, origin).await? {
+            self.record_login(&user.name, user.uid, "login_code", origin).await?;
+            return Ok(user);
+        }
+        Err(self.refuse_login(Typed { name, known: None }, "unknown_login_code", origin).await?)
+    }
+
+    /// Answers a program that waits for somebody to allow it to log in at a registry.
+    pub async fn authenticate_device(
+        &self,
+        brought: &Brought<'_>,
+        origin: &Origin,
+    ) -> Result<User, TokenServerError> {
+        match self.0.devices.ask(brought.token, brought.client_id, brought.audience).await? {
+            Ok(user) => {
+                self.record_login(&user.name, user.uid, "device", origin).await?;
+                Ok(user)
+            }
+            Err(why) => Err(TokenServerError::DeviceNotYet(why)),
+        }
     }
 
     /// Checks a token of a build platform or a cluster.
@@ -319,6 +361,11 @@ impl Authenticator {
     ) -> Result<(), TokenServerError> {
         let typed = Typed { name: known.unwrap_or_default(), known };
         self.refuse_login(typed, reason, origin).await.map(drop)
+    }
+
+    /// Ends the login of a token that its client gives back.
+    pub async fn give_back(&self, token: &Secret, origin: &Origin) -> Result<(), TokenServerError> {
+        self.0.refresh_tokens.give_back(&self.0.pool, &*self.0.clock, token, origin).await
     }
 
     async fn record_login(

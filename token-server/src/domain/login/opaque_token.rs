@@ -57,8 +57,13 @@ const CHECKSUM_LENGTH: usize = 6;
 
 /// A new token.
 pub fn generate(kind: TokenKind, random: &SystemRandom) -> Result<Secret, NoRandomness> {
+    generate_as(kind.prefix(), random)
+}
+
+/// A new token that begins with these four letters.
+pub fn generate_as(prefix: &str, random: &SystemRandom) -> Result<Secret, NoRandomness> {
     let mut token = String::with_capacity(PREFIX_LENGTH + RANDOM_LENGTH + CHECKSUM_LENGTH);
-    token.push_str(kind.prefix());
+    token.push_str(prefix);
     let mut buffer = [0; 64];
     while token.len() < PREFIX_LENGTH + RANDOM_LENGTH {
         random.fill(&mut buffer).map_err(|_| NoRandomness)?;
@@ -73,11 +78,16 @@ pub fn generate(kind: TokenKind, random: &SystemRandom) -> Result<Secret, NoRand
 
 /// Whether a text has the form of a token; says nothing about whether it is worth anything.
 pub fn is_well_formed(kind: TokenKind, token: &Secret) -> bool {
+    is_well_formed_as(kind.prefix(), token)
+}
+
+/// The same of a token that begins with these four letters.
+pub fn is_well_formed_as(prefix: &str, token: &Secret) -> bool {
     let token = token.expose();
     let length = PREFIX_LENGTH + RANDOM_LENGTH + CHECKSUM_LENGTH;
     token.len() == length
         && token.is_ascii()
-        && token.starts_with(kind.prefix())
+        && token.starts_with(prefix)
         && token[length - CHECKSUM_LENGTH..] == checksum(&token[..length - CHECKSUM_LENGTH])
 }
 

@@ -175,7 +175,7 @@ impl RefreshTokens {
     ) -> Result<Option<Secret>, TokenServerError> {
         let Login { holder, audience, client_id, origin } = *login;
         let (pid, uid, name, lasts, most) = match holder {
-            Holder::User(User { pid, uid, name, proof: Proof::Password(_) }) => {
+            Holder::User(User { pid, uid, name, proof: Proof::Password(_) | Proof::Allowed }) => {
                 (*pid, *uid, name, self.settings.absolute, MAX_LOGINS)
             }
             Holder::Workload(Workload { pid, uid, name, session: None, .. }, lasts) => {
@@ -204,6 +204,9 @@ impl RefreshTokens {
         let is_made = match holder {
             Holder::User(User { proof: Proof::Password(hash), .. }) => {
                 refresh_tokens::insert_refresh_token(&mut *tx, &row, hash.expose(), now).await?
+            }
+            Holder::User(User { proof: Proof::Allowed, .. }) => {
+                refresh_tokens::insert_allowed_login(&mut *tx, &row, now).await?
             }
             Holder::User(_) => false,
             Holder::Workload(workload, _) => {
@@ -361,13 +364,34 @@ impl RefreshTokens {
         token: &Secret,
         origin: &Origin,
     ) -> Result<(), TokenServerError> {
+        self.end(pool, clock, token, "a token was used again that had been replaced", origin).await
+    }
+
+    /// Ends the login of a token that its client gives back; one that is none is as good as ended.
+    pub async fn give_back(
+        &self,
+        pool: &Pool,
+        clock: &dyn Clock,
+        token: &Secret,
+        origin: &Origin,
+    ) -> Result<(), TokenServerError> {
+        self.end(pool, clock, token, "given back by its client", origin).await
+    }
+
+    async fn end(
+        &self,
+        pool: &Pool,
+        clock: &dyn Clock,
+        token: &Secret,
+        remark: &str,
+        origin: &Origin,
+    ) -> Result<(), TokenServerError> {
         let Some(mac) = self.secrets.mac(TokenKind::Refresh, token) else { return Ok(()) };
         let mut tx = db::begin_change(pool).await?;
         let Some(row) = refresh_tokens::find_refresh_token(&mut *tx, &mac).await? else { return Ok(()) };
         let Some(login) = refresh_tokens::find_login(&mut *tx, row.family).await? else { return Ok(()) };
         refresh_tokens::delete_login(&mut *tx, row.family).await?;
         let target = format!("user:{} {}", login.user, row.family);
-        let remark = "a token was used again that had been replaced";
         let record = Record {
             event: Event::LoginEnded,
             actor: "",

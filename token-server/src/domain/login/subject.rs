@@ -132,6 +132,8 @@ pub enum Proof {
     KeptLogin(Credential),
     /// A browser in which they are signed in; the number of the session.
     Session(Uuid),
+    /// They said so in a browser.
+    Allowed,
 }
 
 impl Proof {
@@ -142,7 +144,7 @@ impl Proof {
 
     fn credential(&self) -> Option<&Credential> {
         match self {
-            Self::Password(_) | Self::Session(_) => None,
+            Self::Password(_) | Self::Session(_) | Self::Allowed => None,
             Self::PersonalToken(credential) | Self::KeptLogin(credential) => Some(credential),
         }
     }

@@ -116,6 +116,10 @@ pub enum Event {
     PersonalTokenRevoked,
     /// A login that was kept was ended.
     LoginEnded,
+    /// Somebody allowed a program to log in, or refused it.
+    DeviceAnswered,
+    /// Somebody made a code that takes the place of the password once.
+    LoginCodeMade,
     /// A secret was reported as leaked, and revoked.
     LeakedSecretRevoked,
     /// Rights for a while were asked for.
@@ -144,7 +148,7 @@ pub enum Event {
 
 impl Event {
     /// Every one.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 58] = [
         Self::Login,
         Self::ScopesRefused,
         Self::RefreshTokenIssued,
@@ -189,6 +193,8 @@ impl Event {
         Self::PersonalTokenAdded,
         Self::PersonalTokenRevoked,
         Self::LoginEnded,
+        Self::DeviceAnswered,
+        Self::LoginCodeMade,
         Self::LeakedSecretRevoked,
         Self::ElevationRequested,
         Self::ElevationApproved,
@@ -258,6 +264,8 @@ impl Event {
             Self::PersonalTokenAdded => "personal_token_added",
             Self::PersonalTokenRevoked => "personal_token_revoked",
             Self::LoginEnded => "login_ended",
+            Self::DeviceAnswered => "device_answered",
+            Self::LoginCodeMade => "login_code_made",
             Self::LeakedSecretRevoked => "leaked_secret_revoked",
             Self::ElevationRequested => "elevation_requested",
             Self::ElevationApproved => "elevation_approved",

@@ -72,7 +72,7 @@ async fn log_in(request: &HttpRequest, services: &Services) -> Result<Login, Api
     let origin = origin(request);
     let subject = match credentials::from_header(request.headers())? {
         None => return Err(TokenServerError::CredentialsRequired.into()),
-        Some(Credentials::RefreshToken(_)) => {
+        Some(Credentials::RefreshToken(_) | Credentials::Device(_)) => {
             let sentence = "the API takes a user name and a password; a refresh token is for registries";
             return Err(TokenServerError::UnusableCredentials(sentence).into());
         }
