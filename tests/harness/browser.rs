@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::client::http_client;
 use crate::program;
-use crate::watchdog::Guarded;
+use crate::watchdog::{self, Guarded};
 
 /// A page may take so long to come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -49,6 +49,9 @@ impl Browser {
             .stdout(log.try_clone()?)
             .stderr(log);
         let driver = Guarded::spawn(&mut command)?;
+        // A browser outlives a driver that was killed, as after a test that failed.
+        let mark = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        watchdog::at_end(&format!("pkill -KILL -f -- '{mark}'"))?;
         let (http, address) = (http_client()?, format!("http://127.0.0.1:{port}"));
         program::until("the driver of the browser answers", PATIENCE, || async {
             let answer = http.get(format!("{address}/status")).send().await;
