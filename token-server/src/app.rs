@@ -45,6 +45,8 @@ use crate::domain::record::token_uses::TokenUses;
 use crate::domain::revocation_feed::RevocationFeed;
 use crate::domain::row_source::RowSource;
 use crate::domain::shadow::{ShadowError, ShadowRules};
+use crate::domain::signon::directory;
+use crate::domain::signon::directory_logins;
 use crate::domain::snapshot::follower::Follower;
 use crate::domain::token_issuer::{IssuerRecords, TokenIssuer};
 use crate::domain::trust::workloads::Workloads;
@@ -190,34 +192,36 @@ impl TokenServer {
             pruning::keep_pruning(pool.clone()).boxed(),
         ];
         let (rows, revocations) = open_rows(&settings, &pool, &random, &mut chores).await?;
-        let authenticator = Arc::new(Authenticator::new(authenticate::Parts {
-            pool: pool.clone(),
-            clock: clock.clone(),
-            hasher: hasher.clone(),
-            verified,
-            refresh_tokens,
-            secrets: secrets.clone(),
-            policy: settings.credentials,
-            rows,
-            uses: credential_uses.clone(),
-            door: Door::new(pool.clone(), &random).map_err(TokenServerError::from)?,
-            workloads: Workloads::new(pool.clone(), clock.clone(), random.clone(), settings.trust.clone())?,
-            repeats: repeats.clone(),
-        }));
-        let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
         let administration = Administration::new(Parts {
             pool: pool.clone(),
             clock: clock.clone(),
             random: random.clone(),
             hasher: hasher.clone(),
             repeats: repeats.clone(),
-            secrets,
+            secrets: secrets.clone(),
             policy: settings.credentials,
             master: settings.secret.clone(),
             key_policy: key_tools.policy.clone(),
             personal_namespaces: settings.personal_namespaces,
             providers: settings.sign_on.providers.clone(),
         });
+        let directories = directory::clients(&settings.sign_on.providers);
+        let authenticator = Arc::new(Authenticator::new(authenticate::Parts {
+            pool: pool.clone(),
+            clock: clock.clone(),
+            hasher: hasher.clone(),
+            verified,
+            refresh_tokens,
+            secrets,
+            policy: settings.credentials,
+            rows,
+            uses: credential_uses.clone(),
+            door: Door::new(pool.clone(), &random).map_err(TokenServerError::from)?,
+            workloads: Workloads::new(pool.clone(), clock.clone(), random.clone(), settings.trust.clone())?,
+            elsewhere: directory_logins::of(&pool, &administration, directories),
+            repeats: repeats.clone(),
+        }));
+        let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
         if let Some(retention) = settings.audit_retention {
             chores.push(keep_pruning(pool.clone(), clock.clone(), retention).boxed());
         }

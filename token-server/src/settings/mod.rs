@@ -8,6 +8,8 @@
 
 mod audiences;
 
+mod directory;
+
 mod listener;
 
 mod signing_keys;

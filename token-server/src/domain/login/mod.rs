@@ -1,8 +1,9 @@
 //! How somebody becomes a subject.
 //!
 //! Reading order: who that is ([`subject`]), what they bring ([`password`] with [`password_argon2`] and
-//! [`password_bcrypt`], [`opaque_token`], [`credential`], [`refresh`]), the one door ([`authenticate`]) and who knocks too
-//! often ([`door`], [`request_limit`]), when things were used ([`credential_uses`]), and one's own account ([`account`]).
+//! [`password_bcrypt`], [`opaque_token`], [`credential`], [`refresh`]), the one door ([`authenticate`], with [`elsewhere`]
+//! for passwords that others know) and who knocks too often ([`door`], [`request_limit`]), when things were used
+//! ([`credential_uses`]), and one's own account ([`account`]).
 //!
 //! *Invariant:* there is one way in for each kind of proof, and every address of the server uses it.
 
@@ -25,6 +26,8 @@ pub mod refresh;
 pub mod door;
 
 pub mod request_limit;
+
+pub mod elsewhere;
 
 pub mod authenticate;
 

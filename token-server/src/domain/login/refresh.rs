@@ -175,9 +175,12 @@ impl RefreshTokens {
     ) -> Result<Option<Secret>, TokenServerError> {
         let Login { holder, audience, client_id, origin } = *login;
         let (pid, uid, name, lasts, most) = match holder {
-            Holder::User(User { pid, uid, name, proof: Proof::Password(_) }) => {
-                (*pid, *uid, name, self.settings.absolute, MAX_LOGINS)
-            }
+            Holder::User(User {
+                pid,
+                uid,
+                name,
+                proof: Proof::Password(_) | Proof::PasswordElsewhere(_),
+            }) => (*pid, *uid, name, self.settings.absolute, MAX_LOGINS),
             Holder::Workload(Workload { pid, uid, name, session: None, .. }, lasts) => {
                 (*pid, *uid, name, lasts, MAX_WORKLOAD_LOGINS)
             }
@@ -204,6 +207,10 @@ impl RefreshTokens {
         let is_made = match holder {
             Holder::User(User { proof: Proof::Password(hash), .. }) => {
                 refresh_tokens::insert_refresh_token(&mut *tx, &row, hash.expose(), now).await?
+            }
+            Holder::User(User { proof: Proof::PasswordElsewhere(identity), .. }) => {
+                let identity = (identity.issuer.as_str(), identity.subject.as_str());
+                refresh_tokens::insert_login_elsewhere(&mut *tx, &row, identity, now).await?
             }
             Holder::User(_) => false,
             Holder::Workload(workload, _) => {
