@@ -7,7 +7,7 @@
 //!
 //! Reading order: what ends with the run ([`watchdog`]), other programs ([`program`]), what looks random ([`chance`]),
 //! the database ([`database`], [`audit`], [`gate`]), the two servers ([`settings`], [`passwords`], [`server`], [`stack`], [`edited`]), who speaks to
-//! them ([`client`], [`api`], [`actors`], [`forge`], [`forgery`], [`notary`], [`key_source`], [`feed`]), what is pushed ([`tar`],
+//! them ([`client`], [`api`], [`actors`], [`forge`], [`forgery`], [`notary`], [`key_source`], [`feed`], [`directory`]), what is pushed ([`tar`],
 //! [`images`], [`layout`]), the real clients and the real peer, the [`trees`] registries leave, and how answers are
 //! compared.
 
@@ -50,6 +50,8 @@ pub mod notary;
 pub mod key_source;
 
 pub mod feed;
+
+pub mod directory;
 
 pub mod edited;
 
