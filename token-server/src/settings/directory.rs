@@ -203,6 +203,28 @@ mod tests {
     }
 
     #[test]
+    fn what_the_manual_shows_can_be_used() {
+        let manual = include_str!("../../README.md").split("### Users of an LDAP directory").nth(1).unwrap();
+        let examples = manual.split("\n### ").next().unwrap().split("```yaml").skip(1);
+        let mut names = Vec::new();
+        for example in examples {
+            let example = example.split("```").next().unwrap();
+            let of_this_machine =
+                |line: &&str| line.contains("cafile:") || line.contains("bindpasswordfile:");
+            let lines: Vec<&str> = example.lines().filter(|line| !of_this_machine(line)).collect();
+            let own = format!("database: {{url: postgres://x}}\nsecret: {}\n", "s".repeat(32));
+            let yaml = own + &lines.join("\n").replace("binddn:", "bindpassword: a\n      binddn:");
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), yaml).unwrap();
+            let settings =
+                TokenServerSettings::validate(&load(Some(file.path()), Vec::new()).unwrap()).unwrap();
+            let told = settings.sign_on.providers.iter().map(|provider| provider.issuer().to_owned());
+            names.extend(told);
+        }
+        assert_eq!(names, ["ldap:corp", "ldap:ad"]);
+    }
+
+    #[test]
     fn passwords_go_in_the_clear_only_within_the_machine_or_where_that_is_allowed() {
         for url in ["ldap://127.0.0.1:389", "ldap://localhost", "ldap://[::1]:389", "ldaps://ldap.example"] {
             assert!(read(&format!("url: ['{url}'], base: a")).is_ok(), "{url}");
