@@ -100,6 +100,17 @@ pub async fn open_database(settings: &DatabaseSettings) -> Result<Pool, StartErr
     Ok(pool)
 }
 
+/// Lets tokens from before count no more where the database was put back from a backup.
+async fn note_restore(pool: &Pool) -> Result<(), StartError> {
+    let mut tx = db::begin_change_at_start(pool).await?;
+    let is_restored = db::revocations::update_epoch_after_restore(&mut *tx).await?;
+    db::commit(tx).await?;
+    if is_restored {
+        tracing::warn!("the database was put back from a backup; tokens from before do not count any more");
+    }
+    Ok(())
+}
+
 /// What an import from another token server is compared with.
 pub fn own_settings(settings: &TokenServerSettings) -> OwnSettings {
     OwnSettings {
@@ -162,14 +173,7 @@ impl TokenServer {
         let random = SystemRandom::new();
         let shadow = settings.shadow.as_deref().map(ShadowRules::load).transpose()?.map(Arc::new);
         let pool = open_database(&settings.database).await?;
-        let mut tx = db::begin_change_at_start(&pool).await?;
-        let is_restored = db::revocations::update_epoch_after_restore(&mut *tx).await?;
-        db::commit(tx).await?;
-        if is_restored {
-            tracing::warn!(
-                "the database was put back from a backup; tokens from before do not count any more"
-            );
-        }
+        note_restore(&pool).await?;
         let key_tools = key_tools(&settings);
         let keys = key_store::load_or_create_keys(&pool, &key_tools, &*clock, SYSTEM).await?;
         let keys = Arc::new(SigningKeys::new(keys));

@@ -199,9 +199,9 @@ pub const KEYS: &[Key] = &[
         "signon.providers.*.url",
         Kind::List,
         "",
-        "Addresses of a directory, ldaps://host or ldap://host; the next one is asked when one does not answer.",
+        "Addresses of a directory, `ldaps://host` or `ldap://host`; the next one is asked when one does not answer.",
     ),
-    scalar("signon.providers.*.starttls", "false", "Whether TLS begins on a connection to ldap://host."),
+    scalar("signon.providers.*.starttls", "false", "Whether TLS begins on a connection to `ldap://host`."),
     scalar(
         "signon.providers.*.allowplaintext",
         "false",

@@ -43,5 +43,5 @@ pub trait PasswordsElsewhere: Send + Sync {
     ) -> BoxFuture<'a, Result<Verdict, TokenServerError>>;
 
     /// Who a user is there, each with a text that is another one as soon as what was right before may not be any more.
-    fn known<'a>(&'a self, pid: i64) -> BoxFuture<'a, Result<Vec<(Identity, String)>, TokenServerError>>;
+    fn known(&self, pid: i64) -> BoxFuture<'_, Result<Vec<(Identity, String)>, TokenServerError>>;
 }

@@ -87,7 +87,7 @@ impl PasswordsElsewhere for DirectoryLogins {
         self.ask_all(user, password).boxed()
     }
 
-    fn known<'a>(&'a self, pid: i64) -> BoxFuture<'a, Result<Vec<(Identity, String)>, TokenServerError>> {
+    fn known(&self, pid: i64) -> BoxFuture<'_, Result<Vec<(Identity, String)>, TokenServerError>> {
         self.list_known(pid).boxed()
     }
 }
