@@ -1,4 +1,4 @@
-//! A directory: OpenLDAP's `slapd`, started privately with people, groups and an authority of its own.
+//! A directory: `slapd` of Debian, started privately with people, groups and an authority of its own.
 //!
 //! It takes a login with a name and without a password for one of nobody in particular and says yes to it, as many
 //! directories do, so that a client that asks such a question is found out.
