@@ -265,13 +265,8 @@ impl TokenServerSettings {
         if raw.database.maxconnections == 0 {
             problems.add("`database.maxconnections` must be at least 1");
         }
-        let secret = match MasterSecret::parse(&raw.secret) {
-            Ok(secret) => Some(secret),
-            Err(error) => {
-                problems.add(format!("`secret`: {error}"));
-                None
-            }
-        };
+        let secret = MasterSecret::parse(&raw.secret);
+        let secret = secret.map_err(|error| problems.add(format!("`secret`: {error}"))).ok();
         let source = match raw.decisions.source.as_str() {
             "snapshot" => DecisionSource::Snapshot,
             "database" => DecisionSource::Database,

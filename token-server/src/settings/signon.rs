@@ -129,7 +129,7 @@ impl RawProvider {
             wrong(key(""), "is no name; use letters, digits and dashes");
         }
         let kind = match self.kind.as_str() {
-            "oidc" => self.open_id(name, problems).map(|open_id| ProviderKind::OpenId(Box::new(open_id))),
+            "oidc" => Some(ProviderKind::OpenId(Box::new(self.open_id(name, problems)))),
             "ldap" => {
                 directory(self, name, problems).map(|directory| ProviderKind::Directory(Box::new(directory)))
             }
@@ -150,7 +150,7 @@ impl RawProvider {
         })
     }
 
-    fn open_id(&self, name: &str, problems: &mut Problems) -> Option<OpenId> {
+    fn open_id(&self, name: &str, problems: &mut Problems) -> OpenId {
         let key = |rest: &str| format!("`signon.providers.{name}.{rest}`");
         let address: Option<Url> = self.issuer.parse().ok();
         if !address.is_some_and(|url| is_private(&url) && url.query().is_none()) {
@@ -172,7 +172,7 @@ impl RawProvider {
             }
         });
         let claim = |given: &Option<String>, usual: &str| given.clone().unwrap_or_else(|| usual.to_owned());
-        Some(OpenId {
+        OpenId {
             issuer: self.issuer.clone(),
             client_id: self.clientid.clone(),
             client_secret: self.clientsecret.clone(),
@@ -184,7 +184,7 @@ impl RawProvider {
                 groups: claim(&self.claims.groups, "groups"),
             },
             authorities,
-        })
+        }
     }
 }
 

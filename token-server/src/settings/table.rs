@@ -133,7 +133,7 @@ pub const KEYS: &[Key] = &[
     scalar(
         "signon.url",
         "",
-        "Address at which browsers reach this server, such as https://auth.example; turns the pages for people on.",
+        "Address at which browsers reach this server, such as `https://auth.example`; turns the pages for people on.",
     ),
     scalar("signon.idle", "2h", "A browser is signed out when it was not used for this long."),
     scalar("signon.lifetime", "12h", "A browser is signed out after this long in any case."),
@@ -171,7 +171,7 @@ pub const KEYS: &[Key] = &[
         "signon.providers.*.scopes",
         Kind::List,
         "[openid, profile]",
-        "What the provider is asked to say; offline_access lets groups be refreshed while nobody is there.",
+        "What the provider is asked to say; `offline_access` lets groups be refreshed while nobody is there.",
     ),
     scalar(
         "signon.providers.*.claims.subject",

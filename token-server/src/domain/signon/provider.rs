@@ -217,8 +217,9 @@ impl Providers {
         identities: impl IntoIterator<Item = (&'a str, &'a [String])>,
     ) -> BTreeSet<PrincipalName> {
         let of = |(provider, groups): (&str, &'a [String])| {
-            let teams = self.get(provider).map(|provider| provider.teams_of(groups).cloned().collect());
-            teams.unwrap_or_else(Vec::new)
+            let teams =
+                self.get(provider).map(|provider| provider.teams_of(groups).cloned().collect::<Vec<_>>());
+            teams.unwrap_or_default()
         };
         identities.into_iter().flat_map(of).collect()
     }
