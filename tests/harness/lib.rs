@@ -7,7 +7,8 @@
 //!
 //! Reading order: what ends with the run ([`watchdog`]), other programs ([`program`]), what looks random ([`chance`]),
 //! the database ([`database`], [`audit`], [`gate`]), the two servers ([`settings`], [`passwords`], [`server`], [`stack`], [`edited`]), who speaks to
-//! them ([`client`], [`api`], [`actors`], [`forge`], [`forgery`], [`notary`], [`key_source`], [`feed`]), people in a [`browser`] and their [`identity_provider`], what is pushed ([`tar`],
+//! them ([`client`], [`api`], [`actors`], [`forge`], [`forgery`], [`notary`], [`key_source`], [`feed`]), people in a
+//! [`browser`] and where they are known ([`identity_provider`], [`directory`]), what is pushed ([`tar`],
 //! [`images`], [`layout`]), the real clients and the real peer, the [`trees`] registries leave, and how answers are
 //! compared.
 
@@ -54,6 +55,8 @@ pub mod notary;
 pub mod key_source;
 
 pub mod feed;
+
+pub mod directory;
 
 pub mod edited;
 

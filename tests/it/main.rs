@@ -29,6 +29,9 @@ mod login_tries;
 
 mod account;
 
+mod directory;
+mod directory_groups;
+
 mod api;
 mod api_conventions;
 mod api_delegation;

@@ -50,6 +50,8 @@ use crate::domain::revocation_feed::RevocationFeed;
 use crate::domain::row_source::RowSource;
 use crate::domain::shadow::{ShadowError, ShadowRules};
 use crate::domain::signon::code_flow::{self, OpenIdClients};
+use crate::domain::signon::directory::{self, DirectoryClients};
+use crate::domain::signon::directory_logins;
 use crate::domain::signon::freshness::Freshness;
 use crate::domain::signon::provider::SignOnSettings;
 use crate::domain::signon::sessions::BrowserSessions;
@@ -107,6 +109,17 @@ pub async fn open_database(settings: &DatabaseSettings) -> Result<Pool, StartErr
     Ok(pool)
 }
 
+/// Lets tokens from before count no more where the database was put back from a backup.
+async fn note_restore(pool: &Pool) -> Result<(), StartError> {
+    let mut tx = db::begin_change_at_start(pool).await?;
+    let is_restored = db::revocations::update_epoch_after_restore(&mut *tx).await?;
+    db::commit(tx).await?;
+    if is_restored {
+        tracing::warn!("the database was put back from a backup; tokens from before do not count any more");
+    }
+    Ok(())
+}
+
 /// What an import from another token server is compared with.
 pub fn own_settings(settings: &TokenServerSettings) -> OwnSettings {
     OwnSettings {
@@ -141,17 +154,6 @@ async fn open_rows(
     Ok((RowSource::Snapshot(follower, pool.clone()), feed))
 }
 
-/// Takes back tokens of before if the database was put back from a backup.
-async fn begin_life(pool: &Pool) -> Result<(), StartError> {
-    let mut tx = db::begin_change_at_start(pool).await?;
-    let is_restored = db::revocations::update_epoch_after_restore(&mut *tx).await?;
-    db::commit(tx).await?;
-    if is_restored {
-        tracing::warn!("the database was put back from a backup; tokens from before do not count any more");
-    }
-    Ok(())
-}
-
 /// What everything works with.
 struct Shared<'a> {
     pool: &'a Pool,
@@ -165,6 +167,7 @@ fn open_pages(
     shared: &Shared<'_>,
     sign_on: &SignOnSettings,
     administration: &Administration,
+    directories: DirectoryClients,
     chores: &mut Vec<BoxFuture<'static, ()>>,
 ) -> Result<Option<Pages>, StartError> {
     let (pool, clock) = (shared.pool.clone(), shared.clock.clone());
@@ -181,6 +184,7 @@ fn open_pages(
         administration: administration.on_behalf_of(Actor::Server),
         providers: sign_on.providers.clone(),
         clients: clients.clone(),
+        directories,
         sessions: sessions.clone(),
         secret: secret.clone(),
         random: random.clone(),
@@ -219,7 +223,7 @@ impl TokenServer {
         let random = SystemRandom::new();
         let shadow = settings.shadow.as_deref().map(ShadowRules::load).transpose()?.map(Arc::new);
         let pool = open_database(&settings.database).await?;
-        begin_life(&pool).await?;
+        note_restore(&pool).await?;
         let key_tools = key_tools(&settings);
         let keys = key_store::load_or_create_keys(&pool, &key_tools, &*clock, SYSTEM).await?;
         let keys = Arc::new(SigningKeys::new(keys));
@@ -242,37 +246,39 @@ impl TokenServer {
             pruning::keep_pruning(pool.clone()).boxed(),
         ];
         let (rows, revocations) = open_rows(&settings, &pool, &random, &mut chores).await?;
-        let authenticator = Arc::new(Authenticator::new(authenticate::Parts {
-            pool: pool.clone(),
-            clock: clock.clone(),
-            hasher: hasher.clone(),
-            verified,
-            refresh_tokens,
-            secrets: secrets.clone(),
-            policy: settings.credentials,
-            rows,
-            uses: credential_uses.clone(),
-            door: Door::new(pool.clone(), &random).map_err(TokenServerError::from)?,
-            devices: Arc::new(Devices::new(pool.clone(), clock.clone(), random.clone(), &settings.secret)),
-            workloads: Workloads::new(pool.clone(), clock.clone(), random.clone(), settings.trust.clone())?,
-            repeats: repeats.clone(),
-        }));
-        let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
         let administration = Administration::new(Parts {
             pool: pool.clone(),
             clock: clock.clone(),
             random: random.clone(),
             hasher: hasher.clone(),
             repeats: repeats.clone(),
-            secrets,
+            secrets: secrets.clone(),
             policy: settings.credentials,
             master: settings.secret.clone(),
             key_policy: key_tools.policy.clone(),
             personal_namespaces: settings.personal_namespaces,
             providers: settings.sign_on.providers.clone(),
         });
+        let directories = directory::clients(&settings.sign_on.providers);
+        let authenticator = Arc::new(Authenticator::new(authenticate::Parts {
+            pool: pool.clone(),
+            clock: clock.clone(),
+            hasher: hasher.clone(),
+            verified,
+            refresh_tokens,
+            secrets,
+            policy: settings.credentials,
+            rows,
+            uses: credential_uses.clone(),
+            door: Door::new(pool.clone(), &random).map_err(TokenServerError::from)?,
+            devices: Arc::new(Devices::new(pool.clone(), clock.clone(), random.clone(), &settings.secret)),
+            workloads: Workloads::new(pool.clone(), clock.clone(), random.clone(), settings.trust.clone())?,
+            elsewhere: directory_logins::of(&pool, &administration, directories.clone()),
+            repeats: repeats.clone(),
+        }));
+        let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
         let shared = Shared { pool: &pool, clock: &clock, random: &random, secret: &settings.secret };
-        let pages = open_pages(&shared, &settings.sign_on, &administration, &mut chores)?;
+        let pages = open_pages(&shared, &settings.sign_on, &administration, directories, &mut chores)?;
         if let Some(retention) = settings.audit_retention {
             chores.push(keep_pruning(pool.clone(), clock.clone(), retention).boxed());
         }

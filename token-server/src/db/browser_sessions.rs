@@ -163,10 +163,10 @@ pub async fn delete_session(db: impl PgExecutor<'_>, pid: i64, id: Uuid) -> Resu
     Ok(query.execute(db).await?.rows_affected() == 1)
 }
 
-/// Ends all sessions of a user.
-pub async fn delete_sessions_of(db: impl PgExecutor<'_>, pid: i64) -> Result<(), DbError> {
-    sqlx::query!("delete from browser_session where pid = $1", pid).execute(db).await?;
-    Ok(())
+/// Ends all sessions of a user; says how many that were.
+pub async fn delete_sessions_of(db: impl PgExecutor<'_>, pid: i64) -> Result<u64, DbError> {
+    let query = sqlx::query!("delete from browser_session where pid = $1", pid);
+    Ok(query.execute(db).await?.rows_affected())
 }
 
 /// Ends the sessions that began with an identity, or the one of them that the provider names; returns whose they were.

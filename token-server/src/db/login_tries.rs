@@ -69,6 +69,16 @@ pub async fn delete_counted(
     Ok(())
 }
 
+/// Takes one from each of these: it was not tried after all.
+pub async fn take_back(db: impl PgExecutor<'_>, keys: &[Vec<u8>]) -> Result<(), DbError> {
+    let query = sqlx::query!(
+        "update login_try set wrong = wrong - 1, next_at = to_timestamp(0) where key = any($1) and wrong > 0",
+        keys
+    );
+    query.execute(db).await?;
+    Ok(())
+}
+
 /// Removes what is forgotten by the clock of the database, up to a number of rows; says how many.
 pub async fn delete_forgotten(db: impl PgExecutor<'_>, at_once: i64) -> Result<u64, DbError> {
     let query = sqlx::query!(

@@ -214,6 +214,37 @@ pub async fn insert_allowed_login(
     Ok(query.execute(db).await?.rows_affected() == 1)
 }
 
+/// The same for somebody whose password is known elsewhere, unless they were disabled, are not that identity any more, or
+/// were not there any more when that was last looked at.
+pub async fn insert_login_elsewhere(
+    db: impl PgExecutor<'_>,
+    token: &NewRefreshToken<'_>,
+    (issuer, subject): (&str, &str),
+    now: OffsetDateTime,
+) -> Result<bool, DbError> {
+    let query = sqlx::query!(
+        "insert into refresh_token (mac, family, pid, audience, client_id, agent, made_from, created_at, last_used_at,
+                                    last_used_from, expires_at)
+         select $1, $2, p.pid, $6, $7, $8, $9, $10, $10, $9, $11
+           from principal p join identity i on i.pid = p.pid
+          where p.pid = $3 and p.disabled_at is null and p.deleted_at is null
+            and i.issuer = $4 and i.subject = $5 and i.groups_at is not null
+            for share of p, i",
+        token.mac,
+        token.family,
+        token.pid,
+        issuer,
+        subject,
+        token.audience,
+        token.client_id,
+        token.agent,
+        token.made_from,
+        now,
+        token.expires_at
+    );
+    Ok(query.execute(db).await?.rows_affected() == 1)
+}
+
 /// The same for a workload, unless it was disabled or its rule is gone; `claims` are what the token of its platform said.
 pub async fn insert_workload_login(
     db: impl PgExecutor<'_>,

@@ -42,6 +42,15 @@ pub enum TokenServerError {
     /// Unknown user, wrong password or disabled user, without telling which.
     #[error("wrong user name or password")]
     WrongCredentials,
+    /// The password is right, and an administrator was not yet asked who that is.
+    #[error("your password is right, but an administrator has to let you in first")]
+    NotLetInYet,
+    /// Somebody else knows the password, and does not answer.
+    #[error("the directory that knows your password does not answer")]
+    DirectoryAway,
+    /// A password that is not kept here.
+    #[error("your password is kept in a directory; change it there")]
+    PasswordElsewhere,
     /// Conditions that make no rule.
     #[error(transparent)]
     InvalidTrust(#[from] InvalidTrust),

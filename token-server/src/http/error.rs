@@ -209,7 +209,9 @@ impl ApiError {
 fn domain_verdict(error: &TokenServerError) -> Verdict {
     use TokenServerError as E;
     match error {
-        E::WrongCredentials | E::RefreshTokenRefused | E::IdentityTokenRefused(_) => UNAUTHORIZED,
+        E::WrongCredentials | E::NotLetInYet | E::RefreshTokenRefused | E::IdentityTokenRefused(_) => {
+            UNAUTHORIZED
+        }
         E::DeviceNotYet(why) => Verdict::new(StatusCode::BAD_REQUEST, ErrorCode::Unauthorized, why.as_str()),
         E::TooManyDevices => Verdict::retry(60),
         E::TooManyTries { seconds } | E::TooManyTokenRequests { seconds } => Verdict {
@@ -264,9 +266,10 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::TooManyRequests
         | E::PolicyStep { .. }
         | E::TooManySecrets(_)
-        | E::TooManyTokens(_) => bad_request(StatusCode::CONFLICT),
+        | E::TooManyTokens(_)
+        | E::PasswordElsewhere => bad_request(StatusCode::CONFLICT),
         E::Hashing(HashingError::Busy) | E::Db(DbError::Locked(_)) => Verdict::retry(2),
-        E::Db(DbError::Unavailable(_)) => Verdict::retry(5),
+        E::DirectoryAway | E::Db(DbError::Unavailable(_)) => Verdict::retry(5),
         E::Hashing(HashingError::Failed | HashingError::NoRandomness(_))
         | E::SealedKey { .. }
         | E::Signing(_)
@@ -289,6 +292,9 @@ fn server_sentence(error: &ApiError) -> &'static str {
         }
         ApiError::Domain(TokenServerError::Db(DbError::Unavailable(_))) => {
             "the token server cannot reach its database; try again in a moment"
+        }
+        ApiError::Domain(TokenServerError::DirectoryAway) => {
+            "the directory that knows your password does not answer; try again in a moment"
         }
         ApiError::ManyChanges | ApiError::Domain(TokenServerError::Db(DbError::Locked(_))) => {
             "others are changing rights at this moment; nothing was changed, try again in a moment"

@@ -107,6 +107,9 @@ const fn domain_code(error: &TokenServerError) -> &'static str {
     use TokenServerError as E;
     match error {
         E::WrongCredentials | E::RefreshTokenRefused | E::IdentityTokenRefused(_) => "wrong_credentials",
+        E::NotLetInYet => "not_let_in_yet",
+        E::DirectoryAway => "directory_away",
+        E::PasswordElsewhere => "password_elsewhere",
         E::TooManyTries { .. } => "too_many_tries",
         E::TooManyTokenRequests { .. } => "too_many_token_requests",
         E::CredentialsRequired => "credentials_required",

@@ -8,6 +8,8 @@
 
 mod audiences;
 
+mod directory;
+
 mod listener;
 
 mod signing_keys;
@@ -263,13 +265,8 @@ impl TokenServerSettings {
         if raw.database.maxconnections == 0 {
             problems.add("`database.maxconnections` must be at least 1");
         }
-        let secret = match MasterSecret::parse(&raw.secret) {
-            Ok(secret) => Some(secret),
-            Err(error) => {
-                problems.add(format!("`secret`: {error}"));
-                None
-            }
-        };
+        let secret = MasterSecret::parse(&raw.secret);
+        let secret = secret.map_err(|error| problems.add(format!("`secret`: {error}"))).ok();
         let source = decision_source(&raw.decisions.source, &mut problems);
         let registries = Some(raw.revocations.secret).filter(|secret| !secret.is_empty());
         if registries.as_ref().is_some_and(|secret| secret.expose().len() < MIN_SECRET_BYTES) {

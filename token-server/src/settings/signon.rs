@@ -12,6 +12,7 @@ use shared::server::settings::{Duration as DurationText, SettingsError};
 use url::{Host, Url};
 
 use super::Problems;
+use super::directory::{RawAttributes, directory};
 use crate::domain::principal_name::PrincipalName;
 use crate::domain::signon::code_flow;
 use crate::domain::signon::provider::{
@@ -28,7 +29,7 @@ pub(super) struct RawSignOn {
 }
 
 #[derive(Debug, Deserialize)]
-struct RawProvider {
+pub(super) struct RawProvider {
     #[serde(default)]
     kind: String,
     title: Option<String>,
@@ -47,7 +48,28 @@ struct RawProvider {
     parameters: BTreeMap<String, String>,
     #[serde(default)]
     claims: RawClaims,
-    cafile: Option<PathBuf>,
+    pub(super) cafile: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) url: Vec<String>,
+    #[serde(default)]
+    pub(super) starttls: bool,
+    #[serde(default)]
+    pub(super) allowplaintext: bool,
+    #[serde(default)]
+    pub(super) binddn: String,
+    #[serde(default)]
+    pub(super) bindpassword: Secret,
+    #[serde(default)]
+    pub(super) base: String,
+    pub(super) userfilter: Option<String>,
+    pub(super) disabledfilter: Option<String>,
+    #[serde(default)]
+    pub(super) attributes: RawAttributes,
+    pub(super) groupbase: Option<String>,
+    pub(super) groupfilter: Option<String>,
+    pub(super) nestedgroups: Option<bool>,
+    pub(super) timeout: Option<DurationText>,
+    pub(super) connections: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -83,6 +105,12 @@ fn is_private(url: &Url) -> bool {
 }
 
 impl RawProvider {
+    /// Whether it is only there as an example: whatever it is, it would have one of these.
+    fn is_blank(&self) -> bool {
+        let Self { kind, issuer, url, clientid, base, .. } = self;
+        kind.is_empty() && issuer.is_empty() && url.is_empty() && clientid.is_empty() && base.is_empty()
+    }
+
     fn read(&self, name: &str, problems: &mut Problems) -> Option<Provider> {
         let key = |rest: &str| format!("signon.providers.{name}.{rest}");
         let mut wrong = |key: String, sentence: &str| problems.add(format!("`{key}` {sentence}"));
@@ -103,11 +131,15 @@ impl RawProvider {
         if parsed.is_err() {
             wrong(key(""), "is no name; use letters, digits and dashes");
         }
-        let kind = if self.kind == "oidc" {
-            Some(ProviderKind::OpenId(Box::new(self.open_id(name, problems))))
-        } else {
-            problems.add(format!("`signon.providers.{name}.kind` must be oidc"));
-            None
+        let kind = match self.kind.as_str() {
+            "oidc" => Some(ProviderKind::OpenId(Box::new(self.open_id(name, problems)))),
+            "ldap" => {
+                directory(self, name, problems).map(|directory| ProviderKind::Directory(Box::new(directory)))
+            }
+            _ => {
+                problems.add(format!("`signon.providers.{name}.kind` must be oidc or ldap"));
+                None
+            }
         };
         let age = self.maxgroupage.unwrap_or(DurationText(DEFAULT_GROUP_AGE));
         problems.range(&key("maxgroupage"), age, Duration::from_mins(1), MAX_GROUP_AGE);
@@ -180,7 +212,8 @@ pub(super) fn sign_on(raw: &RawSignOn) -> Result<SignOnSettings, SettingsError> 
     });
     problems.range("signon.idle", raw.idle, MIN_SESSION, MAX_SESSION);
     problems.range("signon.lifetime", raw.lifetime, MIN_SESSION, MAX_SESSION);
-    let read = raw.providers.iter().filter_map(|(name, provider)| provider.read(name, &mut problems));
+    let given = raw.providers.iter().filter(|(_, provider)| !provider.is_blank());
+    let read = given.filter_map(|(name, provider)| provider.read(name, &mut problems));
     let providers: Vec<Provider> = read.collect();
     let mut issuers = BTreeSet::new();
     for provider in &providers {

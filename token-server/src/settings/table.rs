@@ -137,7 +137,11 @@ pub const KEYS: &[Key] = &[
     ),
     scalar("signon.idle", "2h", "A browser is signed out when it was not used for this long."),
     scalar("signon.lifetime", "12h", "A browser is signed out after this long in any case."),
-    scalar("signon.providers.*.kind", "", "What the provider called NAME is: oidc."),
+    scalar(
+        "signon.providers.*.kind",
+        "",
+        "What the provider called NAME is: oidc (OpenID Connect) or ldap (a directory).",
+    ),
     scalar("signon.providers.*.title", "", "What people read on the sign-in page; without it, the name."),
     scalar(
         "signon.providers.*.newusers",
@@ -194,8 +198,72 @@ pub const KEYS: &[Key] = &[
     scalar(
         "signon.providers.*.cafile",
         "",
-        "PEM file of authorities by whose certificates the provider is known, beside those of the system.",
+        "PEM file of authorities by whose certificates the provider is known, beside those of the system; a directory \
+         is known by these alone.",
     ),
+    Key::new(
+        "signon.providers.*.url",
+        Kind::List,
+        "",
+        "Addresses of a directory, `ldaps://host` or `ldap://host`; the next one is asked when one does not answer.",
+    ),
+    scalar("signon.providers.*.starttls", "false", "Whether TLS begins on a connection to `ldap://host`."),
+    scalar(
+        "signon.providers.*.allowplaintext",
+        "false",
+        "Whether passwords may go to a directory on another machine without TLS, where everybody on the way reads them.",
+    ),
+    scalar(
+        "signon.providers.*.binddn",
+        "",
+        "Who searches a directory; without it, nobody in particular, which many directories refuse.",
+    ),
+    Key::new("signon.providers.*.bindpassword", Kind::Secret, "", "The password of `binddn`."),
+    scalar(
+        "signon.providers.*.base",
+        "",
+        "Below which entry people are, such as ou=people,dc=example,dc=com.",
+    ),
+    scalar(
+        "signon.providers.*.userfilter",
+        "\"(&(objectClass=person)(uid={user}))\"",
+        "What finds somebody in a directory; {user} is what was typed as the name.",
+    ),
+    scalar(
+        "signon.providers.*.disabledfilter",
+        "",
+        "What finds those who may not log in any more, where the directory lets them; it is asked about each entry.",
+    ),
+    scalar(
+        "signon.providers.*.attributes.subject",
+        "entryUUID",
+        "The attribute that says who somebody is for ever and is given to nobody else; objectGUID in Active Directory.",
+    ),
+    scalar("signon.providers.*.attributes.name", "uid", "The attribute after which a new user is called."),
+    scalar(
+        "signon.providers.*.attributes.displayname",
+        "cn",
+        "The attribute that says how people call them.",
+    ),
+    scalar("signon.providers.*.attributes.group", "cn", "The attribute that says how a group is called."),
+    scalar("signon.providers.*.groupbase", "", "Below which entry groups are; without it, `base`."),
+    scalar(
+        "signon.providers.*.groupfilter",
+        "\"(member={dn})\"",
+        "What finds the groups of an entry; {dn} is its name in the directory, {user} its attribute `name`. Without \
+         a filter (\"\"), nobody is in groups.",
+    ),
+    scalar(
+        "signon.providers.*.nestedgroups",
+        "true",
+        "Whether groups of groups count, where the filter asks by {dn}.",
+    ),
+    scalar(
+        "signon.providers.*.timeout",
+        "5s",
+        "How long a directory may take to connect, and for each answer.",
+    ),
+    scalar("signon.providers.*.connections", "4", "Most questions to a directory at once; more wait."),
     scalar(
         "audit.retention",
         "",

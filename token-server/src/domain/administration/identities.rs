@@ -17,7 +17,7 @@ use super::super::signon::provider::{NewUsers, Provider};
 use super::{Administration, find_user, hold_user};
 use crate::db::identities::{self, IDENTITY_KEY, IdentityRow, NewIdentity, PendingRow, Said};
 use crate::db::users::{self, UserRow};
-use crate::db::{self, Transaction, browser_sessions, principals};
+use crate::db::{self, Transaction, browser_sessions, principals, refresh_tokens};
 
 /// So many people who are nobody are kept.
 const MAX_PENDING: i64 = 1_000;
@@ -331,6 +331,35 @@ impl Administration {
         self.keep_said(&mut tx, identity.pid, profile, refresh, false).await?;
         db::commit(tx).await?;
         self.update_mapped_teams(identity.pid, &identity.user).await
+    }
+
+    /// Ends the logins of somebody whom a directory does not have any more, and takes them out of the teams of its groups.
+    /// Who can also come in another way is left alone after the first time.
+    pub async fn end_gone(&self, identity: &IdentityRow) -> Result<(), TokenServerError> {
+        let mut tx = self.begin().await?;
+        let found = identities::find_identity(&mut *tx, &identity.issuer, &identity.subject).await?;
+        // It was somebody else's meanwhile, or has just come.
+        let Some(known) = found.filter(|now| now.pid == identity.pid && now.groups_at == identity.groups_at)
+        else {
+            return Ok(());
+        };
+        let has_password = users::find_user(&mut *tx, &known.user).await?;
+        let has_password = has_password.is_some_and(|user| user.password_hash.is_some());
+        let identities = identities::list_identities(&mut *tx, Some(known.pid)).await?.len();
+        let is_first = known.groups_at.is_some();
+        if !is_first && (has_password || identities > 1) {
+            return Ok(());
+        }
+        identities::delete_groups(&mut *tx, &known.issuer, &known.subject).await?;
+        let tokens = refresh_tokens::delete_refresh_tokens_of(&mut *tx, known.pid).await?;
+        let sessions = browser_sessions::delete_sessions_of(&mut *tx, known.pid).await?;
+        self.apply_mapped_teams(&mut tx, known.pid, &known.user).await?;
+        if is_first || tokens + sessions > 0 {
+            let remark = format!("all, gone from {}", known.provider);
+            let target = format!("user:{}", known.user);
+            self.record(&mut tx, Event::LoginEnded, &target, Some(&remark)).await?;
+        }
+        Ok(db::commit(tx).await?)
     }
 
     /// Puts a user into the teams of their groups, and takes them out of others that they were in because of groups.

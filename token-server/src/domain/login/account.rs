@@ -43,7 +43,11 @@ impl Accounts {
     ) -> Result<String, TokenServerError> {
         // The proof first: a stranger does not learn what a good password is.
         let user = self.authenticator.authenticate_password(user, current, origin).await?;
-        let Proof::Password(old) = &user.proof else { return Err(TokenServerError::WrongCredentials) };
+        let old = match &user.proof {
+            Proof::Password(old) => old,
+            Proof::PasswordElsewhere(_) => return Err(TokenServerError::PasswordElsewhere),
+            _ => return Err(TokenServerError::WrongCredentials),
+        };
         let hash = self.hasher.hash(&NewPassword::parse(new)?).await?;
         let mut tx = db::begin_change(&self.pool).await?;
         let now = self.clock.now();

@@ -25,6 +25,7 @@ use super::credential::{Credential, CredentialPolicy, Failure, Secrets};
 use super::credential_uses::CredentialUses;
 use super::device::{self, Devices};
 use super::door::{Door, Knock, Try};
+use super::elsewhere::{PasswordsElsewhere, Verdict};
 use super::opaque_token::{self, TokenKind};
 use super::password::{MAX_PASSWORD_BYTES, PasswordHasher, is_outdated};
 use super::refresh::{Brought, Looks, RefreshFailure, RefreshTokens};
@@ -75,6 +76,8 @@ pub struct Parts {
     pub workloads: Workloads,
     /// For programs that people allow in a browser.
     pub devices: Arc<Devices>,
+    /// Who else knows passwords.
+    pub elsewhere: Option<Arc<dyn PasswordsElsewhere>>,
     /// What was recorded a moment ago.
     pub repeats: Arc<AuditRepeats>,
 }
@@ -251,6 +254,12 @@ impl Authenticator {
             self.record_login(&user.name, user.uid, "password", origin).await?;
             return Ok(user);
         }
+        if let Some(row) = active
+            && let Some(user) = self.remembered_elsewhere(row, password).await?
+        {
+            self.record_login(&user.name, user.uid, ELSEWHERE, origin).await?;
+            return Ok(user);
+        }
         let folded = user.to_ascii_lowercase();
         let address = origin.ip();
         let tried = Try { user: &folded, hash: hash.unwrap_or_default(), password, address };
@@ -270,6 +279,15 @@ impl Authenticator {
             }
         }
         let slowest_bcrypt = users::find_slowest_bcrypt(&self.0.pool).await?;
+        if let Some(elsewhere) = self.elsewhere(row.as_ref()) {
+            // The work for nobody is done at the same time, so that a name that is known here stands out no more.
+            let (checked, verdict) = tokio::join!(
+                self.0.hasher.verify(password, None, slowest_bcrypt),
+                elsewhere.ask(user, password)
+            );
+            checked?;
+            return self.conclude(verdict?, typed, &tried, origin).await;
+        }
         if !self.0.hasher.verify(password, hash, slowest_bcrypt).await? {
             door.was_wrong(&tried, &**clock);
             return Err(self.refuse_login(typed, reason, origin).await?);
@@ -278,6 +296,66 @@ impl Authenticator {
         match self.still_as_checked(row).await? {
             Some((row, hash)) => self.accept(row, hash, password, origin).await,
             None => Err(self.refuse_login(typed, "changed_meanwhile", origin).await?),
+        }
+    }
+
+    /// Who else may know the password of a user, or of nobody: of those whose password is here, nobody.
+    fn elsewhere(&self, row: Option<&UserRow>) -> Option<&dyn PasswordsElsewhere> {
+        let is_here = row.is_some_and(|row| row.password_hash.is_some());
+        self.0.elsewhere.as_deref().filter(|_| !is_here)
+    }
+
+    /// A user whose password was right elsewhere a moment ago.
+    async fn remembered_elsewhere(
+        &self,
+        row: &UserRow,
+        password: &Secret,
+    ) -> Result<Option<User>, TokenServerError> {
+        let Some(elsewhere) = self.elsewhere(Some(row)) else { return Ok(None) };
+        let known = elsewhere.known(row.pid).await?;
+        let is_right =
+            |since: &str| self.0.verified.contains(row.uid.as_bytes(), since, password, &*self.0.clock);
+        let found = known.into_iter().find(|(_, since)| is_right(since));
+        Ok(found.map(|(identity, _)| User::by_password_elsewhere(row.clone(), identity)))
+    }
+
+    /// What becomes of somebody about whom others were asked.
+    async fn conclude(
+        &self,
+        verdict: Verdict,
+        typed: Typed<'_>,
+        tried: &Try<'_>,
+        origin: &Origin,
+    ) -> Result<User, TokenServerError> {
+        let Parts { door, clock, verified, .. } = &self.0;
+        match verdict {
+            Verdict::User(row, identity) => {
+                door.was_right(tried, &**clock).await?;
+                if let Some(elsewhere) = &self.0.elsewhere {
+                    let known = elsewhere.known(row.pid).await?;
+                    if let Some((_, since)) = known.iter().find(|(known, _)| *known == identity) {
+                        verified.insert(row.uid.as_bytes(), since, tried.password, &**clock);
+                    }
+                }
+                self.record_login(&row.name, row.uid, ELSEWHERE, origin).await?;
+                Ok(User::by_password_elsewhere(row, identity))
+            }
+            Verdict::Pending => {
+                door.was_right(tried, &**clock).await?;
+                self.refuse_login(typed, "pending_identity", origin).await?;
+                Err(TokenServerError::NotLetInYet)
+            }
+            Verdict::Refused(reason) => {
+                door.was_wrong(tried, &**clock);
+                Err(self.refuse_login(typed, reason, origin).await?)
+            }
+            Verdict::Away { was_tried } => {
+                if !was_tried {
+                    door.was_not_checked(tried).await?;
+                }
+                self.refuse_login(typed, "directory_away", origin).await?;
+                Err(TokenServerError::DirectoryAway)
+            }
         }
     }
 
@@ -404,6 +482,9 @@ impl Authenticator {
         Ok(TokenServerError::WrongCredentials)
     }
 }
+
+/// How somebody logged in whose password others know, in the record.
+const ELSEWHERE: &str = "directory_password";
 
 /// What came as a user name.
 #[derive(Clone, Copy)]

@@ -188,6 +188,13 @@ impl Door {
         login_tries::delete_counted(&self.pool, &account, &tried.place()).await
     }
 
+    /// It was not checked after all, so it was no guess.
+    pub async fn was_not_checked(&self, tried: &Try<'_>) -> Result<(), DbError> {
+        let account = tried.account();
+        self.counted.invalidate(&self.mac(tried, &account)).await;
+        login_tries::take_back(&self.pool, &[account, tried.place()]).await
+    }
+
     /// It was wrong.
     pub fn was_wrong(&self, tried: &Try<'_>, clock: &dyn Clock) {
         self.wrong.insert(&tried.account(), tried.hash, tried.password, clock);

@@ -1,7 +1,8 @@
 //! How somebody becomes a subject.
 //!
 //! Reading order: who that is ([`subject`]), what they bring ([`password`] with [`password_argon2`] and
-//! [`password_bcrypt`], [`opaque_token`], [`credential`], [`refresh`]), programs that people allow in a browser ([`device`]), the one door ([`authenticate`]) and who knocks too
+//! [`password_bcrypt`], [`opaque_token`], [`credential`], [`refresh`]), programs that people allow in a browser
+//! ([`device`]), the one door ([`authenticate`], with [`elsewhere`] for passwords that others know) and who knocks too
 //! often ([`door`], [`request_limit`]), when things were used ([`credential_uses`]), and one's own account ([`account`]).
 //!
 //! *Invariant:* there is one way in for each kind of proof, and every address of the server uses it.
@@ -27,6 +28,8 @@ pub mod door;
 pub mod request_limit;
 
 pub mod device;
+
+pub mod elsewhere;
 
 pub mod authenticate;
 

@@ -175,9 +175,12 @@ impl RefreshTokens {
     ) -> Result<Option<Secret>, TokenServerError> {
         let Login { holder, audience, client_id, origin } = *login;
         let (pid, uid, name, lasts, most) = match holder {
-            Holder::User(User { pid, uid, name, proof: Proof::Password(_) | Proof::Allowed }) => {
-                (*pid, *uid, name, self.settings.absolute, MAX_LOGINS)
-            }
+            Holder::User(User {
+                pid,
+                uid,
+                name,
+                proof: Proof::Password(_) | Proof::PasswordElsewhere(_) | Proof::Allowed,
+            }) => (*pid, *uid, name, self.settings.absolute, MAX_LOGINS),
             Holder::Workload(Workload { pid, uid, name, session: None, .. }, lasts) => {
                 (*pid, *uid, name, lasts, MAX_WORKLOAD_LOGINS)
             }
@@ -207,6 +210,10 @@ impl RefreshTokens {
             }
             Holder::User(User { proof: Proof::Allowed, .. }) => {
                 refresh_tokens::insert_allowed_login(&mut *tx, &row, now).await?
+            }
+            Holder::User(User { proof: Proof::PasswordElsewhere(identity), .. }) => {
+                let identity = (identity.issuer.as_str(), identity.subject.as_str());
+                refresh_tokens::insert_login_elsewhere(&mut *tx, &row, identity, now).await?
             }
             Holder::User(_) => false,
             Holder::Workload(workload, _) => {

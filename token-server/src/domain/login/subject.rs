@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::super::credential_limits::CredentialLimits;
 use super::credential::Credential;
+use super::elsewhere::Identity;
 use crate::db::users::UserRow;
 
 /// Who asks.
@@ -126,6 +127,8 @@ pub struct User {
 pub enum Proof {
     /// The password; the stored hash at the time of the login.
     Password(Secret),
+    /// A password that somebody else knows; who they are there.
+    PasswordElsewhere(Identity),
     /// A personal access token.
     PersonalToken(Credential),
     /// A login that was kept.
@@ -139,12 +142,12 @@ pub enum Proof {
 impl Proof {
     /// Whether the user is there themselves, and not something that was given a secret.
     pub const fn is_in_person(&self) -> bool {
-        matches!(self, Self::Password(_) | Self::Session(_))
+        matches!(self, Self::Password(_) | Self::PasswordElsewhere(_) | Self::Session(_))
     }
 
     fn credential(&self) -> Option<&Credential> {
         match self {
-            Self::Password(_) | Self::Session(_) | Self::Allowed => None,
+            Self::Password(_) | Self::PasswordElsewhere(_) | Self::Session(_) | Self::Allowed => None,
             Self::PersonalToken(credential) | Self::KeptLogin(credential) => Some(credential),
         }
     }
@@ -155,5 +158,11 @@ impl User {
     pub(super) fn by_password(row: UserRow, hash: String) -> Self {
         let UserRow { pid, uid, name, .. } = row;
         Self { pid, uid, name, proof: Proof::Password(Secret::new(hash)) }
+    }
+
+    /// Somebody whose password was right elsewhere.
+    pub(super) fn by_password_elsewhere(row: UserRow, identity: Identity) -> Self {
+        let UserRow { pid, uid, name, .. } = row;
+        Self { pid, uid, name, proof: Proof::PasswordElsewhere(identity) }
     }
 }

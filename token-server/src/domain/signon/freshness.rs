@@ -3,20 +3,25 @@
 //!
 //! Servers that share a database share the work: who is asked about by one is left alone by the others for a while.
 //!
+//! A directory is asked about everybody in it; who is gone from there is not logged in here any more.
+//!
 //! *Invariant:* somebody of whose groups nothing was heard for as long as the settings say is in no team by them, whether
 //! the provider answers or not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ring::rand::SystemRandom;
 use shared::secret::Secret;
 use shared::server::causes;
+use time::OffsetDateTime;
 
 use super::super::administration::Administration;
 use super::super::error::TokenServerError;
 use super::super::keys::master_secret::{MasterSecret, Purpose};
 use super::super::keys::sealing;
 use super::code_flow::{NotSignedIn, OpenIdClients};
+use super::directory::{DirectoryClient, DirectoryClients};
 use super::provider::{Provider, Providers};
 use super::sessions::BrowserSessions;
 use crate::db::Pool;
@@ -47,8 +52,10 @@ pub struct Freshness {
     pub providers: Providers,
     /// Those that can be asked.
     pub clients: OpenIdClients,
+    /// Directories.
+    pub directories: DirectoryClients,
     /// Sessions, of which those that have ended are forgotten along the way.
-    pub sessions: std::sync::Arc<BrowserSessions>,
+    pub sessions: Arc<BrowserSessions>,
     /// With what things are sealed.
     pub secret: MasterSecret,
     /// For sealing.
@@ -108,12 +115,48 @@ impl Freshness {
                 }
             }
         }
+        if let Some(directory) = self.directories.get(provider.name.as_str()) {
+            self.ask_directory(directory, now).await?;
+        }
         let before = now - provider.max_group_age;
         for old in identities::list_outdated(&self.pool, provider.name.as_str(), before, AT_ONCE).await? {
             identities::delete_groups(&self.pool, &old.issuer, &old.subject).await?;
             self.administration.update_mapped_teams(old.pid, &old.user).await?;
         }
         Ok(())
+    }
+
+    /// Asks a directory about those whose groups are old. Whoever is gone from there is not logged in here any more.
+    async fn ask_directory(
+        &self,
+        directory: &Arc<DirectoryClient>,
+        now: OffsetDateTime,
+    ) -> Result<(), TokenServerError> {
+        let provider = directory.provider();
+        let due = Due {
+            provider: provider.name.as_str(),
+            told_before: now - OUTDATED.min(provider.max_group_age / 2),
+            asked_before: now - PATIENCE.min(provider.max_group_age / 4),
+            needs_refresh: false,
+        };
+        loop {
+            let claimed = identities::claim_due(&self.pool, &due, now, AT_ONCE).await?;
+            for identity in &claimed {
+                match directory.ask_again(&identity.subject).await {
+                    Ok(Some(profile)) => {
+                        self.administration.update_groups(identity, &profile, None).await?;
+                    }
+                    Ok(None) => self.administration.end_gone(identity).await?,
+                    Err(error) => {
+                        tracing::warn!(%error, provider = %provider.name, "the directory does not say who is in which group");
+                        return Ok(());
+                    }
+                }
+            }
+            if i64::try_from(claimed.len()).unwrap_or(AT_ONCE) < AT_ONCE {
+                return Ok(());
+            }
+        }
     }
 
     /// Seals what a provider gave to ask about somebody later.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use shared::secret::Secret;
 use url::Url;
 
@@ -73,11 +74,61 @@ pub struct OpenId {
     pub authorities: Option<Vec<u8>>,
 }
 
+/// Which attributes of an entry say what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttributeNames {
+    /// Who somebody is for ever.
+    pub subject: String,
+    /// As which user they want to be known.
+    pub name: String,
+    /// How people call them.
+    pub display_name: String,
+    /// How a group is called.
+    pub group: String,
+}
+
+/// A directory that is asked whether a password is right.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    /// Who says so, in identities.
+    pub issuer: String,
+    /// Where it is; those behind the first are asked when the ones before do not answer.
+    pub urls: Vec<Url>,
+    /// Whether TLS begins on a plain connection.
+    pub start_tls: bool,
+    /// Which authorities it is believed by; without it, those of the system.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// Who searches; nobody in particular when it is empty.
+    pub bind_dn: String,
+    /// With which password.
+    pub bind_password: Secret,
+    /// Below which entry people are.
+    pub base: String,
+    /// What finds somebody by the name that was typed.
+    pub user_filter: String,
+    /// What finds those who may not log in any more.
+    pub disabled_filter: Option<String>,
+    /// Which attributes say what.
+    pub attributes: AttributeNames,
+    /// Below which entry groups are.
+    pub group_base: String,
+    /// What finds the groups of an entry; without it, there are none.
+    pub group_filter: Option<String>,
+    /// Whether a group in a group counts.
+    pub nested_groups: bool,
+    /// How long it may take to answer.
+    pub timeout: Duration,
+    /// How many questions it is asked at a time.
+    pub connections: usize,
+}
+
 /// What kind of provider it is.
 #[derive(Clone, Debug)]
 pub enum ProviderKind {
     /// One that browsers are sent to.
     OpenId(Box<OpenId>),
+    /// One that is asked whether a password is right.
+    Directory(Box<Directory>),
 }
 
 /// A provider.
@@ -102,6 +153,7 @@ impl Provider {
     pub fn issuer(&self) -> &str {
         match &self.kind {
             ProviderKind::OpenId(open_id) => &open_id.issuer,
+            ProviderKind::Directory(directory) => &directory.issuer,
         }
     }
 
@@ -109,6 +161,15 @@ impl Provider {
     pub fn open_id(&self) -> Option<&OpenId> {
         match &self.kind {
             ProviderKind::OpenId(open_id) => Some(open_id),
+            ProviderKind::Directory(_) => None,
+        }
+    }
+
+    /// The provider as one that is asked whether a password is right.
+    pub fn directory(&self) -> Option<&Directory> {
+        match &self.kind {
+            ProviderKind::OpenId(_) => None,
+            ProviderKind::Directory(directory) => Some(directory),
         }
     }
 
