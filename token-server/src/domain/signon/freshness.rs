@@ -149,7 +149,9 @@ impl Freshness {
                     Ok(None) => self.administration.end_gone(identity).await?,
                     Err(error) => {
                         tracing::warn!(%error, provider = %provider.name, "the directory does not say who is in which group");
-                        return Ok(());
+                        if error.is_about_all() {
+                            return Ok(());
+                        }
                     }
                 }
             }

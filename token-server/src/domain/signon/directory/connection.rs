@@ -65,6 +65,13 @@ pub enum NoAnswer {
     Nonsense,
 }
 
+impl NoAnswer {
+    /// Whether another question would have no answer either.
+    pub const fn is_about_all(&self) -> bool {
+        matches!(self, Self::Silent { .. } | Self::Busy)
+    }
+}
+
 /// What became of a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tried {

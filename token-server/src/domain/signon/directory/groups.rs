@@ -20,7 +20,7 @@ const MAX_DEPTH: usize = 10;
 const AT_ONCE: usize = 50;
 
 /// What a directory calls the groups of an entry.
-pub(super) async fn of(
+pub async fn of(
     connection: &mut Connection,
     directory: &Directory,
     entry: &Entry,

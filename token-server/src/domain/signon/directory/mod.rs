@@ -17,7 +17,7 @@ pub mod tls;
 
 pub mod connection;
 
-mod groups;
+pub mod groups;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
