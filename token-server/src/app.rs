@@ -282,9 +282,7 @@ impl TokenServer {
         if let Some(retention) = settings.audit_retention {
             chores.push(keep_pruning(pool.clone(), clock.clone(), retention).boxed());
         }
-        if let Some(shadow) = &shadow {
-            chores.push(shadow.clone().keep_following().boxed());
-        }
+        chores.extend(shadow.clone().map(|shadow| shadow.keep_following().boxed()));
         let own_settings = Arc::new(own_settings(&settings));
         let issuer = TokenIssuer::new(
             settings.issuer,
