@@ -130,6 +130,20 @@ async fn what_is_refused_late_or_of_somebody_disabled_is_no_login() -> anyhow::R
 }
 
 #[tokio::test]
+async fn no_address_takes_all_the_places_of_programs_that_wait() -> anyhow::Result<()> {
+    let fair = Fair::start("create").await?;
+    for _ in 0..100 {
+        begin(&fair).await?;
+    }
+    let fields = [("client_id", "a-program"), ("service", SERVICE)];
+    let answer = form(&fair, "/device", &fields).await?.expect(503)?;
+    assert!(answer.header("retry-after").is_some(), "{answer}");
+    fair.town.stack.clock.advance(Duration::from_mins(10));
+    begin(&fair).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn codes_are_not_guessed() -> anyhow::Result<()> {
     let fair = Fair::start("create").await?;
     let alice = fair.sign_in("alice").await?;

@@ -185,6 +185,8 @@ mod behind_nginx;
 
 mod memory;
 
+mod keycloak;
+
 mod large;
 
 mod quickstart;

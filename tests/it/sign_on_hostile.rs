@@ -39,7 +39,7 @@ impl Fair {
         let (forge, source) = (Forge::new()?, KeySource::start(Document::away()).await?);
         let more = format!(
             "signon:\n  url: '{{url}}'\n  providers:\n    corp: {{kind: oidc, issuer: '{}', clientid: {CLIENT}, newusers: \
-             {new_users}}}\n",
+             {new_users}, require: {{hd: acme.example}}}}\n",
             source.url()
         );
         let options = StackOptions {
@@ -131,7 +131,8 @@ impl Fair {
         let now = self.town.stack.clock.unix_now();
         let mut claims = json!({
             "iss": self.source.url(), "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": sent.nonce, "sub": "u-1",
-            "preferred_username": "eve", "email": "alice@acme.example", "email_verified": true, "groups": []
+            "preferred_username": "eve", "email": "alice@acme.example", "email_verified": true, "groups": [],
+            "hd": "acme.example"
         });
         for (name, value) in said.as_object().into_iter().flatten() {
             claims[name] = value.clone();
@@ -188,6 +189,11 @@ async fn only_whom_a_token_for_this_visit_names_comes_back() -> anyhow::Result<(
         let answer = fair.visit(&said).await?.expect(401)?;
         assert!(answer.text().contains(sentence), "{said}: {answer}");
     }
+    // What the settings require is not said, or something else is.
+    for said in [json!({"hd": "evil.example"}), json!({"hd": ["evil.example"]}), json!({"hd": null})] {
+        assert!(fair.visit(&said).await?.expect(403)?.text().contains("hd=acme.example"), "{said}");
+    }
+    fair.visit(&json!({"hd": ["acme.example", "other.example"]})).await?.expect(303)?;
     // Signatures that are none.
     for forged in [0, 1, 2, 3] {
         let sent = fair.send().await?;

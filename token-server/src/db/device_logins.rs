@@ -64,17 +64,19 @@ macro_rules! device_logins {
     };
 }
 
-/// Lets a program wait, unless as many do as may; says whether it does.
+/// Lets a program wait, unless as many do as may, of all and of those at its address; says whether it does.
 pub async fn insert_device_login(
     db: impl PgExecutor<'_>,
     login: &NewDeviceLogin<'_>,
-    most: i64,
+    (most, most_there): (i64, i64),
     now: OffsetDateTime,
 ) -> Result<bool, DbError> {
     let query = sqlx::query!(
         "insert into device_login (id, device_mac, user_mac, audience, client_id, agent, made_from, created_at, ends_at)
          select $1, $2, $3, $4, $5, $6, $7, $8, $9
-          where (select count(*) from device_login where ends_at > $8) < $10",
+           from (select count(*) as all_of_them, count(*) filter (where made_from is not distinct from $7) as there
+                   from device_login where ends_at > $8) waiting
+          where waiting.all_of_them < $10 and waiting.there < $11",
         login.id,
         login.device_mac.as_slice(),
         login.user_mac.as_slice(),
@@ -84,7 +86,8 @@ pub async fn insert_device_login(
         login.made_from,
         now,
         login.ends_at,
-        most
+        most,
+        most_there
     );
     Ok(query.execute(db).await?.rows_affected() == 1)
 }

@@ -48,6 +48,8 @@ pub(super) struct RawProvider {
     parameters: BTreeMap<String, String>,
     #[serde(default)]
     claims: RawClaims,
+    #[serde(default)]
+    require: BTreeMap<String, String>,
     pub(super) cafile: Option<PathBuf>,
     #[serde(default)]
     pub(super) url: Vec<String>,
@@ -192,6 +194,7 @@ impl RawProvider {
                 display_name: claim(&self.claims.displayname, "name"),
                 groups: claim(&self.claims.groups, "groups"),
             },
+            required: self.require.clone(),
             authorities,
         }
     }

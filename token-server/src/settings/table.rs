@@ -195,6 +195,12 @@ pub const KEYS: &[Key] = &[
         "groups",
         "The claim that lists groups; a claim inside another one is written outer/inner.",
     ),
+    Key::new(
+        "signon.providers.*.require",
+        Kind::Map,
+        "",
+        "What the provider must say of somebody to be let in, such as `{hd: acme.example}`; of a list, one element.",
+    ),
     scalar(
         "signon.providers.*.cafile",
         "",

@@ -86,6 +86,7 @@ impl PageError {
                         "the identity provider does not answer as it should; try again in a moment";
                     (StatusCode::SERVICE_UNAVAILABLE, sentence.to_owned(), Some(5))
                 }
+                Self::NotSignedIn(NotSignedIn::Required(_)) => plain(StatusCode::FORBIDDEN),
                 _ => plain(StatusCode::UNAUTHORIZED),
             },
             Self::ForeignForm | Self::Pending(_) | Self::NotAdmitted(_) => plain(StatusCode::FORBIDDEN),

@@ -94,7 +94,7 @@ async fn returned(
     let flow = Flow::open(&carried, name, state, &pages.secret, now).ok_or(PageError::NotSent)?;
     let origin = origin(request);
     let taken = match (query.one("error")?, query.one("code")?) {
-        (Some(error), _) => Err(NotSignedIn::Refused(error.chars().take(100).collect())),
+        (Some(error), _) => Err(NotSignedIn::refused(error, query.one("error_description")?)),
         (None, Some(code)) => client.take_in(&flow, &Secret::new(code), query.one("iss")?, now).await,
         (None, None) => return Err(PageError::NotSent),
     };

@@ -36,6 +36,9 @@ const SLOW_ENOUGH: Duration = Duration::from_secs(4);
 /// So many programs wait at once.
 const MAX_WAITING: i64 = 10_000;
 
+/// Of these, so many at one address.
+const MAX_WAITING_THERE: i64 = 100;
+
 /// Letters that are not taken for one another and make no words (RFC 8628 §6.1).
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 
@@ -150,7 +153,9 @@ impl Devices {
             made_from: origin.address.as_deref(),
             ends_at: now + LASTS,
         };
-        let waits = device_logins::insert_device_login(&self.pool, &login, MAX_WAITING, now).await?;
+        let waits =
+            device_logins::insert_device_login(&self.pool, &login, (MAX_WAITING, MAX_WAITING_THERE), now)
+                .await?;
         Ok(waits.then_some(Begun { device_code, user_code }))
     }
 

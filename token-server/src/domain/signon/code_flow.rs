@@ -18,6 +18,8 @@ use serde_json::{Map, Value};
 use shared::secret::Secret;
 use url::Url;
 
+use super::super::record::audit;
+use super::super::trust::claims::TokenClaims;
 use super::super::trust::identity_token::{self, BadToken};
 use super::super::trust::issuer_keys::{IssuerKeys, Signer};
 use super::super::trust::publisher::{self, NoKeys, Publisher};
@@ -36,17 +38,36 @@ pub enum NotSignedIn {
     #[error(transparent)]
     Token(#[from] BadToken),
     /// It says no, in its own words.
-    #[error("the identity provider says {0:?}")]
-    Refused(String),
+    #[error("the identity provider says {error:?}{}", described(description))]
+    Refused {
+        /// The word of RFC 6749 §4.1.2.1 or §5.2, or one of its own.
+        error: String,
+        /// More about it.
+        description: Option<String>,
+    },
     /// Somebody else has answered.
     #[error("the answer comes from another identity provider than the one that was asked")]
     AnotherIssuer,
     /// The token is for another visit.
     #[error("the token of the identity provider is for another visit")]
     AnotherVisit,
+    /// It does not say what the settings require.
+    #[error("only those are let in of whom the identity provider says {0}")]
+    Required(String),
     /// It does not say who somebody is.
     #[error("the identity provider does not say who you are: the claim {0:?} is missing")]
     Nobody(String),
+}
+
+fn described(description: &Option<String>) -> String {
+    description.as_ref().map(|description| format!(" ({description})")).unwrap_or_default()
+}
+
+impl NotSignedIn {
+    /// A provider that says no; what it says is cut and printable.
+    pub fn refused(error: &str, description: Option<&str>) -> Self {
+        Self::Refused { error: audit::printable(error), description: description.map(audit::printable) }
+    }
 }
 
 /// Parameters that browsers are sent with and that nobody else decides about.
@@ -112,6 +133,7 @@ struct TokenAnswer {
     access_token: Option<Secret>,
     refresh_token: Option<Secret>,
     error: Option<String>,
+    error_description: Option<String>,
 }
 
 impl OpenIdClient {
@@ -194,7 +216,7 @@ impl OpenIdClient {
         let metadata = self.metadata().await?;
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose())];
         let answer = match self.ask(&metadata, &form).await {
-            Err(NotSignedIn::Refused(error)) if error == "invalid_grant" => return Ok(None),
+            Err(NotSignedIn::Refused { error, .. }) if error == "invalid_grant" => return Ok(None),
             answer => answer?,
         };
         let claims = match &answer.id_token {
@@ -246,7 +268,9 @@ impl OpenIdClient {
         metadata: &Metadata,
     ) -> Result<Profile, NotSignedIn> {
         let names = &self.settings.claims;
-        let is_whole = profile::says_groups(&claims, names) && claims.contains_key(&names.name);
+        let is_whole = profile::says_groups(&claims, names)
+            && claims.contains_key(&names.name)
+            && self.settings.required.keys().all(|claim| claims.contains_key(claim));
         if let (false, Some(address), Some(token)) = (is_whole, &metadata.userinfo_endpoint, access_token) {
             let request = self.publisher.request(Method::GET, address)?.bearer_auth(token.expose());
             let answer = request.send().await.map_err(|error| NoKeys::silent(address, error))?;
@@ -262,6 +286,11 @@ impl OpenIdClient {
                     claims.entry(name).or_insert(value);
                 }
             }
+        }
+        let said = TokenClaims::new(&claims);
+        let is_said = |(claim, value): &(&String, &String)| said.values(claim).contains(value);
+        if let Some((claim, value)) = self.settings.required.iter().find(|wanted| !is_said(wanted)) {
+            return Err(NotSignedIn::Required(format!("{claim}={value}")));
         }
         Profile::from_claims(&self.settings.issuer, &claims, names)
             .ok_or_else(|| NotSignedIn::Nobody(names.subject.clone()))
@@ -289,7 +318,7 @@ impl OpenIdClient {
         let answer: TokenAnswer = serde_json::from_slice(&said)
             .map_err(|_| NoKeys::Silent { url: address.clone(), why: status.to_string() })?;
         match answer.error {
-            Some(error) => Err(NotSignedIn::Refused(error.chars().take(100).collect())),
+            Some(error) => Err(NotSignedIn::refused(&error, answer.error_description.as_deref())),
             None if status.is_success() => Ok(answer),
             None => Err(NoKeys::Silent { url: address.clone(), why: status.to_string() }.into()),
         }

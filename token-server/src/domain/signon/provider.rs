@@ -70,6 +70,8 @@ pub struct OpenId {
     pub parameters: BTreeMap<String, String>,
     /// Which of its claims say what.
     pub claims: ClaimNames,
+    /// What it must say of somebody.
+    pub required: BTreeMap<String, String>,
     /// Certificates of authorities that it is believed by, beside those of the system; PEM.
     pub authorities: Option<Vec<u8>>,
 }
