@@ -133,7 +133,10 @@ impl Browser {
 
     /// Presses a button or a link with this text.
     pub async fn press(&self, text: &str) -> anyhow::Result<()> {
-        let path = format!("//*[self::button or self::a][contains(normalize-space(.), {text:?})]");
+        let path = format!(
+            "//*[self::button or self::a][contains(normalize-space(.), {text:?})] | \
+             //input[@type='submit'][contains(@value, {text:?})]"
+        );
         let id = self.element("xpath", &path).await?;
         self.post(&format!("element/{id}/click"), json!({})).await.map(drop)
     }
