@@ -38,7 +38,7 @@ pub enum NotSignedIn {
     #[error(transparent)]
     Token(#[from] BadToken),
     /// It says no, in its own words.
-    #[error("the identity provider says {error:?}{}", described(description))]
+    #[error("the identity provider says {error:?}{}", described(description.as_deref()))]
     Refused {
         /// The word of RFC 6749 §4.1.2.1 or §5.2, or one of its own.
         error: String,
@@ -59,8 +59,8 @@ pub enum NotSignedIn {
     Nobody(String),
 }
 
-fn described(description: &Option<String>) -> String {
-    description.as_ref().map(|description| format!(" ({description})")).unwrap_or_default()
+fn described(description: Option<&str>) -> String {
+    description.map(|description| format!(" ({description})")).unwrap_or_default()
 }
 
 impl NotSignedIn {
