@@ -278,6 +278,18 @@ pub async fn list_mapped_teams(db: impl PgExecutor<'_>, pid: i64) -> Result<Vec<
     Ok(query.fetch_all(db).await?)
 }
 
+/// Everybody who is in a team because of groups elsewhere, or has groups there that could mean one: inner number and name.
+pub async fn list_mapped_users(db: impl PgExecutor<'_>) -> Result<Vec<(i64, String)>, DbError> {
+    let query = sqlx::query!(
+        "select p.pid, p.name from principal p
+          where p.deleted_at is null
+            and (exists (select from team_member m where m.member_pid = p.pid and m.source = 'signon')
+              or exists (select from identity i where i.pid = p.pid and i.groups <> '{}'))
+          order by p.pid"
+    );
+    Ok(query.fetch_all(db).await?.into_iter().map(|row| (row.pid, row.name)).collect())
+}
+
 /// Of these teams, those that there are and that a user is not in, by name.
 pub async fn list_teams_without(
     db: impl PgExecutor<'_>,

@@ -184,11 +184,8 @@ impl ApiError {
         } else {
             verdict
         };
-        let (message, detail) = if verdict.status.is_server_error() {
-            (server_sentence(self).to_owned(), Some(format!("request {}", RequestLog::id(request))))
-        } else {
-            (self.to_string(), None)
-        };
+        let (_, message, _) = self.told();
+        let detail = verdict.status.is_server_error().then(|| format!("request {}", RequestLog::id(request)));
         let mut response = HttpResponse::build(verdict.status);
         response.insert_header((CACHE_CONTROL, "no-store"));
         if let Some(seconds) = verdict.retry_after_seconds {

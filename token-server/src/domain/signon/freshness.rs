@@ -5,6 +5,9 @@
 //!
 //! A directory is asked about everybody in it; who is gone from there is not logged in here any more.
 //!
+//! At the start and from time to time, all who are in a team by groups are looked at: what a group means may have changed
+//! with the settings, its provider may be gone from them, and a server may have stopped halfway.
+//!
 //! *Invariant:* somebody of whose groups nothing was heard for as long as the settings say is in no team by them, whether
 //! the provider answers or not.
 
@@ -36,6 +39,9 @@ const OUTDATED: Duration = Duration::from_hours(1);
 /// Whoever was asked about is left alone for so long.
 const PATIENCE: Duration = Duration::from_mins(15);
 
+/// All who are in a team by groups are looked at as often as this.
+const LOOK_THROUGH: Duration = Duration::from_hours(1);
+
 /// So many at a time.
 const AT_ONCE: i64 = 100;
 
@@ -65,8 +71,19 @@ pub struct Freshness {
 impl Freshness {
     /// Goes on until it is dropped.
     pub async fn keep(self) {
+        let mut looked_through: Option<OffsetDateTime> = None;
         loop {
             tokio::time::sleep(INTERVAL).await;
+            let now = self.administration.now();
+            if looked_through.is_none_or(|at| now - at >= LOOK_THROUGH) {
+                match self.look_through().await {
+                    Ok(()) => looked_through = Some(now),
+                    Err(error) => {
+                        let error = causes::sentence(&error);
+                        tracing::warn!(error, "members of teams by groups were not looked through");
+                    }
+                }
+            }
             for provider in self.providers.iter() {
                 if let Err(error) = self.update(provider).await {
                     let error = causes::sentence(&error);
@@ -77,6 +94,14 @@ impl Freshness {
                 tracing::warn!(error = causes::sentence(&error), "ended sessions were not removed");
             }
         }
+    }
+
+    /// Puts everybody into the teams that their groups mean by the settings of now, and out of others.
+    async fn look_through(&self) -> Result<(), TokenServerError> {
+        for (pid, user) in identities::list_mapped_users(&self.pool).await? {
+            self.administration.update_mapped_teams(pid, &user).await?;
+        }
+        Ok(())
     }
 
     /// Asks about those whose groups are old, and forgets groups that are too old.
