@@ -2,16 +2,19 @@
 //!
 //! *Invariant:* nothing outside the person's folder is written, and no namespace or container is needed.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
+use crate::credential_helper::CredentialHelper;
 use crate::program::{self, Said};
 
 /// Someone using the tools of the containers project.
 #[derive(Debug)]
 pub struct ContainersPerson {
     folder: PathBuf,
+    environment: Vec<(&'static str, OsString)>,
 }
 
 impl ContainersPerson {
@@ -23,7 +26,14 @@ impl ContainersPerson {
         std::fs::write(folder.join("registries.conf"), "unqualified-search-registries = []\n")?;
         // A search insists on the file.
         std::fs::write(folder.join("auth.json"), "{}")?;
-        Ok(Self { folder })
+        Ok(Self { folder, environment: Vec::new() })
+    }
+
+    /// The same person, whose logins at this registry are kept by a helper.
+    pub fn with_helper(mut self, helper: &CredentialHelper, registry: &str) -> anyhow::Result<Self> {
+        std::fs::write(self.folder.join("auth.json"), CredentialHelper::entry(registry).to_string())?;
+        self.environment = helper.environment();
+        Ok(self)
     }
 
     /// A folder of this person, for layouts and archives.
@@ -38,7 +48,8 @@ impl ContainersPerson {
             .env("CONTAINERS_REGISTRIES_CONF", self.folder.join("registries.conf"))
             .env("XDG_RUNTIME_DIR", &self.folder)
             .env("TMPDIR", &self.folder)
-            .env("BUILDAH_ISOLATION", "chroot");
+            .env("BUILDAH_ISOLATION", "chroot")
+            .envs(self.environment.iter().cloned());
         Ok(command)
     }
 

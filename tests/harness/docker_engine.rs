@@ -5,6 +5,7 @@
 //!
 //! *Invariant:* images of different tests have different names, because they share the engine's store.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command as StdCommand, Stdio};
 use std::sync::Mutex;
@@ -16,6 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
+use crate::credential_helper::CredentialHelper;
 use crate::images::Image;
 use crate::layout;
 use crate::program::{self, Said};
@@ -92,7 +94,7 @@ impl DockerEngine {
     /// Someone at a terminal with a configuration folder of their own.
     pub fn person(&'static self) -> anyhow::Result<DockerPerson> {
         let config = tempfile::tempdir()?;
-        Ok(DockerPerson { engine: self, config })
+        Ok(DockerPerson { engine: self, config, environment: Vec::new() })
     }
 }
 
@@ -101,17 +103,34 @@ impl DockerEngine {
 pub struct DockerPerson {
     engine: &'static DockerEngine,
     config: tempfile::TempDir,
+    environment: Vec<(&'static str, OsString)>,
 }
 
 impl DockerPerson {
+    /// The same person, whose logins at this registry are kept by a helper.
+    pub fn with_helper(mut self, helper: &CredentialHelper, registry: &str) -> anyhow::Result<Self> {
+        std::fs::write(
+            self.config.path().join("config.json"),
+            CredentialHelper::entry(registry).to_string(),
+        )?;
+        self.environment = helper.environment();
+        Ok(self)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = self.engine.command(self.config.path());
+        command.envs(self.environment.iter().cloned());
+        command
+    }
+
     /// Runs `docker` with these words.
     pub async fn docker(&self, words: &[&str]) -> anyhow::Result<Said> {
-        program::run(self.engine.command(self.config.path()).args(words), "").await
+        program::run(self.command().args(words), "").await
     }
 
     /// `docker login` with the password on standard input.
     pub async fn login(&self, registry: &str, user: &str, password: &str) -> anyhow::Result<Said> {
-        let mut command = self.engine.command(self.config.path());
+        let mut command = self.command();
         command.args(["login", "--username", user, "--password-stdin", registry]);
         program::run(&mut command, password).await
     }

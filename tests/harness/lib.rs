@@ -48,6 +48,8 @@ pub mod keycloak;
 
 pub mod browser;
 
+pub mod credential_helper;
+
 pub mod forge;
 
 pub mod forgery;

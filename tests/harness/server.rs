@@ -21,6 +21,16 @@ use crate::client::http_client;
 use crate::program;
 use crate::watchdog::Guarded;
 
+/// A program of ours that was built beside this test.
+pub fn built(name: &str) -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    // target/debug/deps/it-… → target/debug; the development server lies in target/debug itself.
+    let mut folders = test.ancestors().skip(1).take(2).map(|folder| folder.join(name));
+    folders
+        .find(|path| path.is_file())
+        .with_context(|| format!("{name} is not built: run cargo build --workspace"))
+}
+
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -41,12 +51,7 @@ impl Which {
 
     /// The binary that was built beside this test.
     pub fn binary(self) -> anyhow::Result<PathBuf> {
-        let test = std::env::current_exe()?;
-        // target/debug/deps/it-… → target/debug; the development server lies in target/debug itself.
-        let mut folders = test.ancestors().skip(1).take(2).map(|folder| folder.join(self.name()));
-        folders
-            .find(|path| path.is_file())
-            .with_context(|| format!("{} is not built: run cargo build --workspace", self.name()))
+        built(self.name())
     }
 
     /// The words after the binary that make it serve with these settings.

@@ -61,7 +61,7 @@ async fn refused(fair: &Fair, device_code: &str) -> anyhow::Result<String> {
     Ok(said["error"].as_str().unwrap_or_default().to_owned())
 }
 
-async fn decide(fair: &Fair, cookie: &str, code: &str, answer: &str) -> anyhow::Result<Answer> {
+pub(crate) async fn decide(fair: &Fair, cookie: &str, code: &str, answer: &str) -> anyhow::Result<Answer> {
     let page = fair.get("/device", cookie).await?.expect(200)?;
     let token = form_token(&page)?;
     fair.post("/device", cookie, &[("form", &token), ("code", code), ("answer", answer)], &[]).await

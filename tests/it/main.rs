@@ -163,6 +163,8 @@ mod adoption;
 
 mod crash;
 
+mod credential_helper;
+
 mod database_away;
 
 mod token_server_away;

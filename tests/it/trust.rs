@@ -9,6 +9,7 @@ use std::time::Duration;
 use harness::actors::Town;
 use harness::answer::Answer;
 use harness::client::{OciClient, Request, basic};
+use harness::credential_helper::CredentialHelper;
 use harness::forge::{Forge, claims_of, with_broken_signature};
 use harness::images::Image;
 use harness::key_source::{Document, KeySource};
@@ -374,6 +375,15 @@ async fn a_cluster_without_a_way_out_is_trusted_by_its_keys() -> anyhow::Result<
     let issued = issued.expect(200)?.json()?;
     assert_eq!(claims_of(issued["token"].as_str().unwrap_or_default())?["access"][0]["name"], "base/os");
     platform.refused(&platform.token(&pod("other"))?).await?;
+    // The kubelet gets the same for a pod without a volume.
+    let question = json!({
+        "apiVersion": "credentialprovider.kubelet.k8s.io/v1", "kind": "CredentialProviderRequest",
+        "image": "registry.acme.example/base/os:1", "serviceAccountToken": platform.token(&pod("build"))?
+    });
+    let said = CredentialHelper::new()?.run(&["kubelet"], &question.to_string()).await?.success()?;
+    let auth = serde_json::from_str::<Value>(&said.output)?["auth"]["registry.acme.example"].take();
+    assert_eq!(auth["username"], "oidc");
+    platform.ask(auth["password"].as_str().unwrap_or_default(), "").await?.expect(200)?;
     assert_eq!(platform.source.requests(), 0, "nobody was asked");
     Ok(())
 }

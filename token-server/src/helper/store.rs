@@ -90,8 +90,13 @@ impl Store {
     pub(super) async fn find(&self, server: &Server) -> Result<Option<Login>, HelperError> {
         match &self.keeper {
             Keeper::Keyring(name) => {
-                let said = ask_keyring(name, "get", server.as_str()).await?;
-                said.map(|text| Login::parse(&text)).transpose()
+                let Some(said) = ask_keyring(name, "get", server.as_str()).await? else { return Ok(None) };
+                match Login::parse(&said) {
+                    Ok(login) => Ok(Some(login)),
+                    // So some say that they have none.
+                    Err(HelperError::NoUser) => Ok(None),
+                    Err(error) => Err(error),
+                }
             }
             Keeper::File(file) => Ok(read(file)?.remove(server.as_str()).map(|kept| Login {
                 server: server.clone(),
