@@ -8,6 +8,8 @@ use std::time::Duration;
 use harness::client::{OciClient, Request};
 use harness::directory::{Directory, db_update_groups, dn_of, group_dn, password_of};
 use harness::forge::claims_of;
+use harness::program;
+use harness::server::{Server, Threaded, Which};
 use harness::settings::SERVICE;
 use harness::stack::Stack;
 use reqwest::Method;
@@ -111,6 +113,25 @@ async fn a_group_that_is_gone_is_gone_from_kept_logins_too() -> anyhow::Result<(
     stack.clock.advance(AN_HOUR_AND_MORE);
     db_update_groups(&stack).await?;
     assert_eq!(redeem(&stack, &refresh).await?, Ok(WRITER.into()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_group_that_means_no_team_any_more_is_taken_back_by_the_next_start() -> anyhow::Result<()> {
+    let (directory, mut stack) = start("").await?;
+    directory.add_group("platform-people", &[&dn_of("alice")]).await?;
+    let refresh = keep_login(&stack, "alice").await?;
+    assert_eq!(redeem(&stack, &refresh).await?, Ok(WRITER.into()));
+    let settings = stack.token_server_settings().to_owned();
+    let other = std::fs::read_to_string(&settings)?.replace("platform-people", "other-people");
+    std::fs::write(&settings, other)?;
+    let clock = stack.clock.clone();
+    stack.token_server = Server::Thread(Threaded::start(Which::TokenServer, &settings, clock).await?);
+    let removed = || async {
+        stack.database.db_audit_of("team_member_removed").await.is_ok_and(|rows| rows.len() == 1)
+    };
+    program::until("the member is out of the team", Duration::from_mins(1), removed).await?;
+    assert_eq!(redeem(&stack, &refresh).await?, Ok(NOTHING.into()));
     Ok(())
 }
 

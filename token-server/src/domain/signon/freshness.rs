@@ -73,7 +73,6 @@ impl Freshness {
     pub async fn keep(self) {
         let mut looked_through: Option<OffsetDateTime> = None;
         loop {
-            tokio::time::sleep(INTERVAL).await;
             let now = self.administration.now();
             if looked_through.is_none_or(|at| now - at >= LOOK_THROUGH) {
                 match self.look_through().await {
@@ -84,6 +83,7 @@ impl Freshness {
                     }
                 }
             }
+            tokio::time::sleep(INTERVAL).await;
             for provider in self.providers.iter() {
                 if let Err(error) = self.update(provider).await {
                     let error = causes::sentence(&error);
