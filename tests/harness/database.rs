@@ -118,6 +118,21 @@ impl Database {
     pub async fn db_connect(&self) -> anyhow::Result<PgConnection> {
         Ok(PgConnection::connect(self.url()).await?)
     }
+
+    /// Every table by name, all rows as text.
+    pub async fn db_tables(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let mut connection = self.db_connect().await?;
+        let names = "select table_name::text from information_schema.tables where table_schema = 'public'";
+        let names: Vec<String> = sqlx::query_scalar(names).fetch_all(&mut connection).await?;
+        anyhow::ensure!(names.len() >= 7, "{names:?}");
+        let mut tables = Vec::new();
+        for name in names {
+            let rows = format!("select coalesce(string_agg(t::text, E'\\n'), '') from \"{name}\" t");
+            let text = sqlx::query_scalar(sqlx::AssertSqlSafe(rows)).fetch_one(&mut connection).await?;
+            tables.push((name, text));
+        }
+        Ok(tables)
+    }
 }
 
 impl Drop for Database {

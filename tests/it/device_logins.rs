@@ -26,12 +26,12 @@ async fn form(fair: &Fair, below: &str, fields: &[(&str, &str)]) -> anyhow::Resu
     fair.town.anonymous.raw(&request).await
 }
 
-struct Waiting {
-    device_code: String,
-    user_code: String,
+pub(crate) struct Waiting {
+    pub(crate) device_code: String,
+    pub(crate) user_code: String,
 }
 
-async fn begin(fair: &Fair) -> anyhow::Result<Waiting> {
+pub(crate) async fn begin(fair: &Fair) -> anyhow::Result<Waiting> {
     let fields = [("client_id", "a-program"), ("service", SERVICE)];
     let begun = form(fair, "/device", &fields).await?.expect(200)?.json()?;
     let text = |name: &str| begun[name].as_str().unwrap_or_default().to_owned();
@@ -44,7 +44,7 @@ async fn begin(fair: &Fair) -> anyhow::Result<Waiting> {
     Ok(Waiting { device_code: text("device_code"), user_code: text("user_code") })
 }
 
-async fn poll(fair: &Fair, device_code: &str, client: &str) -> anyhow::Result<Answer> {
+pub(crate) async fn poll(fair: &Fair, device_code: &str, client: &str) -> anyhow::Result<Answer> {
     let fields = [
         ("grant_type", GRANT),
         ("device_code", device_code),
@@ -67,7 +67,7 @@ pub(crate) async fn decide(fair: &Fair, cookie: &str, code: &str, answer: &str) 
     fair.post("/device", cookie, &[("form", &token), ("code", code), ("answer", answer)], &[]).await
 }
 
-async fn refresh(fair: &Fair, token: &str) -> anyhow::Result<Answer> {
+pub(crate) async fn refresh(fair: &Fair, token: &str) -> anyhow::Result<Answer> {
     let fields = [("grant_type", "refresh_token"), ("refresh_token", token), ("service", SERVICE)];
     form(fair, "", &fields).await
 }
@@ -160,15 +160,20 @@ async fn codes_are_not_guessed() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A code in the place of a password, from the page.
+pub(crate) async fn login_code(fair: &Fair, cookie: &str) -> anyhow::Result<String> {
+    let page = fair.get("/device", cookie).await?.expect(200)?;
+    let made = fair.post("/device/code", cookie, &[("form", &form_token(&page)?)], &[]).await?.expect(200)?;
+    let text = made.text();
+    let code = text.split("<output id=\"secret\">").nth(1).and_then(|rest| rest.split('<').next());
+    Ok(code.unwrap_or_default().to_owned())
+}
+
 #[tokio::test]
 async fn a_login_code_takes_the_place_of_the_password_once() -> anyhow::Result<()> {
     let fair = Fair::start("create").await?;
     let alice = fair.sign_in("alice").await?;
-    let page = fair.get("/device", &alice).await?.expect(200)?;
-    let made = fair.post("/device/code", &alice, &[("form", &form_token(&page)?)], &[]).await?.expect(200)?;
-    let text = made.text();
-    let code = text.split("<output id=\"secret\">").nth(1).and_then(|rest| rest.split('<').next());
-    let code = code.unwrap_or_default().to_owned();
+    let code = login_code(&fair, &alice).await?;
     let log_in = async |user: &str| {
         let url =
             format!("{}/auth/token?service={SERVICE}&offline_token=true", fair.town.stack.registry_url());

@@ -181,6 +181,8 @@ mod sign_on;
 
 mod sign_on_hostile;
 
+mod sign_on_secrets;
+
 mod sockets;
 
 mod behind_nginx;

@@ -20,6 +20,12 @@ use crate::rights::{done, run};
 
 const CLIENT: &str = "portcullis";
 
+/// How the provider knows the token server.
+pub(crate) const CLIENT_SECRET: &str = "Canary-Client-Secret-83d1";
+
+/// With what a browser comes back from the provider.
+pub(crate) const CODE: &str = "Canary-Code-5e1f";
+
 /// A deployment with a provider that says whatever it is told to say.
 pub(crate) struct Fair {
     pub(crate) town: Town,
@@ -36,18 +42,20 @@ struct Sent {
 
 impl Fair {
     pub(crate) async fn start(new_users: &str) -> anyhow::Result<Self> {
+        Self::with(new_users, StackOptions::default()).await
+    }
+
+    /// The same with more that is chosen.
+    pub(crate) async fn with(new_users: &str, options: StackOptions) -> anyhow::Result<Self> {
         let (forge, source) = (Forge::new()?, KeySource::start(Document::away()).await?);
         let more = format!(
-            "signon:\n  url: '{{url}}'\n  providers:\n    corp: {{kind: oidc, issuer: '{}', clientid: {CLIENT}, newusers: \
-             {new_users}, require: {{hd: acme.example}}}}\n",
-            source.url()
+            "signon:\n  url: '{{url}}'\n  providers:\n    corp: {{kind: oidc, issuer: '{}', clientid: {CLIENT}, \
+             clientsecret: {CLIENT_SECRET}, newusers: {new_users}, require: {{hd: acme.example}}}}\n{}",
+            source.url(),
+            options.token_server_more
         );
-        let options = StackOptions {
-            port: Port::Known,
-            same_origin: true,
-            token_server_more: more,
-            ..StackOptions::default()
-        };
+        let options =
+            StackOptions { port: Port::Known, same_origin: true, token_server_more: more, ..options };
         let town = Town::with(options).await?;
         let fair = Self { town, forge, source };
         fair.say(None);
@@ -142,20 +150,26 @@ impl Fair {
 
     async fn come_back(&self, sent: &Sent, more: &str) -> anyhow::Result<Answer> {
         let issuer: String = url::form_urlencoded::byte_serialize(self.source.url().as_bytes()).collect();
-        let path = format!("/signin/corp/callback?code=c&iss={issuer}&state={}{more}", sent.state);
+        let path = format!("/signin/corp/callback?code={CODE}&iss={issuer}&state={}{more}", sent.state);
         self.get(&path, &sent.cookie).await
     }
 
     /// The whole way with claims of this kind.
     async fn visit(&self, said: &Value) -> anyhow::Result<Answer> {
+        Ok(self.visit_with_token(said).await?.0)
+    }
+
+    /// The same, with the token of the provider.
+    pub(crate) async fn visit_with_token(&self, said: &Value) -> anyhow::Result<(Answer, String)> {
         let sent = self.send().await?;
-        self.say(Some(&self.forge.sign(&self.claims(&sent, said))?));
-        self.come_back(&sent, "").await
+        let token = self.forge.sign(&self.claims(&sent, said))?;
+        self.say(Some(&token));
+        Ok((self.come_back(&sent, "").await?, token))
     }
 }
 
 /// The first cookie of an answer, as the browser would show it.
-fn cookie(answer: &Answer) -> anyhow::Result<String> {
+pub(crate) fn cookie(answer: &Answer) -> anyhow::Result<String> {
     let set = answer.needs_header("set-cookie")?;
     for needed in ["__Host-", "HttpOnly", "Secure", "SameSite=Lax", "Path=/"] {
         anyhow::ensure!(set.contains(needed), "{needed} is missing in {set}");
