@@ -117,6 +117,9 @@ async fn the_quickstart_serves_a_person_and_a_second_start_finds_everything() ->
         "one address is enough: {}",
         challenge.realm
     );
+    // So does a browser, at the other one.
+    let page = http_client()?.get(format!("http://{token_server}/signin")).send().await?;
+    assert_eq!(page.status(), 200);
     let image = Image::new(101, 2, 100_000)?;
     admin.push_image("any/thing", "1", &image).await?;
 
