@@ -18,6 +18,7 @@ use shared::server::passwords::verified::VerifiedPasswords;
 use shared::server::shutdown::Shutdown;
 use shared::server::sockets::BoundAddress;
 use tokio::sync::Semaphore;
+use url::Url;
 
 use crate::db::dialer::Dialer;
 use crate::db::error::DbError;
@@ -48,6 +49,8 @@ use crate::domain::record::audit_retention::keep_pruning;
 use crate::domain::record::token_uses::TokenUses;
 use crate::domain::revocation_feed::RevocationFeed;
 use crate::domain::row_source::RowSource;
+use crate::domain::second_factor::factors::{self, SecondFactors};
+use crate::domain::second_factor::passkey::RelyingParty;
 use crate::domain::shadow::{ShadowError, ShadowRules};
 use crate::domain::signon::code_flow::{self, OpenIdClients};
 use crate::domain::signon::directory::{self, DirectoryClients};
@@ -160,6 +163,8 @@ struct Shared<'a> {
     clock: &'a Arc<dyn Clock>,
     random: &'a SystemRandom,
     secret: &'a MasterSecret,
+    door: &'a Arc<Door>,
+    repeats: &'a Arc<AuditRepeats>,
 }
 
 /// The pages for people, if browsers reach this server; what keeps their groups up to date becomes a chore.
@@ -190,7 +195,18 @@ fn open_pages(
         random: random.clone(),
     };
     chores.push(freshness.keep().boxed());
-    let page = |url| Pages { url, sessions, clients, secret, random, clock };
+    let page = |url: Url| {
+        let factors = Arc::new(SecondFactors::new(factors::Parts {
+            pool: shared.pool.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            secret: secret.clone(),
+            door: shared.door.clone(),
+            repeats: shared.repeats.clone(),
+            party: RelyingParty::at(&url),
+        }));
+        Pages { url, sessions, factors, clients, secret, random, clock }
+    };
     Ok(sign_on.url.clone().map(page))
 }
 
@@ -258,7 +274,9 @@ impl TokenServer {
             key_policy: key_tools.policy.clone(),
             personal_namespaces: settings.personal_namespaces,
             providers: settings.sign_on.providers.clone(),
+            second_factor: settings.sign_on.second_factor,
         });
+        let door = Arc::new(Door::new(pool.clone(), &random).map_err(TokenServerError::from)?);
         let directories = directory::clients(&settings.sign_on.providers);
         let authenticator = Arc::new(Authenticator::new(authenticate::Parts {
             pool: pool.clone(),
@@ -270,14 +288,21 @@ impl TokenServer {
             policy: settings.credentials,
             rows,
             uses: credential_uses.clone(),
-            door: Door::new(pool.clone(), &random).map_err(TokenServerError::from)?,
+            door: door.clone(),
             devices: Arc::new(Devices::new(pool.clone(), clock.clone(), random.clone(), &settings.secret)),
             workloads: Workloads::new(pool.clone(), clock.clone(), random.clone(), settings.trust.clone())?,
             elsewhere: directory_logins::of(&pool, &administration, directories.clone()),
             repeats: repeats.clone(),
         }));
         let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
-        let shared = Shared { pool: &pool, clock: &clock, random: &random, secret: &settings.secret };
+        let shared = Shared {
+            pool: &pool,
+            clock: &clock,
+            random: &random,
+            secret: &settings.secret,
+            door: &door,
+            repeats: &repeats,
+        };
         let pages = open_pages(&shared, &settings.sign_on, &administration, directories, &mut chores)?;
         if let Some(retention) = settings.audit_retention {
             chores.push(keep_pruning(pool.clone(), clock.clone(), retention).boxed());

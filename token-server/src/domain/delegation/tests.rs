@@ -28,7 +28,11 @@ fn deny(rights: &str, text: &str) -> Grant {
 }
 
 fn now() -> Circumstances {
-    Circumstances { now: OffsetDateTime::from_unix_timestamp(1000).unwrap(), address: None }
+    Circumstances {
+        now: OffsetDateTime::from_unix_timestamp(1000).unwrap(),
+        address: None,
+        second_factor: false,
+    }
 }
 
 fn authority(grants: &[Grant], barriers: &[Barrier]) -> Authority {
@@ -82,6 +86,7 @@ fn one_gives_no_longer_and_from_no_further_than_one_holds() {
             not_before: None,
             expires_at,
             networks: network.map(|text| text.parse().unwrap()).into_iter().collect(),
+            second_factor: false,
         },
         tags: tags.map(|tags| TagPattern::parse(tags).unwrap()),
         ..give(role, "a/**")
