@@ -64,7 +64,7 @@ use crate::domain::trust::workloads::Workloads;
 use crate::http::api::document::Documents;
 use crate::http::turns::Turns;
 use crate::http::{Services, TRIALS, WHOLE_READS, routes};
-use crate::settings::{DatabaseSettings, DecisionSource, Migrate, TokenServerSettings};
+use crate::settings::{DatabaseSettings, DecisionSource, Migrate, PasswordSettings, TokenServerSettings};
 use crate::ui::{Pages, address};
 
 /// Why the server does not start.
@@ -157,14 +157,24 @@ async fn open_rows(
     Ok((RowSource::Snapshot(follower, pool.clone()), feed))
 }
 
+/// What checks passwords, and remembers those that were right.
+fn open_passwords(
+    settings: PasswordSettings,
+    random: &SystemRandom,
+) -> Result<(Arc<PasswordHasher>, VerifiedPasswords), StartError> {
+    let hasher = PasswordHasher::new(settings.concurrency, settings.queue, random.clone());
+    let hasher = Arc::new(hasher.map_err(TokenServerError::from)?);
+    let verified = VerifiedPasswords::new(settings.cache, random);
+    Ok((hasher, verified.map_err(|_| TokenServerError::from(NoRandomness))?))
+}
+
 /// What everything works with.
 struct Shared<'a> {
     pool: &'a Pool,
     clock: &'a Arc<dyn Clock>,
     random: &'a SystemRandom,
     secret: &'a MasterSecret,
-    door: &'a Arc<Door>,
-    repeats: &'a Arc<AuditRepeats>,
+    guards: (&'a Arc<Door>, &'a Arc<AuditRepeats>),
 }
 
 /// The pages for people, if browsers reach this server; what keeps their groups up to date becomes a chore.
@@ -201,8 +211,8 @@ fn open_pages(
             clock: clock.clone(),
             random: random.clone(),
             secret: secret.clone(),
-            door: shared.door.clone(),
-            repeats: shared.repeats.clone(),
+            door: shared.guards.0.clone(),
+            repeats: shared.guards.1.clone(),
             party: RelyingParty::at(&url),
         }));
         Pages { url, sessions, factors, clients, secret, random, clock }
@@ -244,11 +254,7 @@ impl TokenServer {
         let keys = key_store::load_or_create_keys(&pool, &key_tools, &*clock, SYSTEM).await?;
         let keys = Arc::new(SigningKeys::new(keys));
         let listener = Listener::bind(settings.listener.clone())?;
-        let passwords = settings.passwords;
-        let hasher = PasswordHasher::new(passwords.concurrency, passwords.queue, random.clone());
-        let hasher = Arc::new(hasher.map_err(TokenServerError::from)?);
-        let verified = VerifiedPasswords::new(passwords.cache, &random)
-            .map_err(|_| TokenServerError::from(NoRandomness))?;
+        let (hasher, verified) = open_passwords(settings.passwords, &random)?;
         let secrets = Arc::new(Secrets::new(&settings.secret));
         let refresh_tokens = RefreshTokens::new(secrets.clone(), settings.refresh.clone());
         let backlog = Arc::new(AuditBacklog::open(settings.audit_spool.as_deref())?);
@@ -295,14 +301,8 @@ impl TokenServer {
             repeats: repeats.clone(),
         }));
         let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
-        let shared = Shared {
-            pool: &pool,
-            clock: &clock,
-            random: &random,
-            secret: &settings.secret,
-            door: &door,
-            repeats: &repeats,
-        };
+        let (secret, guards) = (&settings.secret, (&door, &repeats));
+        let shared = Shared { pool: &pool, clock: &clock, random: &random, secret, guards };
         let pages = open_pages(&shared, &settings.sign_on, &administration, directories, &mut chores)?;
         if let Some(retention) = settings.audit_retention {
             chores.push(keep_pruning(pool.clone(), clock.clone(), retention).boxed());

@@ -9,6 +9,8 @@ pub mod users;
 
 pub mod identities;
 
+pub mod second_factors;
+
 pub mod teams;
 
 pub mod members;

@@ -76,6 +76,7 @@ fn alice() -> Subject {
         uid: Uuid::from_u128(7),
         name: "alice".into(),
         proof: super::super::login::subject::Proof::Password(shared::secret::Secret::default()),
+        has_second_factor: false,
     })
 }
 
