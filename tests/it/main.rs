@@ -179,6 +179,10 @@ mod sign_on;
 
 mod sign_on_hostile;
 
+mod second_factor;
+
+mod passkeys;
+
 mod sockets;
 
 mod behind_nginx;

@@ -36,10 +36,15 @@ struct Sent {
 
 impl Fair {
     pub(crate) async fn start(new_users: &str) -> anyhow::Result<Self> {
+        Self::start_with(new_users, "").await
+    }
+
+    /// With more settings of signing in.
+    pub(crate) async fn start_with(new_users: &str, settings: &str) -> anyhow::Result<Self> {
         let (forge, source) = (Forge::new()?, KeySource::start(Document::away()).await?);
         let more = format!(
-            "signon:\n  url: '{{url}}'\n  providers:\n    corp: {{kind: oidc, issuer: '{}', clientid: {CLIENT}, newusers: \
-             {new_users}, require: {{hd: acme.example}}}}\n",
+            "signon:\n  url: '{{url}}'\n{settings}  providers:\n    corp: {{kind: oidc, issuer: '{}', clientid: {CLIENT}, newusers: \
+             {new_users}, require: {{hd: acme.example}}, secondfactor: [gold]}}\n",
             source.url()
         );
         let options = StackOptions {
@@ -147,7 +152,7 @@ impl Fair {
     }
 
     /// The whole way with claims of this kind.
-    async fn visit(&self, said: &Value) -> anyhow::Result<Answer> {
+    pub(crate) async fn visit(&self, said: &Value) -> anyhow::Result<Answer> {
         let sent = self.send().await?;
         self.say(Some(&self.forge.sign(&self.claims(&sent, said))?));
         self.come_back(&sent, "").await
@@ -155,7 +160,7 @@ impl Fair {
 }
 
 /// The first cookie of an answer, as the browser would show it.
-fn cookie(answer: &Answer) -> anyhow::Result<String> {
+pub(crate) fn cookie(answer: &Answer) -> anyhow::Result<String> {
     let set = answer.needs_header("set-cookie")?;
     for needed in ["__Host-", "HttpOnly", "Secure", "SameSite=Lax", "Path=/"] {
         anyhow::ensure!(set.contains(needed), "{needed} is missing in {set}");

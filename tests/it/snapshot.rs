@@ -103,13 +103,15 @@ impl Place {
                 ];
                 format!(
                     "insert into acl_grant (subject_pid, anchor, pattern, effect, role, rights, tags, not_before,
-                                            expires_at, networks)
-                     values ({}, '{}', '{pattern}', {}, {}, {}) on conflict do nothing",
+                                            expires_at, networks, second_factor)
+                     select {}, '{}', '{pattern}', effect, role, rights, {}, {}, {} and effect = 'allow'
+                       from (values ({})) row(effect, role, rights) on conflict do nothing",
                     self.anybody(),
                     pattern.anchor(),
-                    self.chance.of(&[what.as_str(), &rights, &denial]),
                     self.chance.of(&["null", "null", "'v*'"]),
-                    self.chance.of(&conditions)
+                    self.chance.of(&conditions),
+                    self.chance.below(4) == 0,
+                    self.chance.of(&[what.as_str(), &rights, &denial])
                 )
             }
             9..=11 => format!(
@@ -218,8 +220,11 @@ fn sorted(mut rows: Rows) -> Rows {
 
 /// Compares everything that anybody could ask.
 async fn compare(place: &mut Place, pool: &Pool, snapshot: &Snapshot) -> anyhow::Result<BTreeSet<String>> {
-    let circumstances =
-        Circumstances { now: datetime!(2026-12-01 0:00 UTC), address: Some("192.0.2.1".parse()?) };
+    let circumstances = Circumstances {
+        now: datetime!(2026-12-01 0:00 UTC),
+        address: Some("192.0.2.1".parse()?),
+        second_factor: false,
+    };
     let mut seen = BTreeSet::new();
     for (pid, user) in place.askers().await? {
         for name in NAMES {
