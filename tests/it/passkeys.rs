@@ -80,6 +80,7 @@ async fn a_passkey_is_added_shown_besides_the_password_and_removed() -> anyhow::
     assert_eq!(browser.keys(&device).await?.len(), 1);
     assert_eq!(house.town.alice.login().await?.status, 401);
     browser.press("Sign out alice").await?;
+    browser.reads("You are signed out").await?;
     house.sign_in(&browser).await?;
     browser.press("Use a passkey").await?;
     browser.reads("Where else you sign in").await?;
@@ -106,6 +107,7 @@ async fn an_answer_counts_once_and_from_its_own_browser() -> anyhow::Result<()> 
     let house = House::start().await?;
     let (browser, _) = house.with_passkey(true).await?;
     browser.press("Sign out alice").await?;
+    browser.reads("You are signed out").await?;
     house.sign_in(&browser).await?;
     browser.reads("Your second factor").await?;
     // The form is kept from being sent, and its fields are read.
@@ -132,6 +134,7 @@ async fn an_answer_counts_once_and_from_its_own_browser() -> anyhow::Result<()> 
     browser.reads("Where else you sign in").await?;
     // Once more, after the page has asked anew.
     browser.press("Sign out alice").await?;
+    browser.reads("You are signed out").await?;
     house.sign_in(&browser).await?;
     browser.reads("Your second factor").await?;
     browser.run(&sending(&answer)).await?;
@@ -148,6 +151,7 @@ async fn a_copied_passkey_is_noticed() -> anyhow::Result<()> {
     let copy = browser.keys(&device).await?.remove(0);
     for _ in 0..2 {
         browser.press("Sign out alice").await?;
+        browser.reads("You are signed out").await?;
         house.sign_in(&browser).await?;
         browser.press("Use a passkey").await?;
         browser.reads("Where else you sign in").await?;

@@ -132,6 +132,7 @@ async fn an_app_is_set_up_and_asked_for_without_any_script() -> anyhow::Result<(
     browser.reads("Your recovery codes").await?;
     let recovery = browser.find("li output").await?;
     browser.press("Sign out alice").await?;
+    browser.reads("You are signed out").await?;
     sign_in(&browser).await?;
     browser.reads("Your second factor").await?;
     browser.open(&url("/account/tokens")).await?;
@@ -146,6 +147,7 @@ async fn an_app_is_set_up_and_asked_for_without_any_script() -> anyhow::Result<(
     browser.press("Go on").await?;
     browser.reads("Where else you sign in").await?;
     browser.press("Sign out alice").await?;
+    browser.reads("You are signed out").await?;
     sign_in(&browser).await?;
     browser.fill("code", &recovery.to_uppercase()).await?;
     browser.press("Go on").await?;
@@ -267,7 +269,7 @@ async fn a_code_counts_once_and_only_near_its_time() -> anyhow::Result<()> {
     // At the same time, of two one.
     let code = alice.app.code(now);
     let (first, second) = tokio::join!(show(&fair, &one, &code), show(&fair, &two, &code));
-    let mut statuses = [first?.status, second?.status.as_u16()];
+    let mut statuses = [first?.status, second?.status];
     statuses.sort_unstable();
     assert_eq!(statuses, [303, 401]);
     // Nor one of before, of which the time has not passed.
@@ -439,7 +441,7 @@ async fn a_provider_says_whether_a_second_factor_was_shown_there() -> anyhow::Re
         if counts {
             done(&fair.town.stack, &["grant add user:eve viewer strict/** --second-factor"]).await?;
         }
-        let secret = token(&fair, &cookie, &format!("a token of {}", said)).await?;
+        let secret = token(&fair, &cookie, &format!("a token of {said}")).await?;
         assert_eq!(may_pull(&fair, "eve", &secret).await?, counts, "{said}");
         if counts {
             done(&fair.town.stack, &["grant remove user:eve viewer strict/** --yes"]).await?;

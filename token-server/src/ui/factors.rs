@@ -46,6 +46,7 @@ struct FactorsPage {
     passkeys: Vec<Passkey>,
     passkeys_at: Option<Making>,
     is_proven: bool,
+    is_shown: bool,
     has_any: bool,
     recovery_codes: i64,
 }
@@ -98,6 +99,8 @@ pub(super) async fn show(
             .collect(),
         passkeys_at,
         is_proven,
+        // What was added a moment ago was shown with it.
+        is_shown: visit.is_new || session.user.has_second_factor,
     };
     if has_script {
         render::html_with_script(status, visit, &shown)

@@ -351,3 +351,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_needs_a_second_factor_is_handed_on_so_unless_one_owns_the_place() {
+    let strict = |role| Grant {
+        conditions: Conditions { second_factor: true, ..Conditions::default() },
+        ..give(role, "a/**")
+    };
+    let of = |role, second_factor| {
+        let rows = Rows { grants: vec![strict(role)], ..Rows::default() };
+        Authority::of(rows, Some("ann"), Circumstances { second_factor, ..now() })
+    };
+    assert_ne!(added(&of(Role::ADMIN, false), &strict(Role::VIEWER)), "yes", "it does not count");
+    assert_eq!(added(&of(Role::ADMIN, true), &strict(Role::VIEWER)), "yes");
+    assert_ne!(added(&of(Role::ADMIN, true), &give(Role::VIEWER, "a")), "yes");
+    assert_eq!(added(&of(Role::OWNER, true), &give(Role::VIEWER, "a")), "yes");
+    assert_ne!(added(&of(Role::OWNER, false), &give(Role::VIEWER, "a")), "yes");
+}
