@@ -110,7 +110,7 @@ impl Place {
                     pattern.anchor(),
                     self.chance.of(&["null", "null", "'v*'"]),
                     self.chance.of(&conditions),
-                    self.chance.below(4) == 0,
+                    self.chance.below(8) == 0,
                     self.chance.of(&[what.as_str(), &rights, &denial])
                 )
             }
@@ -220,11 +220,8 @@ fn sorted(mut rows: Rows) -> Rows {
 
 /// Compares everything that anybody could ask.
 async fn compare(place: &mut Place, pool: &Pool, snapshot: &Snapshot) -> anyhow::Result<BTreeSet<String>> {
-    let circumstances = Circumstances {
-        now: datetime!(2026-12-01 0:00 UTC),
-        address: Some("192.0.2.1".parse()?),
-        second_factor: false,
-    };
+    let address = Some("192.0.2.1".parse()?);
+    let with = |second_factor| Circumstances { now: datetime!(2026-12-01 0:00 UTC), address, second_factor };
     let mut seen = BTreeSet::new();
     for (pid, user) in place.askers().await? {
         for name in NAMES {
@@ -232,9 +229,11 @@ async fn compare(place: &mut Place, pool: &Pool, snapshot: &Snapshot) -> anyhow:
             let stored = sorted(stored_rows::near(pool, pid, &[&name]).await?);
             let kept = sorted(snapshot.near(pid, &[&name])?);
             assert_eq!(kept, stored, "{pid:?} {name}");
-            let held = |rows| Held::of(rows, &name, user.as_deref(), circumstances);
-            assert_eq!(held(&kept), held(&stored), "{pid:?} {name}");
-            seen.insert(held(&kept).actions().to_string());
+            for circumstances in [with(false), with(true)] {
+                let held = |rows| Held::of(rows, &name, user.as_deref(), circumstances);
+                assert_eq!(held(&kept), held(&stored), "{pid:?} {name}");
+                seen.insert(held(&kept).actions().to_string());
+            }
         }
         let stored = stored_rows::all(pool, pid).await?.map(sorted);
         assert_eq!(snapshot.all(pid, stored_rows::MAX_ROWS)?.map(sorted), stored, "{pid:?}");
