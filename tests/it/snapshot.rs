@@ -101,17 +101,17 @@ impl Place {
                     "null, null, null", "null, null, null", "null, '2020-01-01', null",
                     "'2090-01-01', '2091-01-01', null", "null, '2090-01-01', '{192.0.2.0/24}'",
                 ];
+                // Of a role that reads, a second factor is needed.
                 format!(
                     "insert into acl_grant (subject_pid, anchor, pattern, effect, role, rights, tags, not_before,
                                             expires_at, networks, second_factor)
-                     select {}, '{}', '{pattern}', effect, role, rights, {}, {}, {} and effect = 'allow'
-                       from (values ({})) row(effect, role, rights) on conflict do nothing",
+                     select pid, '{1}', '{pattern}', effect, role, rights, tags, {4}, coalesce(role = 'reader', false)
+                       from (values ({0}, {2}, {3})) row(pid, effect, role, rights, tags) on conflict do nothing",
                     self.anybody(),
                     pattern.anchor(),
+                    self.chance.of(&[what.as_str(), &rights, &denial]),
                     self.chance.of(&["null", "null", "'v*'"]),
-                    self.chance.of(&conditions),
-                    self.chance.below(8) == 0,
-                    self.chance.of(&[what.as_str(), &rights, &denial])
+                    self.chance.of(&conditions)
                 )
             }
             9..=11 => format!(
