@@ -147,6 +147,33 @@ impl Browser {
         Ok(self.get(&format!("element/{id}/text")).await?.as_str().unwrap_or_default().to_owned())
     }
 
+    /// Gives the browser a device that makes keys and is touched at once, which knows its owner or does not; says how to
+    /// call it.
+    pub async fn add_authenticator(&self, knows_owner: bool) -> anyhow::Result<String> {
+        let device = json!({
+            "protocol": "ctap2", "transport": "internal", "hasResidentKey": true, "isUserConsenting": true,
+            "hasUserVerification": knows_owner, "isUserVerified": knows_owner
+        });
+        let made = self.post("webauthn/authenticator", device).await?;
+        made.as_str().map(str::to_owned).with_context(|| format!("no device: {made}"))
+    }
+
+    /// The keys on a device.
+    pub async fn keys(&self, device: &str) -> anyhow::Result<Vec<Value>> {
+        let keys = self.get(&format!("webauthn/authenticator/{device}/credentials")).await?;
+        Ok(keys.as_array().cloned().unwrap_or_default())
+    }
+
+    /// Puts a key on a device.
+    pub async fn put_key(&self, device: &str, key: Value) -> anyhow::Result<()> {
+        self.post(&format!("webauthn/authenticator/{device}/credential"), key).await.map(drop)
+    }
+
+    /// Runs a script in the page, as somebody with the tools of the browser does.
+    pub async fn run(&self, script: &str) -> anyhow::Result<Value> {
+        self.post("execute/sync", json!({"script": script, "args": []})).await
+    }
+
     /// Ends it.
     pub async fn close(self) -> anyhow::Result<()> {
         ask(&self.http, Method::DELETE, &self.session, None).await.map(drop)

@@ -261,6 +261,7 @@ pub async fn db_update_groups(stack: &Stack) -> anyhow::Result<()> {
         key_policy: settings.keys.clone().into(),
         personal_namespaces: settings.personal_namespaces,
         providers: providers.clone(),
+        second_factor: token_server::domain::second_factor::requirement::Requirement::None,
     });
     let lasts = (settings.sign_on.idle, settings.sign_on.lifetime);
     let sessions =

@@ -8,7 +8,7 @@
 //! Reading order: what ends with the run ([`watchdog`]), other programs ([`program`]), what looks random ([`chance`]),
 //! the database ([`database`], [`audit`], [`gate`]), the two servers ([`settings`], [`passwords`], [`server`], [`stack`], [`edited`]), who speaks to
 //! them ([`client`], [`api`], [`actors`], [`forge`], [`forgery`], [`notary`], [`key_source`], [`feed`]), people in a
-//! [`browser`] and where they are known ([`identity_provider`], [`keycloak`], [`directory`]), what is pushed ([`tar`],
+//! [`browser`], perhaps with an [`authenticator_app`], and where they are known ([`identity_provider`], [`keycloak`], [`directory`]), what is pushed ([`tar`],
 //! [`images`], [`layout`]), the real clients and the real peer, the [`trees`] registries leave, and how answers are
 //! compared.
 
@@ -49,6 +49,8 @@ pub mod keycloak;
 pub mod browser;
 
 pub mod credential_helper;
+
+pub mod authenticator_app;
 
 pub mod forge;
 

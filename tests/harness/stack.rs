@@ -111,7 +111,11 @@ impl Stack {
                 address: address.to_string(),
                 database_url: gate.as_ref().map_or(database.url(), Gate::url).to_owned(),
                 token_lifetime: options.token_lifetime,
-                more: options.token_server_more.replace("{url}", &format!("http://{address}")) + &feed,
+                more: options
+                    .token_server_more
+                    .replace("{url}", &format!("http://{address}"))
+                    .replace("{port}", &address.port().to_string())
+                    + &feed,
             },
         )?;
         let token_server = start(Which::TokenServer, &settings, address, &clock, options.processes).await?;

@@ -3,7 +3,7 @@
 //! *Invariant:* one row for each operation that is not open to everybody.
 
 /// For each address: what somebody without rights, who administers `platform/**` and `works/**`, and who owns everything get.
-pub(crate) const EXPECTED: [(&str, [u16; 3]); 99] = [
+pub(crate) const EXPECTED: [(&str, [u16; 3]); 100] = [
     ("getAccount", [200, 200, 200]),
     ("setOwnPassword", [204, 204, 204]),
     ("listUsers", [200, 200, 200]),
@@ -11,6 +11,7 @@ pub(crate) const EXPECTED: [(&str, [u16; 3]); 99] = [
     ("getUser", [404, 200, 200]),
     ("changeUser", [403, 403, 200]),
     ("setUserPassword", [403, 403, 204]),
+    ("removeSecondFactors", [403, 403, 204]),
     ("listIdentities", [403, 403, 200]),
     ("addIdentity", [403, 403, 201]),
     ("getIdentity", [403, 403, 200]),

@@ -111,6 +111,7 @@ impl Furniture {
             "getUser" => bare(format!("/users/ann-{actor}")),
             "changeUser" => (format!("/users/ann-{actor}"), Some(json!({"disabled": true}))),
             "setUserPassword" => (format!("/users/ann-{actor}/password"), password("long enough for this")),
+            "removeSecondFactors" => bare(format!("/users/ann-{actor}/second-factors")),
             "listTeams" => bare("/teams".into()),
             "addTeam" => ("/teams".into(), Some(json!({"name": format!("team-{actor}")}))),
             "getTeam" => bare(format!("/teams/core-{actor}")),

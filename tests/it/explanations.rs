@@ -206,13 +206,15 @@ impl Village {
             ];
             let row = format!(
                 "insert into acl_grant (subject_pid, anchor, pattern, effect, role, rights, tags, not_before, expires_at,
-                                        networks)
-                 values ({}, '{}', '{pattern}', {}, {}, {}) on conflict do nothing",
+                                        networks, second_factor)
+                 select {}, '{}', '{pattern}', effect, role, rights, {}, {}, {} and effect = 'allow'
+                   from (values ({})) row(effect, role, rights) on conflict do nothing",
                 self.pids[chance.of(&HOLDERS)],
                 pattern.anchor(),
-                chance.of(&[what.as_str(), &what, &given, &given, &denied]),
                 chance.of(&["null", "null", "null", "'v*'", "'[px]*'", "'{v1,sha256-*}'"]),
-                chance.of(&conditions)
+                chance.of(&conditions),
+                chance.below(8) == 0,
+                chance.of(&[what.as_str(), &what, &given, &given, &denied])
             );
             self.connection.execute(AssertSqlSafe(row)).await?;
         }
@@ -236,7 +238,11 @@ impl Village {
     }
 
     fn circumstances(&self) -> anyhow::Result<Circumstances> {
-        Ok(Circumstances { now: self.stack.clock.now(), address: Some("127.0.0.1".parse()?) })
+        Ok(Circumstances {
+            now: self.stack.clock.now(),
+            address: Some("127.0.0.1".parse()?),
+            second_factor: false,
+        })
     }
 
     /// What a token for everything on a repository says; nothing for who may not log in.

@@ -12,7 +12,7 @@ use shared::secret::Secret;
 use time::OffsetDateTime;
 use token_server::db;
 use token_server::domain::login::door::{
-    Door, FORGOTTEN_AFTER, FREE_TRIES, FREE_TRIES_OF_A_PLACE, Knock, Try,
+    Door, FORGOTTEN_AFTER, FREE_TRIES, FREE_TRIES_OF_A_PLACE, Knock, Place, Try,
 };
 
 /// A clock that stands still unless it is moved.
@@ -58,8 +58,8 @@ impl Street {
         password: &str,
         address: &str,
     ) -> anyhow::Result<Knock> {
-        let (password, address) = (Secret::new(password), Some(address.parse()?));
-        let knocking = Try { user, hash: "hash", password: &password, address };
+        let (password, place) = (Secret::new(password), Place::At(Some(address.parse()?)));
+        let knocking = Try { user, hash: "hash", password: &password, place };
         let door = &self.doors[door % self.doors.len()];
         let knock = door.knock(&knocking, &self.clock).await?;
         if knock == Knock::Check {

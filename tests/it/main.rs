@@ -183,6 +183,10 @@ mod sign_on_hostile;
 
 mod sign_on_secrets;
 
+mod second_factor;
+
+mod passkeys;
+
 mod sockets;
 
 mod behind_nginx;

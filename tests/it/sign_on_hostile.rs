@@ -42,15 +42,20 @@ struct Sent {
 
 impl Fair {
     pub(crate) async fn start(new_users: &str) -> anyhow::Result<Self> {
-        Self::with(new_users, StackOptions::default()).await
+        Self::with(new_users, "", StackOptions::default()).await
     }
 
-    /// The same with more that is chosen.
-    pub(crate) async fn with(new_users: &str, options: StackOptions) -> anyhow::Result<Self> {
+    /// With more settings of signing in.
+    pub(crate) async fn start_with(new_users: &str, settings: &str) -> anyhow::Result<Self> {
+        Self::with(new_users, settings, StackOptions::default()).await
+    }
+
+    /// With everything chosen.
+    pub(crate) async fn with(new_users: &str, settings: &str, options: StackOptions) -> anyhow::Result<Self> {
         let (forge, source) = (Forge::new()?, KeySource::start(Document::away()).await?);
         let more = format!(
-            "signon:\n  url: '{{url}}'\n  providers:\n    corp: {{kind: oidc, issuer: '{}', clientid: {CLIENT}, \
-             clientsecret: {CLIENT_SECRET}, newusers: {new_users}, require: {{hd: acme.example}}}}\n{}",
+            "signon:\n  url: '{{url}}'\n{settings}  providers:\n    corp: {{kind: oidc, issuer: '{}', clientid: {CLIENT}, \
+             clientsecret: {CLIENT_SECRET}, newusers: {new_users}, require: {{hd: acme.example}}, secondfactor: [gold]}}\n{}",
             source.url(),
             options.token_server_more
         );
@@ -155,7 +160,7 @@ impl Fair {
     }
 
     /// The whole way with claims of this kind.
-    async fn visit(&self, said: &Value) -> anyhow::Result<Answer> {
+    pub(crate) async fn visit(&self, said: &Value) -> anyhow::Result<Answer> {
         Ok(self.visit_with_token(said).await?.0)
     }
 

@@ -22,7 +22,7 @@ async fn nothing_secret_of_signing_in_is_found_in_logs_or_tables() -> anyhow::Re
         registry_more: debug,
         ..StackOptions::default()
     };
-    let mut fair = Fair::with("create", options).await?;
+    let mut fair = Fair::with("create", "", options).await?;
     let mut secrets = vec![("the client's secret", CLIENT_SECRET.to_owned()), ("a code", CODE.to_owned())];
 
     // At a provider, with a token that is good and one that is not.

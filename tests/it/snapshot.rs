@@ -101,10 +101,12 @@ impl Place {
                     "null, null, null", "null, null, null", "null, '2020-01-01', null",
                     "'2090-01-01', '2091-01-01', null", "null, '2090-01-01', '{192.0.2.0/24}'",
                 ];
+                // Of a role that reads, a second factor is needed.
                 format!(
                     "insert into acl_grant (subject_pid, anchor, pattern, effect, role, rights, tags, not_before,
-                                            expires_at, networks)
-                     values ({}, '{}', '{pattern}', {}, {}, {}) on conflict do nothing",
+                                            expires_at, networks, second_factor)
+                     select pid, '{1}', '{pattern}', effect, role, rights, tags, {4}, coalesce(role = 'reader', false)
+                       from (values ({0}, {2}, {3})) row(pid, effect, role, rights, tags) on conflict do nothing",
                     self.anybody(),
                     pattern.anchor(),
                     self.chance.of(&[what.as_str(), &rights, &denial]),
@@ -218,8 +220,8 @@ fn sorted(mut rows: Rows) -> Rows {
 
 /// Compares everything that anybody could ask.
 async fn compare(place: &mut Place, pool: &Pool, snapshot: &Snapshot) -> anyhow::Result<BTreeSet<String>> {
-    let circumstances =
-        Circumstances { now: datetime!(2026-12-01 0:00 UTC), address: Some("192.0.2.1".parse()?) };
+    let address = Some("192.0.2.1".parse()?);
+    let with = |second_factor| Circumstances { now: datetime!(2026-12-01 0:00 UTC), address, second_factor };
     let mut seen = BTreeSet::new();
     for (pid, user) in place.askers().await? {
         for name in NAMES {
@@ -227,9 +229,11 @@ async fn compare(place: &mut Place, pool: &Pool, snapshot: &Snapshot) -> anyhow:
             let stored = sorted(stored_rows::near(pool, pid, &[&name]).await?);
             let kept = sorted(snapshot.near(pid, &[&name])?);
             assert_eq!(kept, stored, "{pid:?} {name}");
-            let held = |rows| Held::of(rows, &name, user.as_deref(), circumstances);
-            assert_eq!(held(&kept), held(&stored), "{pid:?} {name}");
-            seen.insert(held(&kept).actions().to_string());
+            for circumstances in [with(false), with(true)] {
+                let held = |rows| Held::of(rows, &name, user.as_deref(), circumstances);
+                assert_eq!(held(&kept), held(&stored), "{pid:?} {name}");
+                seen.insert(held(&kept).actions().to_string());
+            }
         }
         let stored = stored_rows::all(pool, pid).await?.map(sorted);
         assert_eq!(snapshot.all(pid, stored_rows::MAX_ROWS)?.map(sorted), stored, "{pid:?}");

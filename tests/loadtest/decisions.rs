@@ -39,7 +39,8 @@ struct Question {
 
 impl Question {
     fn decide(&self, near: Rows) -> Decision {
-        let circumstances = Circumstances { now: datetime!(2026-12-01 0:00 UTC), address: None };
+        let circumstances =
+            Circumstances { now: datetime!(2026-12-01 0:00 UTC), address: None, second_factor: false };
         let asker = Asker { user: Some(&self.user), circumstances, verifier: Verifier::Portcullis };
         issue::decide(&self.scopes, &Relevant { near, all: None }, asker)
     }

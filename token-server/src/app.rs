@@ -18,6 +18,7 @@ use shared::server::passwords::verified::VerifiedPasswords;
 use shared::server::shutdown::Shutdown;
 use shared::server::sockets::BoundAddress;
 use tokio::sync::Semaphore;
+use url::Url;
 
 use crate::db::dialer::Dialer;
 use crate::db::error::DbError;
@@ -48,6 +49,8 @@ use crate::domain::record::audit_retention::keep_pruning;
 use crate::domain::record::token_uses::TokenUses;
 use crate::domain::revocation_feed::RevocationFeed;
 use crate::domain::row_source::RowSource;
+use crate::domain::second_factor::factors::{self, SecondFactors};
+use crate::domain::second_factor::passkey::RelyingParty;
 use crate::domain::shadow::{ShadowError, ShadowRules};
 use crate::domain::signon::code_flow::{self, OpenIdClients};
 use crate::domain::signon::directory::{self, DirectoryClients};
@@ -61,7 +64,7 @@ use crate::domain::trust::workloads::Workloads;
 use crate::http::api::document::Documents;
 use crate::http::turns::Turns;
 use crate::http::{Services, TRIALS, WHOLE_READS, routes};
-use crate::settings::{DatabaseSettings, DecisionSource, Migrate, TokenServerSettings};
+use crate::settings::{DatabaseSettings, DecisionSource, Migrate, PasswordSettings, TokenServerSettings};
 use crate::ui::{Pages, address};
 
 /// Why the server does not start.
@@ -154,12 +157,24 @@ async fn open_rows(
     Ok((RowSource::Snapshot(follower, pool.clone()), feed))
 }
 
+/// What checks passwords, and remembers those that were right.
+fn open_passwords(
+    settings: PasswordSettings,
+    random: &SystemRandom,
+) -> Result<(Arc<PasswordHasher>, VerifiedPasswords), StartError> {
+    let hasher = PasswordHasher::new(settings.concurrency, settings.queue, random.clone());
+    let hasher = Arc::new(hasher.map_err(TokenServerError::from)?);
+    let verified = VerifiedPasswords::new(settings.cache, random);
+    Ok((hasher, verified.map_err(|_| TokenServerError::from(NoRandomness))?))
+}
+
 /// What everything works with.
 struct Shared<'a> {
     pool: &'a Pool,
     clock: &'a Arc<dyn Clock>,
     random: &'a SystemRandom,
     secret: &'a MasterSecret,
+    guards: (&'a Arc<Door>, &'a Arc<AuditRepeats>),
 }
 
 /// The pages for people, if browsers reach this server; what keeps their groups up to date becomes a chore.
@@ -190,7 +205,18 @@ fn open_pages(
         random: random.clone(),
     };
     chores.push(freshness.keep().boxed());
-    let page = |url| Pages { url, sessions, clients, secret, random, clock };
+    let page = |url: Url| {
+        let factors = Arc::new(SecondFactors::new(factors::Parts {
+            pool: shared.pool.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            secret: secret.clone(),
+            door: shared.guards.0.clone(),
+            repeats: shared.guards.1.clone(),
+            party: RelyingParty::at(&url),
+        }));
+        Pages { url, sessions, factors, clients, secret, random, clock }
+    };
     Ok(sign_on.url.clone().map(page))
 }
 
@@ -228,11 +254,7 @@ impl TokenServer {
         let keys = key_store::load_or_create_keys(&pool, &key_tools, &*clock, SYSTEM).await?;
         let keys = Arc::new(SigningKeys::new(keys));
         let listener = Listener::bind(settings.listener.clone())?;
-        let passwords = settings.passwords;
-        let hasher = PasswordHasher::new(passwords.concurrency, passwords.queue, random.clone());
-        let hasher = Arc::new(hasher.map_err(TokenServerError::from)?);
-        let verified = VerifiedPasswords::new(passwords.cache, &random)
-            .map_err(|_| TokenServerError::from(NoRandomness))?;
+        let (hasher, verified) = open_passwords(settings.passwords, &random)?;
         let secrets = Arc::new(Secrets::new(&settings.secret));
         let refresh_tokens = RefreshTokens::new(secrets.clone(), settings.refresh.clone());
         let backlog = Arc::new(AuditBacklog::open(settings.audit_spool.as_deref())?);
@@ -258,7 +280,9 @@ impl TokenServer {
             key_policy: key_tools.policy.clone(),
             personal_namespaces: settings.personal_namespaces,
             providers: settings.sign_on.providers.clone(),
+            second_factor: settings.sign_on.second_factor,
         });
+        let door = Arc::new(Door::new(pool.clone(), &random).map_err(TokenServerError::from)?);
         let directories = directory::clients(&settings.sign_on.providers);
         let authenticator = Arc::new(Authenticator::new(authenticate::Parts {
             pool: pool.clone(),
@@ -270,14 +294,15 @@ impl TokenServer {
             policy: settings.credentials,
             rows,
             uses: credential_uses.clone(),
-            door: Door::new(pool.clone(), &random).map_err(TokenServerError::from)?,
+            door: door.clone(),
             devices: Arc::new(Devices::new(pool.clone(), clock.clone(), random.clone(), &settings.secret)),
             workloads: Workloads::new(pool.clone(), clock.clone(), random.clone(), settings.trust.clone())?,
             elsewhere: directory_logins::of(&pool, &administration, directories.clone()),
             repeats: repeats.clone(),
         }));
         let accounts = Accounts::new(pool.clone(), clock.clone(), hasher.clone(), authenticator.clone());
-        let shared = Shared { pool: &pool, clock: &clock, random: &random, secret: &settings.secret };
+        let (secret, guards) = (&settings.secret, (&door, &repeats));
+        let shared = Shared { pool: &pool, clock: &clock, random: &random, secret, guards };
         let pages = open_pages(&shared, &settings.sign_on, &administration, directories, &mut chores)?;
         if let Some(retention) = settings.audit_retention {
             chores.push(keep_pruning(pool.clone(), clock.clone(), retention).boxed());

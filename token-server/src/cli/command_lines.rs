@@ -39,6 +39,7 @@ pub(super) fn row(grant: &GrantSummary, pattern: &str, rights: Option<RightSet>)
     for network in row.networks.iter().flatten() {
         words.extend(option("--network", Some(&network.to_string())));
     }
+    words.extend(row.second_factor.then(|| "--second-factor".to_owned()));
     words.join(" ")
 }
 
@@ -92,6 +93,7 @@ mod tests {
                 not_before: None,
                 expires_at: None,
                 networks: None,
+                second_factor: false,
             },
             source: "manual".into(),
             reason: None,

@@ -99,6 +99,7 @@ pub(super) fn grants(grants: &[GrantSummary]) -> String {
                 not_before: row.not_before,
                 expires_at: row.expires_at,
                 networks: row.networks.clone().unwrap_or_default(),
+                second_factor: row.second_factor,
             }),
             &grant.source,
             &time(grant.created_at),
@@ -240,6 +241,7 @@ fn only(conditions: &Conditions) -> String {
     if !networks.is_empty() {
         words.push(format!("in {}", networks.join(",")));
     }
+    words.extend(conditions.second_factor.then(|| "with a second factor".to_owned()));
     if words.is_empty() { "-".to_owned() } else { words.join(", ") }
 }
 
@@ -267,6 +269,7 @@ pub(super) fn explanation(subject: &GrantSubject, question: &Question, found: &E
             Some(NotNow::TooEarly) => "not yet".to_owned(),
             Some(NotNow::Expired) => "no longer".to_owned(),
             Some(NotNow::Elsewhere) => "not from this address".to_owned(),
+            Some(NotNow::NoSecondFactor) => "not without a second factor".to_owned(),
         };
         let says = match grant.effect {
             Effect::Allow => grant.what.to_string(),
@@ -375,6 +378,7 @@ mod tests {
                 not_before: None,
                 expires_at: None,
                 networks: None,
+                second_factor: false,
             },
             reason: None,
             source: "manual".into(),

@@ -178,5 +178,6 @@ async fn administration(settings: &TokenServerSettings) -> Result<Administration
         key_policy: Arc::new(settings.keys.clone()),
         personal_namespaces: settings.personal_namespaces,
         providers: settings.sign_on.providers.clone(),
+        second_factor: settings.sign_on.second_factor,
     }))
 }

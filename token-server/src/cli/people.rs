@@ -63,6 +63,13 @@ pub(super) async fn user(
                 ));
             }
         }
+        UserCommand::RemoveSecondFactors { name: user, confirmation } => {
+            let user = name(&user)?;
+            confirm(&format!("Take all second factors of user {user} away?"), confirmation)?;
+            let removed = administration.remove_second_factors(&user).await?;
+            let removed = counted(removed, "second factor", "second factors");
+            remark(&format!("user {user} had {removed}, and has none now"));
+        }
         UserCommand::Enable { name: user } => {
             let user = name(&user)?;
             let changed = administration.enable_user(&user).await?;

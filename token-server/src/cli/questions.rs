@@ -57,7 +57,11 @@ fn parse(arguments: &QuestionArguments) -> Result<Question, CliError> {
 }
 
 fn circumstances(arguments: &QuestionArguments, administration: &Administration) -> Circumstances {
-    Circumstances { now: administration.now(), address: arguments.address }
+    Circumstances {
+        now: administration.now(),
+        address: arguments.address,
+        second_factor: arguments.second_factor,
+    }
 }
 
 fn verdict(is_yes: bool) -> ExitCode {

@@ -28,7 +28,7 @@ pub(super) async fn grant(
     match command {
         GrantCommand::Add { grant, conditions } => {
             let grant = parse(&grant)?;
-            let parsed = parse_conditions(&conditions, administration.now())?;
+            let parsed = parse_conditions(&conditions, grant.effect, administration.now())?;
             administration.add_grant(&grant, &parsed, conditions.reason.as_deref()).await?;
             remark(&format!("grant {grant} added"));
         }
@@ -74,14 +74,16 @@ pub(super) fn parse(arguments: &GrantArguments) -> Result<GrantSpec, CliError> {
 
 pub(super) fn parse_conditions(
     arguments: &ConditionArguments,
+    effect: Effect,
     now: OffsetDateTime,
 ) -> Result<Conditions, CliError> {
     let not_before = arguments.from.as_deref().map(parse_time).transpose()?;
     let expires_at = arguments.expires.as_deref().map(|text| parse_ahead(text, now)).transpose()?;
     let networks = arguments.network.iter().map(|text| Conditions::parse_network(text));
     let networks = networks.collect::<Result<_, _>>().map_err(usage)?;
-    let conditions = Conditions { not_before, expires_at, networks };
-    conditions.check(now).map_err(usage)?;
+    let second_factor = arguments.second_factor;
+    let conditions = Conditions { not_before, expires_at, networks, second_factor };
+    conditions.check(effect, now).map_err(usage)?;
     Ok(conditions)
 }
 
@@ -127,10 +129,11 @@ mod tests {
             from: from.map(str::to_owned),
             expires: expires.map(str::to_owned),
             network: network.iter().map(|text| (*text).to_owned()).collect(),
+            second_factor: false,
             reason: None,
         };
-        let parsed =
-            parse_conditions(&arguments(None, Some("30d"), &["192.0.2.7/24", "2001:db8::1"]), now).unwrap();
+        let limited = arguments(None, Some("30d"), &["192.0.2.7/24", "2001:db8::1"]);
+        let parsed = parse_conditions(&limited, Effect::Allow, now).unwrap();
         assert_eq!(parsed.expires_at.unwrap().to_string(), "2026-12-31 0:00:00.0 +00:00:00");
         let networks: Vec<_> = parsed.networks.iter().map(ToString::to_string).collect();
         assert_eq!(networks, ["192.0.2.0/24", "2001:db8::1/128"]);
@@ -140,7 +143,10 @@ mod tests {
             arguments(Some("2027-02-01T00:00:00Z"), Some("30d"), &[]),
             arguments(None, None, &["192.0.2.0/33"]),
         ] {
-            assert!(matches!(parse_conditions(&bad, now), Err(CliError::Usage(_))), "{bad:?}");
+            assert!(matches!(parse_conditions(&bad, Effect::Allow, now), Err(CliError::Usage(_))), "{bad:?}");
         }
+        let strict = ConditionArguments { second_factor: true, ..arguments(None, None, &[]) };
+        assert!(parse_conditions(&strict, Effect::Allow, now).unwrap().second_factor);
+        assert!(parse_conditions(&strict, Effect::Deny, now).is_err());
     }
 }

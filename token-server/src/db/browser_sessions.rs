@@ -35,6 +35,10 @@ pub struct SessionRow {
     pub last_used_at: OffsetDateTime,
     /// When it ends in any case.
     pub ends_at: OffsetDateTime,
+    /// When the user last proved in it who they are.
+    pub proven_at: Option<OffsetDateTime>,
+    /// When the user last showed a second factor in it.
+    pub second_factor_at: Option<OffsetDateTime>,
 }
 
 /// A session that is to be.
@@ -58,6 +62,8 @@ pub struct NewSession<'a> {
     pub made_from: Option<&'a str>,
     /// When it ends in any case.
     pub ends_at: OffsetDateTime,
+    /// Whether the user has shown a second factor.
+    pub second_factor: bool,
 }
 
 /// Reads sessions; the condition says which.
@@ -66,7 +72,7 @@ macro_rules! sessions {
         sqlx::query_as!(
             SessionRow,
             r#"select s.id, s.pid, p.uid, p.name as "user", s.issuer, s.subject, s.id_token, s.agent, s.made_from,
-                      s.created_at, s.last_used_at, s.ends_at
+                      s.created_at, s.last_used_at, s.ends_at, s.proven_at, s.second_factor_at
                  from browser_session s
                  join principal p on p.pid = s.pid and p.deleted_at is null and p.disabled_at is null
                 "# + $condition,
@@ -116,8 +122,8 @@ pub async fn insert_session(
     let (issuer, subject) = session.identity.unzip();
     let query = sqlx::query!(
         "insert into browser_session (id, mac, pid, issuer, subject, provider_session, id_token, agent, made_from,
-                                      created_at, last_used_at, ends_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)",
+                                      created_at, last_used_at, ends_at, proven_at, second_factor_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $10, case when $12 then $10::timestamptz end)",
         session.id,
         session.mac.as_slice(),
         session.pid,
@@ -128,10 +134,31 @@ pub async fn insert_session(
         session.agent,
         session.made_from,
         now,
-        session.ends_at
+        session.ends_at,
+        session.second_factor
     );
     query.execute(db).await?;
     Ok(())
+}
+
+/// Lets a session be shown by something else from now on, because the user proved anew who they are, with a second
+/// factor or without; says whether there was one.
+pub async fn update_proven(
+    db: impl PgExecutor<'_>,
+    (old, new): (&[u8; 32], &[u8; 32]),
+    second_factor: bool,
+    now: OffsetDateTime,
+) -> Result<bool, DbError> {
+    let query = sqlx::query!(
+        "update browser_session
+            set mac = $2, proven_at = $4, second_factor_at = case when $3 then $4 else second_factor_at end
+          where mac = $1",
+        old.as_slice(),
+        new.as_slice(),
+        second_factor,
+        now
+    );
+    Ok(query.execute(db).await?.rows_affected() == 1)
 }
 
 /// Ends sessions of a user beyond a number, those first that were used least recently.
@@ -163,9 +190,12 @@ pub async fn delete_session(db: impl PgExecutor<'_>, pid: i64, id: Uuid) -> Resu
     Ok(query.execute(db).await?.rows_affected() == 1)
 }
 
-/// Ends all sessions of a user; says how many that were.
+/// Ends all sessions of a user, and those that were about to begin; says how many that were.
 pub async fn delete_sessions_of(db: impl PgExecutor<'_>, pid: i64) -> Result<u64, DbError> {
-    let query = sqlx::query!("delete from browser_session where pid = $1", pid);
+    let query = sqlx::query!(
+        "with pending as (delete from pending_sign_in where pid = $1) delete from browser_session where pid = $1",
+        pid
+    );
     Ok(query.execute(db).await?.rows_affected())
 }
 

@@ -46,7 +46,7 @@ pub async fn visit_grants(
 ) -> Result<(), DbError> {
     let mut copy = String::from(
         "copy (select id, subject_pid, anchor, pattern, effect, role, rights, tags, not_before, expires_at,
-                      array_to_string(networks, ',') from acl_grant",
+                      array_to_string(networks, ','), second_factor from acl_grant",
     );
     if let Some(ids) = only {
         let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
@@ -163,6 +163,7 @@ impl<'a> CopiedGrant<'a> {
                 Some(networks.collect::<Result<Vec<IpNet>, _>>().ok()?)
             }
         };
+        let second_factor = fields.field().ok()?? == [1];
         Some(GrantRow {
             id: self.id,
             subject_pid: self.subject_pid,
@@ -175,6 +176,7 @@ impl<'a> CopiedGrant<'a> {
             not_before,
             expires_at,
             networks,
+            second_factor,
         })
     }
 }
@@ -217,11 +219,11 @@ struct Incomplete;
 mod tests {
     use super::*;
 
-    fn copy(rows: &[[Option<&[u8]>; 11]]) -> Vec<u8> {
+    fn copy(rows: &[[Option<&[u8]>; 12]]) -> Vec<u8> {
         let mut bytes = SIGNATURE.to_vec();
         bytes.extend([0; 8]);
         for row in rows {
-            bytes.extend(11_i16.to_be_bytes());
+            bytes.extend(12_i16.to_be_bytes());
             for field in row {
                 let length = field.map_or(-1, |field| i32::try_from(field.len()).unwrap());
                 bytes.extend(length.to_be_bytes());
@@ -247,6 +249,7 @@ mod tests {
             None,
             Some(&moment),
             Some(b"10.0.0.0/8,::1/128"),
+            Some(&[1]),
         ];
         let bytes = copy(&[row, row]);
         for size in [1, 2, 7, bytes.len()] {
@@ -265,6 +268,7 @@ mod tests {
             assert_eq!((rows[0].effect.as_str(), rows[0].rights.as_deref()), ("allow", Some("pull")));
             assert_eq!(rows[0].expires_at, Some(EPOCH + Duration::SECOND));
             assert_eq!(rows[0].networks.as_ref().map(Vec::len), Some(2));
+            assert!(rows[0].second_factor);
         }
     }
 
@@ -274,7 +278,7 @@ mod tests {
         reader.take(&[b'x'; 64]);
         assert!(reader.row().is_err());
         let mut reader = Reader::default();
-        reader.take(&copy(&[[Some(b"1".as_slice()); 11]]));
+        reader.take(&copy(&[[Some(b"1".as_slice()); 12]]));
         assert!(reader.row().is_err());
     }
 }

@@ -54,6 +54,8 @@ pub struct CredentialState {
     pub expires_at: Option<OffsetDateTime>,
     /// What it is good for, of what its owner holds; nothing if that is everything.
     pub limits: Option<Value>,
+    /// Whether it was made by somebody who had shown a second factor.
+    pub second_factor: bool,
 }
 
 /// A credential to be stored.
@@ -73,6 +75,8 @@ pub struct NewCredential<'a> {
     pub expires_at: Option<OffsetDateTime>,
     /// What it is good for, of what its owner holds; nothing if that is everything.
     pub limits: Option<&'a LimitWords>,
+    /// Whether it is made by somebody who has shown a second factor.
+    pub second_factor: bool,
 }
 
 /// When and from where a credential was last used.
@@ -93,8 +97,8 @@ pub async fn insert_credential(
     now: OffsetDateTime,
 ) -> Result<(), DbError> {
     let query = sqlx::query!(
-        "insert into credential (id, mac, pid, label, created_by, created_at, expires_at, limits)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into credential (id, mac, pid, label, created_by, created_at, expires_at, limits, second_factor)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         credential.id,
         credential.mac,
         credential.pid,
@@ -102,7 +106,8 @@ pub async fn insert_credential(
         credential.created_by,
         now,
         credential.expires_at,
-        credential.limits.map(Json) as Option<Json<&LimitWords>>
+        credential.limits.map(Json) as Option<Json<&LimitWords>>,
+        credential.second_factor
     );
     query.execute(db).await?;
     Ok(())
@@ -115,7 +120,7 @@ pub async fn find_credential(
 ) -> Result<Option<CredentialState>, DbError> {
     let query = sqlx::query_as!(
         CredentialState,
-        "select id, mac, pid, created_at, expires_at, limits from credential where mac = $1",
+        "select id, mac, pid, created_at, expires_at, limits, second_factor from credential where mac = $1",
         mac
     );
     Ok(query.fetch_optional(db).await?)
@@ -125,7 +130,7 @@ pub async fn find_credential(
 pub fn visit_credentials(db: &mut PgConnection) -> impl Stream<Item = Result<CredentialState, DbError>> {
     let query = sqlx::query_as!(
         CredentialState,
-        "select id, mac, pid, created_at, expires_at, limits from credential"
+        "select id, mac, pid, created_at, expires_at, limits, second_factor from credential"
     );
     query.fetch(db).map_err(DbError::from)
 }
@@ -134,7 +139,7 @@ pub fn visit_credentials(db: &mut PgConnection) -> impl Stream<Item = Result<Cre
 pub async fn list_states(db: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<CredentialState>, DbError> {
     let query = sqlx::query_as!(
         CredentialState,
-        "select id, mac, pid, created_at, expires_at, limits from credential where id = any($1)",
+        "select id, mac, pid, created_at, expires_at, limits, second_factor from credential where id = any($1)",
         ids
     );
     Ok(query.fetch_all(db).await?)

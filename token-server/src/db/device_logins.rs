@@ -25,10 +25,25 @@ pub struct DeviceLoginRow {
     pub state: String,
     /// Inner number of who said so.
     pub pid: Option<i64>,
+    /// Whether who said so had shown a second factor.
+    pub second_factor: bool,
     /// When it asked last.
     pub asked_at: Option<OffsetDateTime>,
     /// Until when it can be said.
     pub ends_at: OffsetDateTime,
+}
+
+/// Whose code was used.
+#[derive(Clone, Debug)]
+pub struct CodeOwner {
+    /// Inner number.
+    pub pid: i64,
+    /// Stable id.
+    pub uid: Uuid,
+    /// Name.
+    pub name: String,
+    /// Whether the code was made by somebody who had shown a second factor.
+    pub second_factor: bool,
 }
 
 /// A program that is to wait.
@@ -57,7 +72,8 @@ macro_rules! device_logins {
     ($condition:literal, $($arguments:tt)*) => {
         sqlx::query_as!(
             DeviceLoginRow,
-            r#"select id, audience, client_id, agent, made_from, state, pid, asked_at, ends_at from device_login
+            r#"select id, audience, client_id, agent, made_from, state, pid, second_factor, asked_at, ends_at
+                 from device_login
                 "# + $condition,
             $($arguments)*
         )
@@ -123,15 +139,18 @@ pub async fn update_decided(
     id: Uuid,
     pid: i64,
     is_allowed: bool,
+    second_factor: bool,
     now: OffsetDateTime,
 ) -> Result<bool, DbError> {
     let query = sqlx::query!(
-        "update device_login set state = case when $3 then 'allowed' else 'refused' end, pid = $2
+        "update device_login set state = case when $3 then 'allowed' else 'refused' end, pid = $2,
+                                 second_factor = $5
           where id = $1 and state = 'waiting' and ends_at > $4",
         id,
         pid,
         is_allowed,
-        now
+        now,
+        second_factor
     );
     Ok(query.execute(db).await?.rows_affected() == 1)
 }
@@ -142,21 +161,22 @@ pub async fn delete_device_login(db: impl PgExecutor<'_>, id: Uuid) -> Result<bo
     Ok(query.execute(db).await?.rows_affected() == 1)
 }
 
-/// Gives somebody a code, in the place of the one they had.
+/// Gives somebody, who has shown a second factor or not, a code in the place of the one they had.
 pub async fn insert_login_code(
     db: impl PgExecutor<'_>,
     mac: &[u8; 32],
-    pid: i64,
+    (pid, second_factor): (i64, bool),
     ends_at: OffsetDateTime,
     now: OffsetDateTime,
 ) -> Result<(), DbError> {
     let query = sqlx::query!(
         "with gone as (delete from login_code where pid = $2)
-         insert into login_code (mac, pid, created_at, ends_at) values ($1, $2, $3, $4)",
+         insert into login_code (mac, pid, created_at, ends_at, second_factor) values ($1, $2, $3, $4, $5)",
         mac.as_slice(),
         pid,
         now,
-        ends_at
+        ends_at,
+        second_factor
     );
     query.execute(db).await?;
     Ok(())
@@ -171,20 +191,21 @@ pub async fn use_login_code(
     from: Option<&str>,
     again_since: OffsetDateTime,
     now: OffsetDateTime,
-) -> Result<Option<(i64, Uuid, String)>, DbError> {
-    let query = sqlx::query!(
+) -> Result<Option<CodeOwner>, DbError> {
+    let query = sqlx::query_as!(
+        CodeOwner,
         "update login_code c set used_at = coalesce(c.used_at, $3), used_from = coalesce(c.used_from, $2)
            from principal p
           where c.mac = $1 and c.ends_at > $3 and p.pid = c.pid and p.disabled_at is null and p.deleted_at is null
             and p.name = $5 and (c.used_at is null or c.used_at > $4 and c.used_from is not distinct from $2)
-      returning p.pid, p.uid, p.name",
+      returning p.pid, p.uid, p.name, c.second_factor",
         mac.as_slice(),
         from,
         now,
         again_since,
         name
     );
-    Ok(query.fetch_optional(db).await?.map(|row| (row.pid, row.uid, row.name)))
+    Ok(query.fetch_optional(db).await?)
 }
 
 /// Forgets what has ended, up to a number of rows each; says how many there were of the more frequent kind.

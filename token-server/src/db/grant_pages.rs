@@ -30,6 +30,7 @@ macro_rules! summaries {
                 not_before: found.not_before,
                 expires_at: found.expires_at,
                 networks: found.networks,
+                second_factor: found.second_factor,
             },
         })
     };
@@ -42,7 +43,7 @@ pub async fn find_grant(db: impl PgExecutor<'_>, id: i64) -> Result<Option<Grant
                   g.effect as "effect!", g.role,
                   (select r.rights from role r where r.name = g.role) as role_rights, g.rights,
                   g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks,
-                  g.source as "source!", g.reason, g.created_at as "created_at!",
+                  g.second_factor as "second_factor!", g.source as "source!", g.reason, g.created_at as "created_at!",
                   (select c.name from principal c where c.pid = g.created_by) as created_by
              from acl_grant g join principal p on p.pid = g.subject_pid
             where g.id = $1"#,
@@ -65,7 +66,7 @@ pub async fn list_grants_behind(
                   g.effect as "effect!", g.role,
                   (select r.rights from role r where r.name = g.role) as role_rights, g.rights,
                   g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks,
-                  g.source as "source!", g.reason, g.created_at as "created_at!",
+                  g.second_factor as "second_factor!", g.source as "source!", g.reason, g.created_at as "created_at!",
                   (select c.name from principal c where c.pid = g.created_by) as created_by
              from (select found.anchor, found.id
                      from unnest($1::text[], $2::bigint[], $3::text[]) range(anchor, id, high)
@@ -76,7 +77,8 @@ pub async fn list_grants_behind(
                     order by found.anchor, found.id limit $4) page
             cross join lateral (
                 select p.kind, p.name, g.id, g.subject_pid, g.effect, g.role, g.rights, g.pattern, g.tags,
-                       g.not_before, g.expires_at, g.networks, g.source, g.reason, g.created_at, g.created_by
+                       g.not_before, g.expires_at, g.networks, g.second_factor, g.source, g.reason, g.created_at,
+                       g.created_by
                   from acl_grant g join principal p on p.pid = g.subject_pid
                  where g.id = page.id offset 0) g
             order by page.anchor, page.id"#,
@@ -102,7 +104,7 @@ pub async fn list_grants_of_behind(
                   g.effect as "effect!", g.role,
                   (select r.rights from role r where r.name = g.role) as role_rights, g.rights,
                   g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks,
-                  g.source as "source!", g.reason, g.created_at as "created_at!",
+                  g.second_factor as "second_factor!", g.source as "source!", g.reason, g.created_at as "created_at!",
                   (select c.name from principal c where c.pid = g.created_by) as created_by
              from (select found.anchor, found.id
                      from unnest($1::text[], $2::bigint[], $3::text[]) range(anchor, id, high)
@@ -115,7 +117,8 @@ pub async fn list_grants_of_behind(
                     order by found.anchor, found.id limit $4) page
             cross join lateral (
                 select p.kind, p.name, g.id, g.subject_pid, g.effect, g.role, g.rights, g.pattern, g.tags,
-                       g.not_before, g.expires_at, g.networks, g.source, g.reason, g.created_at, g.created_by
+                       g.not_before, g.expires_at, g.networks, g.second_factor, g.source, g.reason, g.created_at,
+                       g.created_by
                   from acl_grant g join principal p on p.pid = g.subject_pid
                  where g.id = page.id offset 0) g
             order by page.anchor, page.id"#,

@@ -36,6 +36,8 @@ pub struct GrantRow {
     pub expires_at: Option<OffsetDateTime>,
     /// Only from there.
     pub networks: Option<Vec<IpNet>>,
+    /// Only for whoever logged in with a second factor.
+    pub second_factor: bool,
 }
 
 /// A row as a listing shows it.
@@ -80,6 +82,8 @@ pub struct NewGrant<'a> {
     pub expires_at: Option<OffsetDateTime>,
     /// Only from there; from anywhere if there are none.
     pub networks: &'a [IpNet],
+    /// Only for whoever logged in with a second factor.
+    pub second_factor: bool,
     /// Why.
     pub reason: Option<&'a str>,
     /// Who adds it; nobody on the command line of the server.
@@ -138,14 +142,15 @@ pub async fn list_applicable(
                 where member.depth < $5)
            select g.id as "id!", g.subject_pid as "subject_pid!", g.effect as "effect!", g.role,
                   (select r.rights from role r where r.name = g.role) as role_rights, g.rights,
-                  g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks
+                  g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks,
+                  g.second_factor as "second_factor!"
              from unnest($1::text[]) a(anchor)
             cross join (select distinct pid from member
                         union all select $4 where $2 is not null
                         union all select $3) s
             cross join lateral (
                 select g.id, g.subject_pid, g.effect, g.role, g.rights, g.pattern, g.tags, g.not_before,
-                       g.expires_at, g.networks
+                       g.expires_at, g.networks, g.second_factor
                   from acl_grant g where g.anchor = a.anchor and g.subject_pid = s.pid offset 0) g"#,
         anchors,
         user_pid,
@@ -172,13 +177,14 @@ pub async fn list_all_applicable(
                 where member.depth < $4)
            select g.id as "id!", g.subject_pid as "subject_pid!", g.effect as "effect!", g.role,
                   (select r.rights from role r where r.name = g.role) as role_rights, g.rights,
-                  g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks
+                  g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks,
+                  g.second_factor as "second_factor!"
              from (select distinct pid from member
                    union all select $3 where $1 is not null
                    union all select $2) s
             cross join lateral (
                 select g.id, g.subject_pid, g.effect, g.role, g.rights, g.pattern, g.tags, g.not_before,
-                       g.expires_at, g.networks
+                       g.expires_at, g.networks, g.second_factor
                   from acl_grant g where g.subject_pid = s.pid offset 0) g
             limit $5"#,
         user_pid,
@@ -196,7 +202,8 @@ pub async fn list_held(db: impl PgExecutor<'_>, holders: &[i64]) -> Result<Vec<G
         GrantRow,
         r#"select g.id as "id!", g.subject_pid as "subject_pid!", g.effect as "effect!", g.role,
                   (select r.rights from role r where r.name = g.role) as role_rights, g.rights,
-                  g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks
+                  g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks,
+                  g.second_factor as "second_factor!"
              from acl_grant g
             where g.subject_pid = any($1)"#,
         holders
@@ -210,7 +217,8 @@ pub async fn list_at(db: impl PgExecutor<'_>, anchors: &[String]) -> Result<Vec<
         GrantRow,
         r#"select g.id as "id!", g.subject_pid as "subject_pid!", g.effect as "effect!", g.role,
                   (select r.rights from role r where r.name = g.role) as role_rights, g.rights,
-                  g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks
+                  g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks,
+                  g.second_factor as "second_factor!"
              from acl_grant g
             where g.anchor = any($1)"#,
         anchors
@@ -229,8 +237,9 @@ pub async fn list_held_at(
         GrantRow,
         r#"select id as "id!", subject_pid as "subject_pid!", effect as "effect!", role,
                   (select r.rights from role r where r.name = g.role) as role_rights, rights,
-                  pattern as "pattern!", tags, not_before, expires_at, networks
-             from (select id, subject_pid, effect, role, rights, pattern, tags, not_before, expires_at, networks
+                  pattern as "pattern!", tags, not_before, expires_at, networks, second_factor as "second_factor!"
+             from (select id, subject_pid, effect, role, rights, pattern, tags, not_before, expires_at, networks,
+                          second_factor
                      from acl_grant where anchor = any($1) offset 0) g
             where subject_pid = any($2)"#,
         anchors,
@@ -270,7 +279,7 @@ pub async fn list_grants(db: impl PgExecutor<'_>) -> Result<Vec<GrantSummary>, D
         r#"select p.kind as "kind!", p.name as "name!", g.id as "id!", g.subject_pid as "subject_pid!",
                   g.effect as "effect!", g.role, (select r.rights from role r where r.name = g.role) as role_rights,
                   g.rights, g.pattern as "pattern!", g.tags, g.not_before, g.expires_at, g.networks,
-                  g.source as "source!", g.reason, g.created_at as "created_at!",
+                  g.second_factor as "second_factor!", g.source as "source!", g.reason, g.created_at as "created_at!",
                   (select c.name from principal c where c.pid = g.created_by) as created_by
              from acl_grant g join principal p on p.pid = g.subject_pid
             order by p.kind, p.name, g.pattern, g.effect, g.role, g.rights, g.tags"#
@@ -294,6 +303,7 @@ pub async fn list_grants(db: impl PgExecutor<'_>) -> Result<Vec<GrantSummary>, D
             not_before: found.not_before,
             expires_at: found.expires_at,
             networks: found.networks,
+            second_factor: found.second_factor,
         },
     });
     Ok(rows.collect())
@@ -306,7 +316,7 @@ pub enum Inserted {
     New(i64),
     /// It is there already.
     Same,
-    /// A row that says the same is there, and counts at other times or from other networks.
+    /// A row that says the same is there, and counts on other conditions.
     OtherConditions,
 }
 
@@ -320,7 +330,7 @@ pub async fn insert_grant(
     let twin = sqlx::query!(
         r#"select id, expires_at <= $7 as has_ended,
                   (not_before is not distinct from $8 and expires_at is not distinct from $9
-                   and networks is not distinct from ($10::inet[])::cidr[]) as "is_same!"
+                   and networks is not distinct from ($10::inet[])::cidr[] and second_factor = $13) as "is_same!"
              from acl_grant
             where subject_pid = $1 and pattern = $2 and effect = $3 and coalesce(role, rights) = coalesce($4, $5)
               and coalesce(tags, '') = coalesce($6, '') and source = $11
@@ -336,7 +346,8 @@ pub async fn insert_grant(
         grant.expires_at,
         networks as Option<&[IpNet]>,
         grant.source.as_str(),
-        grant.source.elevation()
+        grant.source.elevation(),
+        grant.second_factor
     );
     if let Some(twin) = twin.fetch_optional(&mut *db).await? {
         match (twin.has_ended, twin.is_same) {
@@ -349,8 +360,8 @@ pub async fn insert_grant(
     }
     let query = sqlx::query_scalar!(
         "insert into acl_grant (subject_pid, anchor, pattern, effect, role, rights, tags, not_before, expires_at,
-                                networks, reason, created_at, created_by, source, elevation_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) on conflict do nothing returning id",
+                                networks, reason, created_at, created_by, source, elevation_id, second_factor)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) on conflict do nothing returning id",
         grant.subject_pid,
         grant.anchor,
         grant.pattern,
@@ -365,7 +376,8 @@ pub async fn insert_grant(
         now,
         grant.created_by,
         grant.source.as_str(),
-        grant.source.elevation()
+        grant.source.elevation(),
+        grant.second_factor
     );
     // Somebody else may have added it at the same time.
     Ok(query.fetch_optional(&mut *db).await?.map_or(Inserted::Same, Inserted::New))

@@ -22,6 +22,10 @@ pub mod browser_sessions;
 
 pub mod device_logins;
 
+pub mod second_factors;
+
+pub mod passkeys;
+
 pub mod teams;
 
 pub mod roles;

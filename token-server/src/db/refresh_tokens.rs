@@ -35,6 +35,8 @@ pub struct RefreshTokenState {
     pub replaced_at: Option<OffsetDateTime>,
     /// What the token of its platform said, of a workload.
     pub claims: Option<Value>,
+    /// Whether the login was made with a second factor.
+    pub second_factor: bool,
 }
 
 /// A login as a listing shows it.
@@ -81,6 +83,8 @@ pub struct NewRefreshToken<'a> {
     pub made_from: Option<&'a str>,
     /// When it ends in any case.
     pub expires_at: OffsetDateTime,
+    /// Whether the login is made with a second factor.
+    pub second_factor: bool,
 }
 
 /// The token with that MAC.
@@ -90,7 +94,8 @@ pub async fn find_refresh_token(
 ) -> Result<Option<RefreshTokenState>, DbError> {
     let query = sqlx::query_as!(
         RefreshTokenState,
-        "select mac, family, pid, audience, client_id, last_used_at, expires_at, replaced_at, claims
+        "select mac, family, pid, audience, client_id, last_used_at, expires_at, replaced_at, claims,
+                second_factor
            from refresh_token where mac = $1",
         mac
     );
@@ -101,7 +106,8 @@ pub async fn find_refresh_token(
 pub fn visit_refresh_tokens(db: &mut PgConnection) -> impl Stream<Item = Result<RefreshTokenState, DbError>> {
     let query = sqlx::query_as!(
         RefreshTokenState,
-        "select mac, family, pid, audience, client_id, last_used_at, expires_at, replaced_at, claims from refresh_token"
+        "select mac, family, pid, audience, client_id, last_used_at, expires_at, replaced_at, claims, second_factor
+           from refresh_token"
     );
     query.fetch(db).map_err(DbError::from)
 }
@@ -113,7 +119,8 @@ pub async fn list_states(
 ) -> Result<Vec<RefreshTokenState>, DbError> {
     let query = sqlx::query_as!(
         RefreshTokenState,
-        "select mac, family, pid, audience, client_id, last_used_at, expires_at, replaced_at, claims
+        "select mac, family, pid, audience, client_id, last_used_at, expires_at, replaced_at, claims,
+                second_factor
            from refresh_token where family = any($1)",
         families
     );
@@ -169,8 +176,8 @@ pub async fn insert_refresh_token(
 ) -> Result<bool, DbError> {
     let query = sqlx::query!(
         "insert into refresh_token (mac, family, pid, audience, client_id, agent, made_from, created_at, last_used_at,
-                                    last_used_from, expires_at)
-         select $1, $2, p.pid, $5, $6, $7, $8, $9, $9, $8, $10
+                                    last_used_from, expires_at, second_factor)
+         select $1, $2, p.pid, $5, $6, $7, $8, $9, $9, $8, $10, $11
            from principal p join user_account u on u.pid = p.pid
           where p.pid = $3 and p.disabled_at is null and p.deleted_at is null and u.password_hash = $4
             for share of p, u",
@@ -183,7 +190,8 @@ pub async fn insert_refresh_token(
         token.agent,
         token.made_from,
         now,
-        token.expires_at
+        token.expires_at,
+        token.second_factor
     );
     Ok(query.execute(db).await?.rows_affected() == 1)
 }
@@ -196,8 +204,8 @@ pub async fn insert_allowed_login(
 ) -> Result<bool, DbError> {
     let query = sqlx::query!(
         "insert into refresh_token (mac, family, pid, audience, client_id, agent, made_from, created_at, last_used_at,
-                                    last_used_from, expires_at)
-         select $1, $2, p.pid, $4, $5, $6, $7, $8, $8, $7, $9
+                                    last_used_from, expires_at, second_factor)
+         select $1, $2, p.pid, $4, $5, $6, $7, $8, $8, $7, $9, $10
            from principal p
           where p.pid = $3 and p.disabled_at is null and p.deleted_at is null
             for share of p",
@@ -209,7 +217,8 @@ pub async fn insert_allowed_login(
         token.agent,
         token.made_from,
         now,
-        token.expires_at
+        token.expires_at,
+        token.second_factor
     );
     Ok(query.execute(db).await?.rows_affected() == 1)
 }
@@ -224,8 +233,8 @@ pub async fn insert_login_elsewhere(
 ) -> Result<bool, DbError> {
     let query = sqlx::query!(
         "insert into refresh_token (mac, family, pid, audience, client_id, agent, made_from, created_at, last_used_at,
-                                    last_used_from, expires_at)
-         select $1, $2, p.pid, $6, $7, $8, $9, $10, $10, $9, $11
+                                    last_used_from, expires_at, second_factor)
+         select $1, $2, p.pid, $6, $7, $8, $9, $10, $10, $9, $11, $12
            from principal p join identity i on i.pid = p.pid
           where p.pid = $3 and p.disabled_at is null and p.deleted_at is null
             and i.issuer = $4 and i.subject = $5 and i.groups_at is not null
@@ -240,7 +249,8 @@ pub async fn insert_login_elsewhere(
         token.agent,
         token.made_from,
         now,
-        token.expires_at
+        token.expires_at,
+        token.second_factor
     );
     Ok(query.execute(db).await?.rows_affected() == 1)
 }
@@ -309,8 +319,8 @@ pub async fn insert_successor(
 ) -> Result<(), DbError> {
     let query = sqlx::query!(
         "insert into refresh_token (mac, family, pid, audience, client_id, agent, made_from, created_at, last_used_at,
-                                    last_used_from, expires_at)
-         select $2, family, pid, audience, client_id, agent, made_from, created_at, $3, $4, expires_at
+                                    last_used_from, expires_at, second_factor)
+         select $2, family, pid, audience, client_id, agent, made_from, created_at, $3, $4, expires_at, second_factor
            from refresh_token where mac = $1",
         old,
         new,

@@ -22,6 +22,8 @@ pub struct UserRow {
     pub password_hash: Option<String>,
     /// Whether logins are refused.
     pub disabled: bool,
+    /// Whether the password alone is not enough.
+    pub has_second_factor: bool,
 }
 
 /// What a listing shows.
@@ -48,7 +50,9 @@ pub struct StateBefore {
 pub async fn find_user(db: impl PgExecutor<'_>, name: &str) -> Result<Option<UserRow>, DbError> {
     let query = sqlx::query_as!(
         UserRow,
-        r#"select p.pid, p.uid, p.name, u.password_hash, p.disabled_at is not null as "disabled!"
+        r#"select p.pid, p.uid, p.name, u.password_hash, p.disabled_at is not null as "disabled!",
+                  exists(select 1 from authenticator_app a where a.pid = p.pid and a.confirmed_at is not null)
+                  or exists(select 1 from passkey k where k.pid = p.pid) as "has_second_factor!"
              from principal p join user_account u on u.pid = p.pid
             where p.name = $1 and p.kind = 'user' and p.deleted_at is null"#,
         name

@@ -59,6 +59,11 @@ impl Actor {
         }
     }
 
+    /// Whether it is somebody who showed a second factor.
+    pub fn has_second_factor(&self) -> bool {
+        matches!(self, Self::Subject { subject, .. } if subject.has_second_factor())
+    }
+
     /// Whether it is this user.
     pub fn is_user(&self, name: &PrincipalName) -> bool {
         matches!(self, Self::Subject { subject: Subject::User(user), .. } if user.name == name.as_str())

@@ -42,6 +42,21 @@ pub enum TokenServerError {
     /// Unknown user, wrong password or disabled user, without telling which.
     #[error("wrong user name or password")]
     WrongCredentials,
+    /// The password is right, and there is a second factor, which a program cannot show.
+    #[error(
+        "you have a second factor, so your password is not enough here; use a personal access token, a login code or a \
+         login that you allow in a browser"
+    )]
+    PasswordNotEnough,
+    /// A code or a passkey that is not good, or was used already.
+    #[error("that is not right, or was used already; try the next one")]
+    WrongSecondFactor,
+    /// Too many wrong codes of somebody came.
+    #[error("too many wrong codes; try again in {}", counted(*seconds, "second", "seconds"))]
+    TooManyCodes {
+        /// How long to wait.
+        seconds: u64,
+    },
     /// The password is right, and an administrator was not yet asked who that is.
     #[error("your password is right, but an administrator has to let you in first")]
     NotLetInYet,
@@ -263,8 +278,10 @@ pub enum TokenServerError {
         /// The inner one.
         member: String,
     },
-    /// The same row with other times or networks is there.
-    #[error("there is a grant {0} that counts at other times or from other networks; remove it first")]
+    /// The same row with other conditions is there.
+    #[error(
+        "there is a grant {0} that counts at other times, from other networks or for other logins; remove it first"
+    )]
     OtherConditions(String),
     /// Uses are not counted for so long.
     #[error(
@@ -288,6 +305,11 @@ pub enum TokenServerError {
         /// Key id.
         kid: String,
     },
+    /// What an app shares with this server does not open.
+    #[error(
+        "what is stored of an authenticator app cannot be opened: it was sealed with another `secret`, or is damaged"
+    )]
+    SealedFactor,
     /// A password was not hashed.
     #[error(transparent)]
     Hashing(HashingError),

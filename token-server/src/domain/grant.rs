@@ -87,7 +87,7 @@ pub struct Grant {
     pub conditions: Conditions,
 }
 
-/// When and from where a row counts.
+/// When, from where and for which logins a row counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     /// Not before.
@@ -96,6 +96,8 @@ pub struct Conditions {
     pub expires_at: Option<OffsetDateTime>,
     /// Only for clients in one of these networks; for all if there are none.
     pub networks: Vec<IpNet>,
+    /// Only for people who logged in with a second factor.
+    pub second_factor: bool,
 }
 
 /// Why conditions make no sense.
@@ -110,6 +112,9 @@ pub enum InvalidConditions {
     /// More than [`MAX_NETWORKS`].
     #[error("a right is limited to at most {MAX_NETWORKS} networks")]
     TooManyNetworks,
+    /// A denial that could be escaped by logging in with less.
+    #[error("a denial counts for every login, with a second factor and without")]
+    DeniedWithSecondFactor,
 }
 
 /// More networks than anybody has; every decision looks at all of them.
@@ -117,7 +122,10 @@ pub const MAX_NETWORKS: usize = 64;
 
 impl Conditions {
     /// Checks what is about to be stored.
-    pub fn check(&self, now: OffsetDateTime) -> Result<(), InvalidConditions> {
+    pub fn check(&self, effect: Effect, now: OffsetDateTime) -> Result<(), InvalidConditions> {
+        if self.second_factor && effect == Effect::Deny {
+            return Err(InvalidConditions::DeniedWithSecondFactor);
+        }
         if self.expires_at.is_some_and(|end| end <= self.not_before.unwrap_or(now).max(now)) {
             return Err(InvalidConditions::NeverCounts);
         }
@@ -134,13 +142,14 @@ impl Conditions {
     }
 }
 
-/// `from …, until …, in …`; nothing for a row that always counts.
+/// `from …, until …, in …, with a second factor`; nothing for a row that always counts.
 impl fmt::Display for Conditions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut words = Vec::new();
         words.extend(self.not_before.map(|start| format!("from {}", moment::written(start))));
         words.extend(self.expires_at.map(|end| format!("until {}", moment::written(end))));
         words.extend(self.networks.iter().map(|network| format!("in {network}")));
+        words.extend(self.second_factor.then(|| "with a second factor".to_owned()));
         f.write_str(&words.join(", "))
     }
 }
@@ -152,6 +161,8 @@ pub struct Circumstances {
     pub now: OffsetDateTime,
     /// Where the client is, if that is known.
     pub address: Option<IpAddr>,
+    /// Whether it is made by somebody who showed a second factor, now or when what they log in with was made.
+    pub second_factor: bool,
 }
 
 /// Why a row does not count at the moment.
@@ -163,6 +174,8 @@ pub enum NotNow {
     Expired,
     /// The client is elsewhere.
     Elsewhere,
+    /// It needs a second factor, and none was shown.
+    NoSecondFactor,
 }
 
 impl Grant {
@@ -196,13 +209,14 @@ impl Grant {
                 not_before: row.not_before,
                 expires_at: row.expires_at,
                 networks: row.networks.unwrap_or_default(),
+                second_factor: row.second_factor,
             },
         })
     }
 
     /// Whether it counts; a denial that depends on an address counts for clients whose address is not known.
     pub fn counts(&self, circumstances: Circumstances) -> Result<(), NotNow> {
-        let Conditions { not_before, expires_at, networks } = &self.conditions;
+        let Conditions { not_before, expires_at, networks, second_factor } = &self.conditions;
         if not_before.is_some_and(|start| circumstances.now < start) {
             return Err(NotNow::TooEarly);
         }
@@ -214,7 +228,14 @@ impl Grant {
             Some(address) => networks.iter().any(|network| network.contains(&address)),
             None => self.effect == Effect::Deny,
         };
-        if is_near { Ok(()) } else { Err(NotNow::Elsewhere) }
+        if !is_near {
+            return Err(NotNow::Elsewhere);
+        }
+        // No denial has this condition; if one had, it would count for everybody.
+        if *second_factor && self.effect == Effect::Allow && !circumstances.second_factor {
+            return Err(NotNow::NoSecondFactor);
+        }
+        Ok(())
     }
 
     /// The next moment from which it counts otherwise than now.
@@ -252,6 +273,7 @@ mod tests {
                 not_before: Some(at(10)),
                 expires_at: Some(at(20)),
                 networks: vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+                second_factor: false,
             },
         };
         for (now, address, allow, deny) in [
@@ -263,10 +285,30 @@ mod tests {
             (15, None, Err(NotNow::Elsewhere), Ok(())),
         ] {
             let address = address.map(|address| address.parse().unwrap());
-            let circumstances = Circumstances { now: at(now), address };
+            let circumstances = Circumstances { now: at(now), address, second_factor: false };
             assert_eq!(grant(Effect::Allow).counts(circumstances), allow, "{now} {address:?}");
             assert_eq!(grant(Effect::Deny).counts(circumstances), deny, "{now} {address:?}");
         }
+    }
+
+    #[test]
+    fn a_row_that_needs_a_second_factor_counts_with_one() {
+        let grant = Grant {
+            id: 1,
+            holder: 1,
+            effect: Effect::Allow,
+            what: What::Role(Role::VIEWER),
+            pattern: RepositoryPattern::parse("a").unwrap(),
+            tags: None,
+            conditions: Conditions { second_factor: true, ..Conditions::default() },
+        };
+        let with =
+            |second_factor| Circumstances { now: OffsetDateTime::UNIX_EPOCH, address: None, second_factor };
+        assert_eq!(grant.counts(with(true)), Ok(()));
+        assert_eq!(grant.counts(with(false)), Err(NotNow::NoSecondFactor));
+        let check = |effect| grant.conditions.check(effect, OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(check(Effect::Allow), Ok(()));
+        assert_eq!(check(Effect::Deny), Err(InvalidConditions::DeniedWithSecondFactor));
     }
 
     #[test]
@@ -276,8 +318,10 @@ mod tests {
             not_before: at("2027-01-31T12:00:00Z"),
             expires_at: at("2027-06-30T00:00:00Z"),
             networks: vec!["192.0.2.0/24".parse().unwrap()],
+            second_factor: true,
         };
-        let written = "from 2027-01-31T12:00:00Z, until 2027-06-30T00:00:00Z, in 192.0.2.0/24";
+        let written =
+            "from 2027-01-31T12:00:00Z, until 2027-06-30T00:00:00Z, in 192.0.2.0/24, with a second factor";
         assert_eq!(conditions.to_string(), written);
     }
 

@@ -125,7 +125,8 @@ mod tests {
 
     fn asked(managers: &Managers, actions: &[Action], is_seen: bool) -> Vec<String> {
         let name = "platform/app".parse().unwrap();
-        let circumstances = Circumstances { now: OffsetDateTime::UNIX_EPOCH, address: None };
+        let circumstances =
+            Circumstances { now: OffsetDateTime::UNIX_EPOCH, address: None, second_factor: false };
         grantors(managers, &name, ActionSet::of(actions), is_seen, circumstances)
     }
 

@@ -6,7 +6,7 @@
 //! [`snapshot`], by [`row_source`]), explained ([`question`], [`explanation`]) and becomes claims ([`issue`],
 //! [`audience`], less [`withholding`]) or a refusal ([`grantors`]); who changes them ([`delegation`], [`actor`]), also
 //! for a while ([`elevation`]) or all at once ([`policy_file`]), and what that does ([`effects`], [`background`]); how
-//! people and machines log in ([`login`], [`trust`]); how tokens are signed ([`keys`]) and taken back ([`revocation_feed`]); what
+//! people and machines log in ([`login`], [`trust`], with a [`second_factor`], or by [`signon`]); how tokens are signed ([`keys`]) and taken back ([`revocation_feed`]); what
 //! others would say ([`docker_auth`], [`shadow`]); what is asked for ([`token_issuer`], [`administration`]); what is
 //! remembered ([`record`]) and what is not kept ([`pruning`]).
 //!
@@ -70,6 +70,8 @@ pub mod withholding;
 pub mod login;
 
 pub mod trust;
+
+pub mod second_factor;
 
 pub mod signon;
 

@@ -10,7 +10,9 @@ use shared::server::causes;
 
 use super::snapshot::revocations::KEPT;
 use crate::db::error::DbError;
-use crate::db::{Pool, changes, device_logins, login_tries, refresh_tokens, revocations, trust_attempts};
+use crate::db::{
+    Pool, changes, device_logins, login_tries, refresh_tokens, revocations, second_factors, trust_attempts,
+};
 
 /// How often it is done, beginning at the start.
 const INTERVAL: Duration = Duration::from_hours(1);
@@ -31,6 +33,7 @@ enum Rows {
     IdentityTokens,
     Attempts,
     Devices,
+    Pending,
     Revocations,
     Changes,
 }
@@ -44,6 +47,7 @@ pub async fn keep_pruning(pool: Pool) {
             (Rows::IdentityTokens, "identity tokens"),
             (Rows::Attempts, "attempts of unknown identities"),
             (Rows::Devices, "programs that waited"),
+            (Rows::Pending, "sign-ins that were begun"),
             (Rows::Revocations, "revocations"),
             (Rows::Changes, "changes of rights"),
         ] {
@@ -65,6 +69,7 @@ async fn remove_all(pool: &Pool, rows: Rows) -> Result<(), DbError> {
                 trust_attempts::delete_older_attempts(pool, KEPT_ATTEMPTS.as_secs_f64(), AT_ONCE).await?
             }
             Rows::Devices => device_logins::delete_ended(pool, AT_ONCE).await?,
+            Rows::Pending => second_factors::delete_ended(pool, AT_ONCE).await?,
             Rows::Revocations => revocations::delete_older(pool, KEPT.as_secs_f64(), AT_ONCE).await?,
             Rows::Changes => changes::delete_older_changes(pool, KEPT_CHANGES, AT_ONCE).await?,
         };

@@ -266,7 +266,11 @@ impl TokenIssuer {
                 rows.fill_in(&workload.claims);
             }
         }
-        let circumstances = Circumstances { now: self.clock.now(), address: origin.ip() };
+        let circumstances = Circumstances {
+            now: self.clock.now(),
+            address: origin.ip(),
+            second_factor: subject.has_second_factor(),
+        };
         let relevant = Relevant { near, all };
         let asker = Asker { user: subject.user_name(), circumstances, verifier };
         let mut decision = issue::decide(requested, &relevant, asker);
@@ -292,8 +296,8 @@ impl TokenIssuer {
             let Some(managers) = self.authenticator.rows().managers(is_seen.then_some(name)) else {
                 continue;
             };
-            // Where whoever is asked comes from is not known.
-            let circumstances = Circumstances { address: None, ..asker.circumstances };
+            // Where whoever is asked comes from is not known, and they can show a second factor.
+            let circumstances = Circumstances { address: None, second_factor: true, ..asker.circumstances };
             let names = grantors(&managers, name, scope.actions, is_seen, circumstances);
             if !names.is_empty() {
                 ask.insert(name.clone(), names);

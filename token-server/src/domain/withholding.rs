@@ -77,7 +77,8 @@ mod tests {
         });
         let rows = Rows { grants: grants.collect(), ..Rows::default() };
         let question = Question::parse(question, "a").unwrap();
-        let circumstances = Circumstances { now: OffsetDateTime::UNIX_EPOCH, address: None };
+        let circumstances =
+            Circumstances { now: OffsetDateTime::UNIX_EPOCH, address: None, second_factor: false };
         let held = question.answered_by(&Held::of(&rows, question.repository(), None, circumstances));
         let found = withholdings(&rows, &question, held, None, circumstances);
         let told = |one: Withholding| (one.actions.to_string(), one.why.as_str(), one.verifiers.len());

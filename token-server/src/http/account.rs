@@ -14,6 +14,7 @@ use super::error::{ApiError, Shape};
 use super::{Services, body, credentials, origin};
 use crate::domain::error::TokenServerError;
 use crate::domain::login::authenticate::Credentials;
+use crate::domain::login::by_password::Entrance;
 
 const JSON: &str = "application/json";
 
@@ -43,7 +44,9 @@ pub async fn change_password(request: HttpRequest, services: Data<Services>, bod
         };
         let new: NewPasswordBody = serde_json::from_slice(&body).map_err(|_| ApiError::MalformedJson)?;
         let origin = origin(&request);
-        let user = services.accounts.change_password(&user, &current, new.password, &origin).await?;
+        let entrance = Entrance::Program;
+        let user =
+            services.accounts.change_password(&user, &current, new.password, entrance, &origin).await?;
         RequestLog::note_subject(&request, &user);
         Ok(())
     };

@@ -206,19 +206,24 @@ impl ApiError {
 fn domain_verdict(error: &TokenServerError) -> Verdict {
     use TokenServerError as E;
     match error {
-        E::WrongCredentials | E::NotLetInYet | E::RefreshTokenRefused | E::IdentityTokenRefused(_) => {
-            UNAUTHORIZED
-        }
+        E::WrongCredentials
+        | E::PasswordNotEnough
+        | E::WrongSecondFactor
+        | E::NotLetInYet
+        | E::RefreshTokenRefused
+        | E::IdentityTokenRefused(_) => UNAUTHORIZED,
         E::DeviceNotYet(why) => Verdict::new(StatusCode::BAD_REQUEST, ErrorCode::Unauthorized, why.as_str()),
         E::TooManyDevices => Verdict::retry(60),
-        E::TooManyTries { seconds } | E::TooManyTokenRequests { seconds } => Verdict {
-            retry_after_seconds: Some(u32::try_from(*seconds).unwrap_or(u32::MAX)),
-            ..Verdict::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                ErrorCode::TooManyRequests,
-                "temporarily_unavailable",
-            )
-        },
+        E::TooManyTries { seconds } | E::TooManyCodes { seconds } | E::TooManyTokenRequests { seconds } => {
+            Verdict {
+                retry_after_seconds: Some(u32::try_from(*seconds).unwrap_or(u32::MAX)),
+                ..Verdict::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    ErrorCode::TooManyRequests,
+                    "temporarily_unavailable",
+                )
+            }
+        }
         E::CredentialsRequired
         | E::UnusableCredentials(_)
         | E::UnknownAudience { .. }
@@ -269,6 +274,7 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         E::DirectoryAway | E::Db(DbError::Unavailable(_)) => Verdict::retry(5),
         E::Hashing(HashingError::Failed | HashingError::NoRandomness(_))
         | E::SealedKey { .. }
+        | E::SealedFactor
         | E::Signing(_)
         | E::NoRandomness(_)
         | E::Db(

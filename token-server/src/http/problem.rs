@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::error::ApiError;
 use crate::db::error::DbError;
+use crate::domain::delegation::NotDelegated;
 use crate::domain::docker_auth::config;
 use crate::domain::error::TokenServerError;
 use crate::domain::login::password::HashingError;
@@ -108,6 +109,10 @@ const fn domain_code(error: &TokenServerError) -> &'static str {
     match error {
         E::WrongCredentials | E::RefreshTokenRefused | E::IdentityTokenRefused(_) => "wrong_credentials",
         E::NotLetInYet => "not_let_in_yet",
+        E::PasswordNotEnough => "password_not_enough",
+        E::WrongSecondFactor => "wrong_second_factor",
+        E::TooManyCodes { .. } => "too_many_codes",
+        E::NotDelegated(NotDelegated::SecondFactorFirst) => "second_factor_first",
         E::DirectoryAway => "directory_away",
         E::PasswordElsewhere => "password_elsewhere",
         E::TooManyTries { .. } => "too_many_tries",
@@ -161,6 +166,7 @@ const fn domain_code(error: &TokenServerError) -> &'static str {
         E::Hashing(HashingError::Busy) | E::Db(DbError::Locked(_)) | E::TooManyDevices => "busy",
         E::Db(DbError::Unavailable(_)) => "unavailable",
         E::Hashing(HashingError::Failed | HashingError::NoRandomness(_))
+        | E::SealedFactor
         | E::SealedKey { .. }
         | E::Signing(_)
         | E::NoRandomness(_)

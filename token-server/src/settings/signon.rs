@@ -14,6 +14,7 @@ use url::{Host, Url};
 use super::Problems;
 use super::directory::{RawAttributes, directory};
 use crate::domain::principal_name::PrincipalName;
+use crate::domain::second_factor::requirement::Requirement;
 use crate::domain::signon::code_flow;
 use crate::domain::signon::provider::{
     ClaimNames, NewUsers, OpenId, Provider, ProviderKind, Providers, SignOnSettings,
@@ -24,6 +25,7 @@ pub(super) struct RawSignOn {
     url: Option<String>,
     idle: DurationText,
     lifetime: DurationText,
+    secondfactor: String,
     #[serde(default)]
     providers: BTreeMap<String, RawProvider>,
 }
@@ -50,6 +52,8 @@ pub(super) struct RawProvider {
     claims: RawClaims,
     #[serde(default)]
     require: BTreeMap<String, String>,
+    #[serde(default)]
+    secondfactor: Vec<String>,
     pub(super) cafile: Option<PathBuf>,
     #[serde(default)]
     pub(super) url: Vec<String>,
@@ -195,6 +199,7 @@ impl RawProvider {
                 groups: claim(&self.claims.groups, "groups"),
             },
             required: self.require.clone(),
+            second_factor: self.secondfactor.clone(),
             authorities,
         }
     }
@@ -215,6 +220,10 @@ pub(super) fn sign_on(raw: &RawSignOn) -> Result<SignOnSettings, SettingsError> 
     });
     problems.range("signon.idle", raw.idle, MIN_SESSION, MAX_SESSION);
     problems.range("signon.lifetime", raw.lifetime, MIN_SESSION, MAX_SESSION);
+    let second_factor = Requirement::parse(&raw.secondfactor);
+    if second_factor.is_none() {
+        problems.add("`signon.secondfactor` must be none, administrators or everybody");
+    }
     let given = raw.providers.iter().filter(|(_, provider)| !provider.is_blank());
     let read = given.filter_map(|(name, provider)| provider.read(name, &mut problems));
     let providers: Vec<Provider> = read.collect();
@@ -235,6 +244,7 @@ pub(super) fn sign_on(raw: &RawSignOn) -> Result<SignOnSettings, SettingsError> 
         url,
         idle: raw.idle.0,
         lifetime: raw.lifetime.0,
+        second_factor: second_factor.unwrap_or_default(),
         providers: Providers::new(providers),
     })
 }

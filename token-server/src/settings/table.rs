@@ -138,6 +138,12 @@ pub const KEYS: &[Key] = &[
     scalar("signon.idle", "2h", "A browser is signed out when it was not used for this long."),
     scalar("signon.lifetime", "12h", "A browser is signed out after this long in any case."),
     scalar(
+        "signon.secondfactor",
+        "none",
+        "Which people administer only with a second factor: none, administrators (who hold everything) or everybody \
+         (who administers anything).",
+    ),
+    scalar(
         "signon.providers.*.kind",
         "",
         "What the provider called NAME is: oidc (OpenID Connect) or ldap (a directory).",
@@ -200,6 +206,12 @@ pub const KEYS: &[Key] = &[
         Kind::Map,
         "",
         "What the provider must say of somebody to be let in, such as `{hd: acme.example}`; of a list, one element.",
+    ),
+    Key::new(
+        "signon.providers.*.secondfactor",
+        Kind::List,
+        "",
+        "Values of the claim `acr` by which the provider says that a second factor was shown; `amr` is understood anyway.",
     ),
     scalar(
         "signon.providers.*.cafile",

@@ -6,16 +6,18 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
+use shared::secret::Secret;
 
-use super::Pages;
 use super::error::{PageError, answer};
 use super::page::Page;
 use super::render::{self, Frame};
 use super::tokens::number;
 use super::visit::{self, Visit};
+use super::{Pages, prove};
 use crate::domain::error::TokenServerError;
+use crate::domain::login::by_password::Entrance;
 use crate::domain::principal_name::PrincipalName;
-use crate::http::Services;
+use crate::http::{Services, origin};
 
 struct Identity {
     provider: String,
@@ -83,6 +85,29 @@ pub async fn page(request: HttpRequest, services: Data<Services>, pages: Data<Pa
             providers,
         };
         render::html(StatusCode::OK, Some(&visit), &shown)
+    };
+    answer(&request, outcome.await)
+}
+
+/// Sets another password; whoever has a second factor has just shown it as well.
+pub async fn change_password(
+    request: HttpRequest,
+    services: Data<Services>,
+    pages: Data<Pages>,
+    payload: Payload,
+) -> HttpResponse {
+    let outcome = async {
+        let (visit, form) = visit::form(&request, payload, &services, &pages).await?;
+        let session = visit.session(Page::Account)?;
+        if pages.factors.of(session.user.pid).await?.is_any() {
+            prove::demand(&visit, &pages, Page::Account).await?;
+        }
+        let password = |field| Ok::<_, PageError>(Secret::new(form.one(field)?.unwrap_or_default()));
+        let (current, new, origin) = (password("current")?, password("new")?, origin(&request));
+        let (name, entrance) = (&session.user.name, Entrance::Page);
+        services.accounts.change_password(name, &current, new, entrance, &origin).await?;
+        // All sessions have ended, this one too.
+        Ok(render::see_other("/signin").finish())
     };
     answer(&request, outcome.await)
 }

@@ -13,6 +13,7 @@ use shared::server::request_log::RequestLog;
 use uuid::Uuid;
 
 use super::page::Page;
+use super::prove;
 use super::render::{self, Frame};
 use crate::domain::administration::identities::NotAdmitted;
 use crate::domain::error::TokenServerError;
@@ -25,6 +26,15 @@ pub enum PageError {
     /// It is for those who are signed in.
     #[error("sign in first")]
     SignInFirst(Page),
+    /// It takes somebody who has just shown who they are.
+    #[error("show again who you are")]
+    ProveFirst(Page),
+    /// A second step without the first.
+    #[error("that took too long, or was not begun in this browser; sign in again")]
+    NotPending,
+    /// A form that a script should have filled in.
+    #[error("passkeys need a script of this server, and this browser has not run it")]
+    NoScript,
     /// The request or the domain.
     #[error(transparent)]
     Api(#[from] ApiError),
@@ -80,18 +90,20 @@ impl PageError {
         let plain = |status| (status, self.to_string(), None);
         match self {
             Self::Api(error) => error.told(),
-            Self::SignInFirst(_) | Self::NotSignedIn(_) => match self {
-                Self::NotSignedIn(NotSignedIn::Provider(_)) => {
-                    let sentence =
-                        "the identity provider does not answer as it should; try again in a moment";
-                    (StatusCode::SERVICE_UNAVAILABLE, sentence.to_owned(), Some(5))
+            Self::SignInFirst(_) | Self::ProveFirst(_) | Self::NotPending | Self::NotSignedIn(_) => {
+                match self {
+                    Self::NotSignedIn(NotSignedIn::Provider(_)) => {
+                        let sentence =
+                            "the identity provider does not answer as it should; try again in a moment";
+                        (StatusCode::SERVICE_UNAVAILABLE, sentence.to_owned(), Some(5))
+                    }
+                    Self::NotSignedIn(NotSignedIn::Required(_)) => plain(StatusCode::FORBIDDEN),
+                    _ => plain(StatusCode::UNAUTHORIZED),
                 }
-                Self::NotSignedIn(NotSignedIn::Required(_)) => plain(StatusCode::FORBIDDEN),
-                _ => plain(StatusCode::UNAUTHORIZED),
-            },
+            }
             Self::ForeignForm | Self::Pending(_) | Self::NotAdmitted(_) => plain(StatusCode::FORBIDDEN),
             Self::NoProvider => plain(StatusCode::NOT_FOUND),
-            Self::NotSent => plain(StatusCode::BAD_REQUEST),
+            Self::NotSent | Self::NoScript => plain(StatusCode::BAD_REQUEST),
             Self::Rendering => {
                 let sentence = "the token server failed; its log says why".to_owned();
                 (StatusCode::INTERNAL_SERVER_ERROR, sentence, None)
@@ -109,6 +121,9 @@ impl PageError {
     pub fn render(&self, request: &HttpRequest) -> HttpResponse {
         if let Self::SignInFirst(page) = self {
             return render::see_other(&format!("/signin?page={}", page.path())).finish();
+        }
+        if let Self::ProveFirst(page) = self {
+            return render::see_other(&format!("{}?page={}", prove::ADDRESS, page.path())).finish();
         }
         let (status, sentence, retry_after) = self.told();
         let request = status.is_server_error().then(|| RequestLog::id(request).clone());

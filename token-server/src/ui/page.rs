@@ -12,13 +12,15 @@ pub enum Page {
     Tokens,
     /// Where they are logged in.
     Logins,
+    /// What they show besides a password.
+    Factors,
     /// Where a program is allowed; which one is typed again.
     Device,
 }
 
 impl Page {
     /// Every page.
-    pub const ALL: [Self; 4] = [Self::Account, Self::Tokens, Self::Logins, Self::Device];
+    pub const ALL: [Self; 5] = [Self::Account, Self::Tokens, Self::Logins, Self::Factors, Self::Device];
 
     /// Its path.
     pub const fn path(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Page {
             Self::Account => "/account",
             Self::Tokens => "/account/tokens",
             Self::Logins => "/account/logins",
+            Self::Factors => "/account/factors",
             Self::Device => "/device",
         }
     }

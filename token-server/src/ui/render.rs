@@ -1,7 +1,7 @@
 //! How a page is sent.
 //!
-//! *Invariant:* nothing that comes with a page can run, load anything from elsewhere, or stand in a frame; nothing keeps
-//! a copy of it.
+//! *Invariant:* nothing that comes with a page can run, but for one script of this server on pages that need it, load
+//! anything from elsewhere, or stand in a frame; nothing keeps a copy of a page.
 //!
 //! Spec: Content Security Policy Level 3.
 
@@ -20,7 +20,13 @@ use super::visit::Visit;
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
+/// The same for pages that talk to passkeys, which takes a script of this server.
+const POLICY_WITH_SCRIPT: &str = "default-src 'none'; style-src 'self'; script-src 'self'; form-action 'self'; \
+                                  frame-ancestors 'none'; base-uri 'none'";
+
 const STYLE: &str = include_str!("style.css");
+
+const SCRIPT: &str = include_str!("passkeys.js");
 
 /// Who sees a page, and what its forms carry.
 #[derive(Clone, Debug, Default)]
@@ -40,10 +46,10 @@ impl Frame {
 }
 
 /// The headers of every page.
-fn begin(status: StatusCode) -> HttpResponseBuilder {
+fn begin(status: StatusCode, policy: &'static str) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(status);
     response
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((CONTENT_SECURITY_POLICY, policy))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((X_FRAME_OPTIONS, "DENY"))
         // Forms tell where they come from, other sites are told nothing.
@@ -59,8 +65,26 @@ pub fn html(
     visit: Option<&Visit>,
     page: &impl Template,
 ) -> Result<HttpResponse, PageError> {
+    whole(status, POLICY, visit, page)
+}
+
+/// A page with the script that talks to passkeys.
+pub fn html_with_script(
+    status: StatusCode,
+    visit: &Visit,
+    page: &impl Template,
+) -> Result<HttpResponse, PageError> {
+    whole(status, POLICY_WITH_SCRIPT, Some(visit), page)
+}
+
+fn whole(
+    status: StatusCode,
+    policy: &'static str,
+    visit: Option<&Visit>,
+    page: &impl Template,
+) -> Result<HttpResponse, PageError> {
     let text = page.render().map_err(|_| PageError::Rendering)?;
-    let mut response = begin(status);
+    let mut response = begin(status, policy);
     if let Some(visit) = visit
         && visit.is_new
     {
@@ -71,16 +95,25 @@ pub fn html(
 
 /// Sends a browser on.
 pub fn see_other(to: &str) -> HttpResponseBuilder {
-    let mut response = begin(StatusCode::SEE_OTHER);
+    let mut response = begin(StatusCode::SEE_OTHER, POLICY);
     response.insert_header((LOCATION, to));
     response
 }
 
-/// How the pages look.
-pub async fn style() -> HttpResponse {
+fn asset(media_type: &'static str, text: &'static str) -> HttpResponse {
     HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/css; charset=utf-8"))
+        .insert_header((CONTENT_TYPE, media_type))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((CACHE_CONTROL, "public, max-age=3600"))
-        .body(STYLE)
+        .body(text)
+}
+
+/// How the pages look.
+pub async fn style() -> HttpResponse {
+    asset("text/css; charset=utf-8", STYLE)
+}
+
+/// What talks to passkeys.
+pub async fn script() -> HttpResponse {
+    asset("text/javascript; charset=utf-8", SCRIPT)
 }

@@ -14,7 +14,8 @@ use super::error::{PageError, answer};
 use super::page::Page;
 use super::render::{self, Frame};
 use super::visit::{self, Visit};
-use super::{Pages, cookies};
+use super::{Pages, cookies, second_factor};
+use crate::domain::login::by_password::{Entrance, Known};
 use crate::domain::signon::sessions::SignedInBy;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
@@ -85,8 +86,16 @@ pub async fn sign_in(
         let name = form.one("user")?.unwrap_or_default();
         let password = Secret::new(form.one("password")?.unwrap_or_default());
         let origin = origin(&request);
-        match services.authenticator.authenticate_password(&name, &password, &origin).await {
-            Ok(user) => {
+        let checked =
+            services.authenticator.authenticate_password(&name, &password, Entrance::Page, &origin).await;
+        match checked {
+            Ok(Known { user, needs_second_factor: true }) => {
+                RequestLog::note_subject(&request, &user.name);
+                let cookie = pages.sessions.begin_pending(&user).await?;
+                let address = format!("{}?page={}", second_factor::ADDRESS, page.path());
+                Ok(render::see_other(&address).cookie(cookies::for_visit(&cookie)).finish())
+            }
+            Ok(Known { user, .. }) => {
                 RequestLog::note_subject(&request, &user.name);
                 let who = (user.pid, user.uid, &*user.name);
                 let cookie = pages.sessions.begin(who, SignedInBy::Password, &origin).await?;

@@ -15,6 +15,7 @@ use super::{Pages, cookies};
 use crate::domain::actor::Actor;
 use crate::domain::administration::Administration;
 use crate::domain::login::subject::Subject;
+use crate::domain::record::audit::Origin;
 use crate::domain::signon::sessions::Session;
 use crate::http::parameters::Parameters;
 use crate::http::{Services, body, origin};
@@ -51,6 +52,15 @@ impl Visit {
     /// Who is signed in; a stranger is asked, and then comes back to this page.
     pub fn session(&self, page: Page) -> Result<&Session, PageError> {
         self.session.as_ref().ok_or(PageError::SignInFirst(page))
+    }
+
+    /// Remembers that whoever is signed in showed a second factor; from the next answer on the browser shows something new.
+    pub async fn prove(&mut self, pages: &Pages, how: &str, origin: &Origin) -> Result<(), PageError> {
+        let Some(session) = &mut self.session else { return Ok(()) };
+        let cookie = pages.sessions.prove((&self.cookie, &session.user), how, true, origin).await?;
+        self.form_token = pages.sessions.form_token(&cookie);
+        (self.cookie, self.is_new) = (cookie, true);
+        Ok(())
     }
 
     /// Tools that act on behalf of whoever is signed in.

@@ -50,6 +50,14 @@ pub enum UserCommand {
         #[expect(missing_docs, reason = "flattened arguments carry their own text")]
         confirmation: Confirmation,
     },
+    /// Take all second factors of a user away who has lost them, and sign the user out of all browsers
+    RemoveSecondFactors {
+        /// Which user
+        name: String,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened arguments carry their own text")]
+        confirmation: Confirmation,
+    },
     /// Allow logins of a disabled user again
     Enable {
         /// Which user

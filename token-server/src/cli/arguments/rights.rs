@@ -42,6 +42,9 @@ pub struct QuestionArguments {
     /// As for a client with this address; without it rights in a network do not count, and denials in one do
     #[arg(long)]
     pub address: Option<IpAddr>,
+    /// As for a login with a second factor; without it rights that need one do not count
+    #[arg(long)]
+    pub second_factor: bool,
 }
 
 /// When and from where a right counts, and why it was given.
@@ -56,6 +59,9 @@ pub struct ConditionArguments {
     /// Only for clients with an address in this network; may be repeated
     #[arg(long, value_name = "NETWORK")]
     pub network: Vec<String>,
+    /// Only for people who log in with a second factor
+    #[arg(long)]
+    pub second_factor: bool,
     /// Why, for whoever reads the list later
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,

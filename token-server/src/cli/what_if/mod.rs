@@ -42,8 +42,9 @@ pub(super) async fn what_if(
 fn parse(change: ProposedChange, now: OffsetDateTime) -> Result<Change, CliError> {
     Ok(match change {
         ProposedChange::Grant(ProposedGrant::Add { grant, conditions }) => {
-            let conditions: Conditions = rights::parse_conditions(&conditions, now)?;
-            Change::AddGrant(rights::parse(&grant)?, conditions)
+            let grant = rights::parse(&grant)?;
+            let conditions: Conditions = rights::parse_conditions(&conditions, grant.effect, now)?;
+            Change::AddGrant(grant, conditions)
         }
         ProposedChange::Grant(ProposedGrant::Remove { grant }) => Change::RemoveGrant(rights::parse(&grant)?),
         ProposedChange::Barrier(ProposedBarrier::Add { pattern, actions, reason: _ }) => {

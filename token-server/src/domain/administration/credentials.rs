@@ -149,6 +149,7 @@ impl Administration {
             created_by: self.actor.pid(),
             expires_at: *expires_at,
             limits: stored.as_ref(),
+            second_factor: self.actor.has_second_factor(),
         };
         credentials::insert_credential(&mut **tx, &row, self.clock.now()).await?;
         let target = format!("{} {id}", owner.name);

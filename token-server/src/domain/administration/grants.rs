@@ -48,7 +48,7 @@ impl Administration {
         reason: Option<&str>,
     ) -> Result<i64, TokenServerError> {
         remark::check(reason)?;
-        conditions.check(self.clock.now())?;
+        conditions.check(grant.effect, self.clock.now())?;
         let own = self.authority(tx).await?;
         // Before anything is told of the roles that there are.
         allow(own.as_ref(), |own| own.demand_administered(&grant.pattern))?;
@@ -221,6 +221,7 @@ impl Texts {
             not_before: row.conditions.not_before,
             expires_at: row.conditions.expires_at,
             networks: &row.conditions.networks,
+            second_factor: row.conditions.second_factor,
             reason: None,
             created_by: None,
             source: Source::Manual,

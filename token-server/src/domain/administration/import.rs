@@ -47,7 +47,7 @@ pub enum Taken {
     New,
     /// It was here before.
     AlreadyThere,
-    /// A row that says the same counts at other times or from other networks; it stays.
+    /// A row that says the same counts on other conditions; it stays.
     OtherConditions,
 }
 

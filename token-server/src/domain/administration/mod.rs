@@ -9,6 +9,8 @@ pub mod users;
 
 pub mod identities;
 
+pub mod second_factors;
+
 pub mod teams;
 
 pub mod members;
@@ -80,11 +82,13 @@ use super::keys::key_store::KeyTools;
 use super::keys::master_secret::MasterSecret;
 use super::login::credential::{CredentialPolicy, Secrets};
 use super::login::password::PasswordHasher;
+use super::login::subject::Subject;
 use super::principal_name::PrincipalName;
 use super::question::Question;
 use super::record::audit::{self, Change, Event, Origin, Outcome, Record};
 use super::record::audit_repeats::AuditRepeats;
 use super::robot_name::RobotName;
+use super::second_factor::requirement::Requirement;
 use super::signon::provider::Providers;
 use super::stored_rows;
 use crate::db::principals::{self, ROBOT, TEAM, USER, WORKLOAD};
@@ -116,6 +120,8 @@ pub struct Parts {
     pub personal_namespaces: bool,
     /// From where people come, and which of their groups are which teams.
     pub providers: Providers,
+    /// Who has to show a second factor first.
+    pub second_factor: Requirement,
 }
 
 /// The tools of an administrator.
@@ -132,6 +138,7 @@ pub struct Administration {
     key_policy: Arc<KeyPolicy>,
     personal_namespaces: bool,
     providers: Providers,
+    second_factor: Requirement,
     actor: Actor,
     expectation: Option<Expectation>,
 }
@@ -151,6 +158,7 @@ impl Administration {
             key_policy,
             personal_namespaces,
             providers,
+            second_factor,
         } = parts;
         let (actor, expectation) = (Actor::Operator, None);
         Self {
@@ -165,6 +173,7 @@ impl Administration {
             key_policy,
             personal_namespaces,
             providers,
+            second_factor,
             actor,
             expectation,
         }
@@ -205,12 +214,16 @@ impl Administration {
             return Ok(());
         }
         let sentence = error.to_string();
+        let reason = match error {
+            E::NotDelegated(NotDelegated::SecondFactorFirst) => "no_second_factor",
+            _ => "no_grant",
+        };
         let record = Record {
             event: Event::ChangeRefused,
             actor: subject.name(),
             actor_uid: subject.uid(),
             target: &sentence,
-            outcome: Outcome::Refused("no_grant"),
+            outcome: Outcome::Refused(reason),
         };
         Ok(self.repeats.record(&self.pool, &*self.clock, origin, record).await?)
     }
@@ -219,7 +232,11 @@ impl Administration {
     async fn authority(&self, tx: &mut Transaction) -> Result<Option<Authority>, TokenServerError> {
         let Actor::Subject { subject, origin } = &self.actor else { return Ok(None) };
         let rows = stored_rows::all_held(tx, subject.pid()).await?;
-        Ok(Some(Authority::of(rows, subject.user_name(), self.circumstances_of(origin))))
+        let authority = Authority::of(rows, subject.user_name(), self.circumstances_of(subject, origin));
+        if self.second_factor.is_missing(subject, &authority) {
+            return Err(NotDelegated::SecondFactorFirst.into());
+        }
+        Ok(Some(authority))
     }
 
     /// Lets through who holds everything everywhere.
@@ -238,17 +255,21 @@ impl Administration {
         self.demand_everything(&mut tx, what).await
     }
 
-    /// What is known of a request from there.
-    fn circumstances_of(&self, origin: &Origin) -> Circumstances {
-        let address = origin.ip();
-        Circumstances { now: self.clock.now(), address }
+    /// What is known of a request of somebody from there.
+    fn circumstances_of(&self, subject: &Subject, origin: &Origin) -> Circumstances {
+        let (address, second_factor) = (origin.ip(), subject.has_second_factor());
+        Circumstances { now: self.clock.now(), address, second_factor }
     }
 
     /// Lets through who sees everything, for lists that are not cut to what somebody may see.
     async fn demand_sight_of_all(&self, what: &'static str) -> Result<(), TokenServerError> {
         let mut tx = db::begin(&self.pool).await?;
-        let is_everything = self.sight(&mut tx).await?.is_everything();
-        if is_everything { Ok(()) } else { Err(NotDelegated::NotEverything(what).into()) }
+        let sight = self.sight(&mut tx).await?;
+        if sight.is_everything() {
+            Ok(())
+        } else {
+            Err(sight.refused(NotDelegated::NotEverything(what)).into())
+        }
     }
 
     /// The time by the clock of this server.

@@ -16,6 +16,7 @@ use super::super::grant::{Grant, What};
 use super::super::grant_subject::GrantSubject;
 use super::super::login::subject::Subject;
 use super::super::namespace;
+use super::super::policy::Rows;
 use super::super::principal_name::PrincipalName;
 use super::super::right::Right;
 use super::super::robot_name::RobotName;
@@ -43,6 +44,8 @@ pub(super) struct SubjectSight {
     /// The teams they are in, through however many others.
     pub(super) teams: Vec<PrincipalRow>,
     authority: Authority,
+    /// Whether they would see more with a second factor.
+    lacks_second_factor: bool,
     /// Roles that were made and that their own rows name.
     roles: Vec<String>,
 }
@@ -60,12 +63,24 @@ impl Administration {
             named.filter(|name| Role::find_built_in(name).is_none()).map(str::to_owned).collect();
         roles.sort_unstable();
         roles.dedup();
-        let authority = Authority::of(rows, subject.user_name(), self.circumstances_of(origin));
+        let circumstances = self.circumstances_of(subject, origin);
+        let mut authority = Authority::of(rows, subject.user_name(), circumstances);
+        let lacks_second_factor = self.second_factor.is_missing(subject, &authority);
+        if lacks_second_factor {
+            // Until then they see what is their own, so that they can get one.
+            authority = Authority::of(Rows::default(), subject.user_name(), circumstances);
+        }
         let teams = match subject.pid() {
             Some(pid) => teams::list_teams_of(&mut **tx, pid).await?,
             None => Vec::new(),
         };
-        Ok(Sight::Of(Box::new(SubjectSight { subject: subject.clone(), teams, authority, roles })))
+        Ok(Sight::Of(Box::new(SubjectSight {
+            subject: subject.clone(),
+            teams,
+            authority,
+            lacks_second_factor,
+            roles,
+        })))
     }
 }
 
@@ -106,7 +121,17 @@ impl Sight {
         match self {
             Self::All => Ok(()),
             Self::Of(sight) if sight.authority.demand(right, place).is_ok() => Ok(()),
-            Self::Of(_) => Err(NotDelegated::NotHeld { what, right, pattern: place.to_string() }),
+            Self::Of(_) => {
+                Err(self.refused(NotDelegated::NotHeld { what, right, pattern: place.to_string() }))
+            }
+        }
+    }
+
+    /// Why something is not shown; what would help is said first.
+    pub(super) fn refused(&self, why: NotDelegated) -> NotDelegated {
+        match self {
+            Self::Of(sight) if sight.lacks_second_factor => NotDelegated::SecondFactorFirst,
+            Self::All | Self::Of(_) => why,
         }
     }
 

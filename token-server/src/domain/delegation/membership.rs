@@ -116,7 +116,11 @@ mod tests {
     /// What ann is told, who maintains the team, when she adds somebody and when she takes somebody out.
     fn told(rows: &[Grant]) -> [Result<(), NotDelegated>; 2] {
         let own = Rows { grants: rows.to_vec(), ..Rows::default() };
-        let own = Authority::of(own, Some("ann"), Circumstances { now: now(), address: None });
+        let own = Authority::of(
+            own,
+            Some("ann"),
+            Circumstances { now: now(), address: None, second_factor: false },
+        );
         let joined: Vec<Grant> = rows
             .iter()
             .filter(|row| [TEAM, EVERYONE, AUTHENTICATED].contains(&row.holder))
@@ -194,7 +198,7 @@ mod tests {
         fn a_newcomer_holds_no_more_than_the_maintainer(texts in any_rows(), barriers in any_barriers()) {
             let texts: Vec<(i64, &str)> = texts.iter().map(|(holder, text)| (*holder, text.as_str())).collect();
             let mut all = rows(&texts);
-            let circumstances = Circumstances { now: now(), address: None };
+            let circumstances = Circumstances { now: now(), address: None, second_factor: false };
             let of = |grants: &[Grant], holders: &[i64]| Rows {
                 grants: grants.iter().filter(|row| holders.contains(&row.holder)).cloned().collect(),
                 barriers: barriers.clone(),

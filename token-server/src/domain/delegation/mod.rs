@@ -66,6 +66,12 @@ pub enum NotDelegated {
     /// It is for the user it is about, who has to prove to be there.
     #[error("{0} takes the password of that user: it is made by them, logged in with it")]
     PasswordLogin(&'static str),
+    /// The settings want more than was shown.
+    #[error(
+        "this server lets people administer only with a second factor; sign in on its pages with one, or use a token or \
+         a login that was made there afterwards"
+    )]
+    SecondFactorFirst,
 }
 
 /// A row that is to be added, changed or removed: its pattern, its rights, and when and from where it counts.
@@ -151,7 +157,9 @@ impl Authority {
         // What begins to be denied later, or is elsewhere, is not handed on today or here.
         let denied = denied.into_iter().filter_map(|row| match row.counts(circumstances) {
             Ok(()) => Some(Stop::denial(row, true)),
-            Err(NotNow::TooEarly | NotNow::Elsewhere) => Some(Stop::denial(row, false)),
+            Err(NotNow::TooEarly | NotNow::Elsewhere | NotNow::NoSecondFactor) => {
+                Some(Stop::denial(row, false))
+            }
             Err(NotNow::Expired) => None,
         });
         let stops = denied.chain(rows.barriers.into_iter().map(Stop::barrier)).collect();
@@ -314,13 +322,17 @@ impl Authority {
     }
 }
 
-/// Whether one's own row ends no sooner than something else, and counts wherever that does.
+/// Whether one's own row ends no sooner than something else, and counts wherever and for whichever login that does.
 fn lasts_as_long(own: &Grant, other: &Conditions) -> bool {
     let ends = own.conditions.expires_at;
     let reaches = ends.is_none_or(|end| other.expires_at.is_some_and(|its| its <= end));
+    // Whoever owns a place decides whether a second factor is needed there; others hand on what they hold as they do.
+    let is_strict =
+        !own.conditions.second_factor || other.second_factor || own.rights() == RightSet::EVERYTHING;
     let (own, networks) = (&own.conditions.networks, &other.networks);
     let is_within = |network| own.iter().any(|own| own.contains(network));
-    reaches && (own.is_empty() || (!networks.is_empty() && networks.iter().all(is_within)))
+    let is_near = own.is_empty() || (!networks.is_empty() && networks.iter().all(is_within));
+    reaches && is_near && is_strict
 }
 
 /// Whether one's own row has no end and counts everywhere.

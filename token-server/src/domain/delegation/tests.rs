@@ -28,7 +28,11 @@ fn deny(rights: &str, text: &str) -> Grant {
 }
 
 fn now() -> Circumstances {
-    Circumstances { now: OffsetDateTime::from_unix_timestamp(1000).unwrap(), address: None }
+    Circumstances {
+        now: OffsetDateTime::from_unix_timestamp(1000).unwrap(),
+        address: None,
+        second_factor: false,
+    }
 }
 
 fn authority(grants: &[Grant], barriers: &[Barrier]) -> Authority {
@@ -82,6 +86,7 @@ fn one_gives_no_longer_and_from_no_further_than_one_holds() {
             not_before: None,
             expires_at,
             networks: network.map(|text| text.parse().unwrap()).into_iter().collect(),
+            second_factor: false,
         },
         tags: tags.map(|tags| TagPattern::parse(tags).unwrap()),
         ..give(role, "a/**")
@@ -345,4 +350,21 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_needs_a_second_factor_is_handed_on_so_unless_one_owns_the_place() {
+    let strict = |role| Grant {
+        conditions: Conditions { second_factor: true, ..Conditions::default() },
+        ..give(role, "a/**")
+    };
+    let of = |role, second_factor| {
+        let rows = Rows { grants: vec![strict(role)], ..Rows::default() };
+        Authority::of(rows, Some("ann"), Circumstances { second_factor, ..now() })
+    };
+    assert_ne!(added(&of(Role::ADMIN, false), &strict(Role::VIEWER)), "yes", "it does not count");
+    assert_eq!(added(&of(Role::ADMIN, true), &strict(Role::VIEWER)), "yes");
+    assert_ne!(added(&of(Role::ADMIN, true), &give(Role::VIEWER, "a")), "yes");
+    assert_eq!(added(&of(Role::OWNER, true), &give(Role::VIEWER, "a")), "yes");
+    assert_ne!(added(&of(Role::OWNER, false), &give(Role::VIEWER, "a")), "yes");
 }

@@ -202,7 +202,7 @@ impl<'a> Cases<'a> {
         let of_people: Vec<Rows> = self.people.iter().map(|person| rows_of(person, stored, rows)).collect();
         let answer = |case: &Case| {
             let user = self.people[case.person].user.as_deref();
-            let circumstances = Circumstances { now, address: case.address };
+            let circumstances = Circumstances { now, address: case.address, second_factor: false };
             Held::of(&of_people[case.person], &case.name, user, circumstances).actions().intersection(ASKED)
         };
         self.all.iter().map(answer).collect()
@@ -245,7 +245,7 @@ impl<'a> Cases<'a> {
                     let seen = policy::visible(
                         &held,
                         person.user.as_deref(),
-                        Circumstances { now, address: *address },
+                        Circumstances { now, address: *address, second_factor: false },
                     );
                     let listing = listing(!old.granted.is_empty(), seen.as_deref());
                     found.push((person.title().to_owned(), listing, line));

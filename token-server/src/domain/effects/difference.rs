@@ -96,7 +96,8 @@ mod tests {
             }
         };
         let rows = Rows { grants: rows.iter().map(grant).collect(), ..Rows::default() };
-        let circumstances = Circumstances { now: OffsetDateTime::UNIX_EPOCH, address: None };
+        let circumstances =
+            Circumstances { now: OffsetDateTime::UNIX_EPOCH, address: None, second_factor: false };
         Held::of(&rows, &"a".parse().unwrap(), None, circumstances)
     }
 

@@ -275,14 +275,15 @@ impl<'a> Comparison<'a> {
         Effects { personal: effects, not_looked_at }
     }
 
-    /// Now, and the places and times of rows that differ: what does not count at the moment means something too.
+    /// Now, and the places, times and logins of rows that differ: what does not count at the moment means something too.
     fn circumstances(&self, now: OffsetDateTime) -> Vec<Circumstances> {
-        let mut all = vec![Circumstances { now, address: None }];
+        let mut all = vec![Circumstances { now, address: None, second_factor: false }];
         for grant in &self.changed.grants {
             let begins = grant.conditions.not_before.filter(|begin| *begin > now).unwrap_or(now);
             let networks = grant.conditions.networks.iter().map(|network| Some(network.addr()));
             for address in networks.chain(grant.conditions.networks.is_empty().then_some(None)) {
-                let found = Circumstances { now: begins, address };
+                let second_factor = grant.conditions.second_factor;
+                let found = Circumstances { now: begins, address, second_factor };
                 if all.len() < MAX_CIRCUMSTANCES && !all.contains(&found) {
                     all.push(found);
                 }

@@ -95,11 +95,15 @@ impl Comparison<'_> {
         now: OffsetDateTime,
     ) -> ActionSet {
         let address = used.last_address.as_deref().and_then(|address| address.parse().ok());
-        let circumstances = Circumstances { now, address };
-        let [before, after] = [&self.before, &self.after].map(|side| {
-            let rows = side.rows(repository, &side.holders(person));
-            Held::of(&rows, repository, user_of(person), circumstances).actions()
-        });
-        ActionSet::parse_known(&used.actions).intersection(before).difference(after)
+        let lost = |second_factor| {
+            let circumstances = Circumstances { now, address, second_factor };
+            let [before, after] = [&self.before, &self.after].map(|side| {
+                let rows = side.rows(repository, &side.holders(person));
+                Held::of(&rows, repository, user_of(person), circumstances).actions()
+            });
+            ActionSet::parse_known(&used.actions).intersection(before).difference(after)
+        };
+        // Which kind of login it was is not counted.
+        lost(false).union(lost(true))
     }
 }

@@ -34,7 +34,11 @@ fn tagged(pattern: &str, role: Role, tags: &str) -> Grant {
 
 fn asker(verifier: Verifier) -> Asker<'static> {
     let now = OffsetDateTime::from_unix_timestamp(1_000_000).unwrap();
-    Asker { user: Some("alice"), circumstances: Circumstances { now, address: None }, verifier }
+    Asker {
+        user: Some("alice"),
+        circumstances: Circumstances { now, address: None, second_factor: false },
+        verifier,
+    }
 }
 
 fn rows(grants: &[Grant]) -> Relevant {
@@ -72,6 +76,7 @@ fn alice() -> Subject {
         uid: Uuid::from_u128(7),
         name: "alice".into(),
         proof: super::super::login::subject::Proof::Password(shared::secret::Secret::default()),
+        has_second_factor: false,
     })
 }
 
@@ -331,7 +336,7 @@ fn the_list_of_repositories_shows_what_may_be_pulled() {
 fn a_token_does_not_outlive_what_it_rests_on() {
     let at = |second| Some(OffsetDateTime::from_unix_timestamp(second).unwrap());
     let with = |not_before, expires_at| Grant {
-        conditions: Conditions { not_before, expires_at, networks: Vec::new() },
+        conditions: Conditions { not_before, expires_at, networks: Vec::new(), second_factor: false },
         ..grant("a", Role::WRITER)
     };
     let requested = ScopeList::parse(["repository:a:pull"]);

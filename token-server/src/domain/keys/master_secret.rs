@@ -29,6 +29,10 @@ pub enum Purpose {
     BrowserSessions,
     /// The MAC of what programs that wait ask with, and of codes.
     DeviceLogins,
+    /// Sealing what apps that show codes share with this server.
+    SecondFactors,
+    /// The MAC of recovery codes.
+    RecoveryCodes,
     /// Sealing what goes to an identity provider and back, and what it gave to keep.
     SignOn,
 }
@@ -43,6 +47,8 @@ impl Purpose {
             Self::Cursors => b"cursors 1",
             Self::BrowserSessions => b"browser sessions 1",
             Self::DeviceLogins => b"device logins 1",
+            Self::SecondFactors => b"second factors 1",
+            Self::RecoveryCodes => b"recovery codes 1",
             Self::SignOn => b"sign-on 1",
         }
     }

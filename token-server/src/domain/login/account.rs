@@ -10,6 +10,7 @@ use shared::secret::Secret;
 use super::super::error::TokenServerError;
 use super::super::record::audit::{self, Event, Origin, Outcome, Record};
 use super::authenticate::Authenticator;
+use super::by_password::Entrance;
 use super::password::{NewPassword, PasswordHasher};
 use super::subject::Proof;
 use crate::db::{self, Pool, browser_sessions, refresh_tokens, users};
@@ -39,10 +40,12 @@ impl Accounts {
         user: &str,
         current: &Secret,
         new: Secret,
+        entrance: Entrance,
         origin: &Origin,
     ) -> Result<String, TokenServerError> {
         // The proof first: a stranger does not learn what a good password is.
-        let user = self.authenticator.authenticate_password(user, current, origin).await?;
+        let known = self.authenticator.authenticate_password(user, current, entrance, origin).await?;
+        let user = known.user;
         let old = match &user.proof {
             Proof::Password(old) => old,
             Proof::PasswordElsewhere(_) => return Err(TokenServerError::PasswordElsewhere),

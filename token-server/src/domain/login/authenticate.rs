@@ -13,7 +13,6 @@ use shared::server::passwords::verified::VerifiedPasswords;
 use uuid::Uuid;
 
 use super::super::error::TokenServerError;
-use super::super::principal_name::PrincipalName;
 use super::super::record::audit::{Event, Origin, Outcome, Record};
 use super::super::record::audit_repeats::AuditRepeats;
 use super::super::robot_name::RobotName;
@@ -21,17 +20,17 @@ use super::super::row_source::{Owner, RowSource, View};
 use super::super::snapshot::people::Kind;
 use super::super::trust::workloads::Workloads;
 use super::super::trust::{identity_token, workloads};
+use super::by_password::Entrance;
 use super::credential::{Credential, CredentialPolicy, Failure, Secrets};
 use super::credential_uses::CredentialUses;
 use super::device::{self, Devices};
-use super::door::{Door, Knock, Try};
-use super::elsewhere::{PasswordsElsewhere, Verdict};
+use super::door::Door;
+use super::elsewhere::PasswordsElsewhere;
 use super::opaque_token::{self, TokenKind};
-use super::password::{MAX_PASSWORD_BYTES, PasswordHasher, is_outdated};
+use super::password::PasswordHasher;
 use super::refresh::{Brought, Looks, RefreshFailure, RefreshTokens};
 use super::subject::{Proof, Robot, Subject, User, Workload};
 use crate::db::Pool;
-use crate::db::users::{self, UserRow};
 
 /// What came with a request, unverified.
 #[derive(Clone, Debug)]
@@ -71,7 +70,7 @@ pub struct Parts {
     /// When these were used.
     pub uses: Arc<CredentialUses>,
     /// Who has tried too often.
-    pub door: Door,
+    pub door: Arc<Door>,
     /// For tokens of build platforms and clusters.
     pub workloads: Workloads,
     /// For programs that people allow in a browser.
@@ -83,7 +82,7 @@ pub struct Parts {
 }
 
 /// Turns credentials into users and robots.
-pub struct Authenticator(Parts);
+pub struct Authenticator(pub(super) Parts);
 
 impl Authenticator {
     /// Puts the parts together.
@@ -131,10 +130,11 @@ impl Authenticator {
         } else if opaque_token::is_well_formed(TokenKind::Personal, password) {
             TokenKind::Personal
         } else {
-            return Ok(Subject::User(self.authenticate_password(name, password, origin).await?));
+            let known = self.authenticate_password(name, password, Entrance::Program, origin).await?;
+            return Ok(Subject::User(known.user));
         };
         match self.check(kind, name, password, origin, view).await? {
-            Ok((owner, credential)) => {
+            Ok((owner, credential, has_second_factor)) => {
                 let id = credential.id;
                 self.0.uses.note(kind, id, self.0.clock.now(), origin);
                 let Owner { pid, uid, name, .. } = owner;
@@ -142,7 +142,7 @@ impl Authenticator {
                     (Subject::Robot(Robot { pid, uid, name, credential }), "robot_secret")
                 } else {
                     let proof = Proof::PersonalToken(credential);
-                    (Subject::User(User { pid, uid, name, proof }), "personal_token")
+                    (Subject::User(User { pid, uid, name, proof, has_second_factor }), "personal_token")
                 };
                 self.record_login(subject.name(), uid, &format!("{how} {id}"), origin).await?;
                 Ok(subject)
@@ -156,7 +156,8 @@ impl Authenticator {
         }
     }
 
-    /// Looks a secret up and says whose it is, if it is good and of whoever is named.
+    /// Looks a secret up and says whose it is, if it is good and of whoever is named, and whether it was made by somebody
+    /// who had shown a second factor.
     async fn check(
         &self,
         kind: TokenKind,
@@ -164,7 +165,7 @@ impl Authenticator {
         secret: &Secret,
         origin: &Origin,
         view: &View,
-    ) -> Result<Result<(Owner, Credential), Failure>, TokenServerError> {
+    ) -> Result<Result<(Owner, Credential, bool), Failure>, TokenServerError> {
         let Some(mac) = self.0.secrets.mac(kind, secret) else { return Ok(Err(Failure::Malformed)) };
         let owner_kind = if kind == TokenKind::Robot { Kind::Robot } else { Kind::User };
         let found = view.credential(&mac).await?;
@@ -177,7 +178,7 @@ impl Authenticator {
         Ok(match credential.failure(self.0.clock.now(), origin.ip()) {
             _ if !owner.may_log_in => Err(Failure::Disabled),
             Some(failure) => Err(failure),
-            None => Ok((owner, credential)),
+            None => Ok((owner, credential, stored.second_factor)),
         })
     }
 
@@ -227,167 +228,6 @@ impl Authenticator {
                 Err(TokenServerError::IdentityTokenRefused(Box::new(refused)))
             }
         }
-    }
-
-    /// Checks a user name and a password.
-    pub async fn authenticate_password(
-        &self,
-        user: &str,
-        password: &Secret,
-        origin: &Origin,
-    ) -> Result<User, TokenServerError> {
-        let row = match PrincipalName::parse(user) {
-            Ok(name) => users::find_user(&self.0.pool, name.as_str()).await?,
-            Err(_) => None,
-        };
-        let known = row.as_ref().map(|row| row.name.clone());
-        let typed = Typed { name: user, known: known.as_deref() };
-        if password.expose().len() > MAX_PASSWORD_BYTES {
-            return Err(self.refuse_login(typed, "password_too_long", origin).await?);
-        }
-        let active = row.as_ref().filter(|row| !row.disabled);
-        let hash = active.and_then(|row| row.password_hash.as_deref());
-        if let (Some(row), Some(hash)) = (active, hash)
-            && self.0.verified.contains(row.uid.as_bytes(), hash, password, &*self.0.clock)
-        {
-            let user = User::by_password(row.clone(), hash.to_owned());
-            self.record_login(&user.name, user.uid, "password", origin).await?;
-            return Ok(user);
-        }
-        if let Some(row) = active
-            && let Some(user) = self.remembered_elsewhere(row, password).await?
-        {
-            self.record_login(&user.name, user.uid, ELSEWHERE, origin).await?;
-            return Ok(user);
-        }
-        let folded = user.to_ascii_lowercase();
-        let address = origin.ip();
-        let tried = Try { user: &folded, hash: hash.unwrap_or_default(), password, address };
-        let reason = match &row {
-            None => "unknown_user",
-            Some(row) if row.disabled => "disabled_user",
-            Some(row) if row.password_hash.is_none() => "no_password",
-            Some(_) => "wrong_password",
-        };
-        let Parts { door, clock, .. } = &self.0;
-        match door.knock(&tried, &**clock).await? {
-            Knock::Check => {}
-            Knock::Wrong => return Err(self.refuse_login(typed, reason, origin).await?),
-            Knock::Wait(wait) => {
-                self.refuse_login(typed, "too_many_tries", origin).await?;
-                return Err(TokenServerError::TooManyTries { seconds: wait.as_secs() });
-            }
-        }
-        let slowest_bcrypt = users::find_slowest_bcrypt(&self.0.pool).await?;
-        if let Some(elsewhere) = self.elsewhere(row.as_ref()) {
-            // The work for nobody is done at the same time, so that a name that is known here stands out no more.
-            let (checked, verdict) = tokio::join!(
-                self.0.hasher.verify(password, None, slowest_bcrypt),
-                elsewhere.ask(user, password)
-            );
-            checked?;
-            return self.conclude(verdict?, typed, &tried, origin).await;
-        }
-        if !self.0.hasher.verify(password, hash, slowest_bcrypt).await? {
-            door.was_wrong(&tried, &**clock);
-            return Err(self.refuse_login(typed, reason, origin).await?);
-        }
-        door.was_right(&tried, &**clock).await?;
-        match self.still_as_checked(row).await? {
-            Some((row, hash)) => self.accept(row, hash, password, origin).await,
-            None => Err(self.refuse_login(typed, "changed_meanwhile", origin).await?),
-        }
-    }
-
-    /// Who else may know the password of a user, or of nobody: of those whose password is here, nobody.
-    fn elsewhere(&self, row: Option<&UserRow>) -> Option<&dyn PasswordsElsewhere> {
-        let is_here = row.is_some_and(|row| row.password_hash.is_some());
-        self.0.elsewhere.as_deref().filter(|_| !is_here)
-    }
-
-    /// A user whose password was right elsewhere a moment ago.
-    async fn remembered_elsewhere(
-        &self,
-        row: &UserRow,
-        password: &Secret,
-    ) -> Result<Option<User>, TokenServerError> {
-        let Some(elsewhere) = self.elsewhere(Some(row)) else { return Ok(None) };
-        let known = elsewhere.known(row.pid).await?;
-        let is_right =
-            |since: &str| self.0.verified.contains(row.uid.as_bytes(), since, password, &*self.0.clock);
-        let found = known.into_iter().find(|(_, since)| is_right(since));
-        Ok(found.map(|(identity, _)| User::by_password_elsewhere(row.clone(), identity)))
-    }
-
-    /// What becomes of somebody about whom others were asked.
-    async fn conclude(
-        &self,
-        verdict: Verdict,
-        typed: Typed<'_>,
-        tried: &Try<'_>,
-        origin: &Origin,
-    ) -> Result<User, TokenServerError> {
-        let Parts { door, clock, verified, .. } = &self.0;
-        match verdict {
-            Verdict::User(row, identity) => {
-                door.was_right(tried, &**clock).await?;
-                if let Some(elsewhere) = &self.0.elsewhere {
-                    let known = elsewhere.known(row.pid).await?;
-                    if let Some((_, since)) = known.iter().find(|(known, _)| *known == identity) {
-                        verified.insert(row.uid.as_bytes(), since, tried.password, &**clock);
-                    }
-                }
-                self.record_login(&row.name, row.uid, ELSEWHERE, origin).await?;
-                Ok(User::by_password_elsewhere(row, identity))
-            }
-            Verdict::Pending => {
-                door.was_right(tried, &**clock).await?;
-                self.refuse_login(typed, "pending_identity", origin).await?;
-                Err(TokenServerError::NotLetInYet)
-            }
-            Verdict::Refused(reason) => {
-                door.was_wrong(tried, &**clock);
-                Err(self.refuse_login(typed, reason, origin).await?)
-            }
-            Verdict::Away { was_tried } => {
-                if !was_tried {
-                    door.was_not_checked(tried).await?;
-                }
-                self.refuse_login(typed, "directory_away", origin).await?;
-                Err(TokenServerError::DirectoryAway)
-            }
-        }
-    }
-
-    /// A check can wait long in the queue; what counts is the user as it is afterwards.
-    async fn still_as_checked(
-        &self,
-        row: Option<UserRow>,
-    ) -> Result<Option<(UserRow, String)>, TokenServerError> {
-        let Some(checked) = row else { return Ok(None) };
-        let now = users::find_user(&self.0.pool, &checked.name).await?;
-        let same = now.filter(|now| {
-            now.uid == checked.uid && !now.disabled && now.password_hash == checked.password_hash
-        });
-        Ok(same.and_then(|row| row.password_hash.clone().map(|hash| (row, hash))))
-    }
-
-    async fn accept(
-        &self,
-        row: UserRow,
-        mut hash: String,
-        password: &Secret,
-        origin: &Origin,
-    ) -> Result<User, TokenServerError> {
-        if is_outdated(&hash) {
-            let fresh = self.0.hasher.hash_unchecked(password).await?;
-            users::update_rehashed(&self.0.pool, row.pid, &hash, &fresh).await?;
-            hash = fresh;
-        }
-        self.0.verified.insert(row.uid.as_bytes(), &hash, password, &*self.0.clock);
-        let user = User::by_password(row, hash);
-        self.record_login(&user.name, user.uid, "password", origin).await?;
-        Ok(user)
     }
 
     /// Checks a refresh token.
@@ -446,7 +286,7 @@ impl Authenticator {
         self.0.refresh_tokens.give_back(&self.0.pool, &*self.0.clock, token, origin).await
     }
 
-    async fn record_login(
+    pub(super) async fn record_login(
         &self,
         name: &str,
         uid: Uuid,
@@ -465,7 +305,7 @@ impl Authenticator {
 
     /// Records a failed login and says what the client is told. What was typed as a name is kept only when it is
     /// somebody's: people type passwords and tokens into the wrong field.
-    async fn refuse_login(
+    pub(super) async fn refuse_login(
         &self,
         typed: Typed<'_>,
         reason: &str,
@@ -483,14 +323,11 @@ impl Authenticator {
     }
 }
 
-/// How somebody logged in whose password others know, in the record.
-const ELSEWHERE: &str = "directory_password";
-
 /// What came as a user name.
 #[derive(Clone, Copy)]
-struct Typed<'a> {
+pub(super) struct Typed<'a> {
     /// As it came.
-    name: &'a str,
+    pub(super) name: &'a str,
     /// Whose it is.
-    known: Option<&'a str>,
+    pub(super) known: Option<&'a str>,
 }

@@ -21,7 +21,7 @@ use super::super::random::{self, NoRandomness};
 use super::super::record::audit::{self, Event, Origin, Outcome, Record};
 use super::opaque_token;
 use super::subject::{Proof, User};
-use crate::db::device_logins::{self, DeviceLoginRow, NewDeviceLogin};
+use crate::db::device_logins::{self, CodeOwner, DeviceLoginRow, NewDeviceLogin};
 use crate::db::{self, Pool, principals};
 
 /// So long a program waits.
@@ -187,7 +187,10 @@ impl Devices {
         let found = self.find(user, typed).await?;
         let mut tx = db::begin(&self.pool).await?;
         let now = self.clock.now();
-        if !device_logins::update_decided(&mut *tx, found.id, user.pid, is_allowed, now).await? {
+        let has_second_factor = user.has_second_factor;
+        let decided =
+            device_logins::update_decided(&mut *tx, found.id, user.pid, is_allowed, has_second_factor, now);
+        if !decided.await? {
             return Err(TokenServerError::ChangedMeanwhile);
         }
         let target = format!("{} {}", found.client_id, found.audience);
@@ -232,7 +235,9 @@ impl Devices {
                 let person = principals::list_states(&self.pool, &[pid]).await?.pop();
                 Ok(match person.filter(|person| !person.is_disabled) {
                     Some(person) => {
-                        Ok(User { pid, uid: person.uid, name: person.name, proof: Proof::Allowed })
+                        let has_second_factor = row.second_factor;
+                        let (uid, name, proof) = (person.uid, person.name, Proof::Allowed);
+                        Ok(User { pid, uid, name, proof, has_second_factor })
                     }
                     None => Err(NotYet::Refused),
                 })
@@ -254,7 +259,8 @@ impl Devices {
         let code = opaque_token::generate_as(CODE_PREFIX, &self.random)?;
         let (mac, now) = (self.mac(code.expose()), self.clock.now());
         let mut tx = db::begin(&self.pool).await?;
-        device_logins::insert_login_code(&mut *tx, &mac, user.pid, now + CODE_LASTS, now).await?;
+        let whose = (user.pid, user.has_second_factor);
+        device_logins::insert_login_code(&mut *tx, &mac, whose, now + CODE_LASTS, now).await?;
         let record = Record {
             event: Event::LoginCodeMade,
             actor: &user.name,
@@ -278,7 +284,13 @@ impl Devices {
         let from = origin.address.as_deref();
         let name = name.to_ascii_lowercase();
         let used = device_logins::use_login_code(&self.pool, &mac, &name, from, now - AGAIN, now).await?;
-        Ok(used.map(|(pid, uid, name)| User { pid, uid, name, proof: Proof::Allowed }))
+        Ok(used.map(|CodeOwner { pid, uid, name, second_factor }| User {
+            pid,
+            uid,
+            name,
+            proof: Proof::Allowed,
+            has_second_factor: second_factor,
+        }))
     }
 }
 

@@ -78,19 +78,30 @@ pub struct Try<'a> {
     /// What was typed.
     pub password: &'a Secret,
     /// From where.
-    pub address: Option<IpAddr>,
+    pub place: Place,
+}
+
+/// From where somebody tries, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// This address, if it is known.
+    At(Option<IpAddr>),
+    /// All places together, for what only those can try who have shown something else of the user already: a stranger
+    /// locks nobody out by it.
+    Anywhere,
 }
 
 impl Try<'_> {
     /// Where it comes from, as it is counted.
     fn place(&self) -> Vec<u8> {
-        let place = match self.address {
+        let place = match self.place {
+            Place::Anywhere => format!("anywhere {}", self.user),
             // Whoever has one address of a network has all of them.
-            Some(IpAddr::V6(address)) => {
+            Place::At(Some(IpAddr::V6(address))) => {
                 Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).to_string()
             }
-            Some(IpAddr::V4(address)) => address.to_string(),
-            None => String::new(),
+            Place::At(Some(IpAddr::V4(address))) => address.to_string(),
+            Place::At(None) => String::new(),
         };
         hashed(&place)
     }

@@ -2,7 +2,7 @@
 //!
 //! Reading order: who that is ([`subject`]), what they bring ([`password`] with [`password_argon2`] and
 //! [`password_bcrypt`], [`opaque_token`], [`credential`], [`refresh`]), programs that people allow in a browser
-//! ([`device`]), the one door ([`authenticate`], with [`elsewhere`] for passwords that others know) and who knocks too
+//! ([`device`]), the one door ([`authenticate`], and [`by_password`] with [`elsewhere`] for passwords that others know) and who knocks too
 //! often ([`door`], [`request_limit`]), when things were used ([`credential_uses`]), and one's own account ([`account`]).
 //!
 //! *Invariant:* there is one way in for each kind of proof, and every address of the server uses it.
@@ -32,5 +32,7 @@ pub mod device;
 pub mod elsewhere;
 
 pub mod authenticate;
+
+pub mod by_password;
 
 pub mod account;

@@ -180,6 +180,7 @@ impl RefreshTokens {
                 uid,
                 name,
                 proof: Proof::Password(_) | Proof::PasswordElsewhere(_) | Proof::Allowed,
+                ..
             }) => (*pid, *uid, name, self.settings.absolute, MAX_LOGINS),
             Holder::Workload(Workload { pid, uid, name, session: None, .. }, lasts) => {
                 (*pid, *uid, name, lasts, MAX_WORKLOAD_LOGINS)
@@ -203,6 +204,7 @@ impl RefreshTokens {
             agent: agent.as_deref(),
             made_from: origin.address.as_deref(),
             expires_at: now + lasts,
+            second_factor: matches!(holder, Holder::User(user) if user.has_second_factor),
         };
         let is_made = match holder {
             Holder::User(User { proof: Proof::Password(hash), .. }) => {
@@ -321,7 +323,13 @@ impl RefreshTokens {
         let Owner { pid, uid, name, .. } = owner;
         Ok(Ok(match login.claims {
             Some(claims) => Subject::Workload(Workload { pid, uid, name, claims, session: Some(credential) }),
-            None => Subject::User(User { pid, uid, name, proof: Proof::KeptLogin(credential) }),
+            None => Subject::User(User {
+                pid,
+                uid,
+                name,
+                proof: Proof::KeptLogin(credential),
+                has_second_factor: login.second_factor,
+            }),
         }))
     }
 
@@ -431,6 +439,7 @@ mod tests {
             expires_at: LOGIN + 90 * DAY,
             replaced_at: None,
             claims: None,
+            second_factor: false,
             last_used_at: LOGIN,
         }
     }

@@ -70,6 +70,14 @@ impl Subject {
         self.credential()?.limits.as_ref()
     }
 
+    /// Whether it is somebody who showed a second factor; machines have none.
+    pub const fn has_second_factor(&self) -> bool {
+        match self {
+            Self::Anonymous | Self::Robot(_) | Self::Workload(_) => false,
+            Self::User(user) => user.has_second_factor,
+        }
+    }
+
     /// The inner number.
     pub fn pid(&self) -> Option<i64> {
         match self {
@@ -120,6 +128,8 @@ pub struct User {
     pub name: String,
     /// With what.
     pub proof: Proof,
+    /// Whether they showed a second factor, now or when what they brought was made.
+    pub has_second_factor: bool,
 }
 
 /// What a user logged in with.
@@ -157,12 +167,12 @@ impl User {
     /// Somebody whose password was right.
     pub(super) fn by_password(row: UserRow, hash: String) -> Self {
         let UserRow { pid, uid, name, .. } = row;
-        Self { pid, uid, name, proof: Proof::Password(Secret::new(hash)) }
+        Self { pid, uid, name, proof: Proof::Password(Secret::new(hash)), has_second_factor: false }
     }
 
     /// Somebody whose password was right elsewhere.
     pub(super) fn by_password_elsewhere(row: UserRow, identity: Identity) -> Self {
         let UserRow { pid, uid, name, .. } = row;
-        Self { pid, uid, name, proof: Proof::PasswordElsewhere(identity) }
+        Self { pid, uid, name, proof: Proof::PasswordElsewhere(identity), has_second_factor: false }
     }
 }

@@ -9,7 +9,7 @@ use shared::limits::TagPattern;
 use shared::repository_pattern::RepositoryPattern;
 
 use super::super::barrier::Barrier;
-use super::super::grant::{Conditions, Effect};
+use super::super::grant::{Conditions, Effect, InvalidConditions};
 use super::super::grant_spec::{GrantSpec, NamedWhat};
 use super::super::grant_subject::GrantSubject;
 use super::super::namespace::NamespaceSpec;
@@ -172,7 +172,11 @@ fn grant(part: &GrantPart) -> Result<Thing, String> {
         not_before: moment(&part.not_before).map_err(text)?,
         expires_at: moment(&part.expires_at).map_err(text)?,
         networks: networks.collect::<Result<_, _>>().map_err(text)?,
+        second_factor: part.second_factor,
     };
+    if conditions.second_factor && effect == Effect::Deny {
+        return Err(InvalidConditions::DeniedWithSecondFactor.to_string());
+    }
     let spec = GrantSpec {
         subject: GrantSubject::parse(&part.subject).map_err(text)?,
         effect,
@@ -246,6 +250,7 @@ pub fn write<'a>(things: impl IntoIterator<Item = &'a Thing>) -> Document {
                     not_before: conditions.not_before.map(moment::written),
                     expires_at: conditions.expires_at.map(moment::written),
                     networks: conditions.networks.iter().map(ToString::to_string).collect(),
+                    second_factor: conditions.second_factor,
                     reason: reason.clone(),
                 });
             }

@@ -120,6 +120,14 @@ pub enum Event {
     DeviceAnswered,
     /// Somebody made a code that takes the place of the password once.
     LoginCodeMade,
+    /// Somebody has one more second factor,
+    SecondFactorAdded,
+    /// … or one less, or an administrator took all away.
+    SecondFactorRemoved,
+    /// Somebody made recovery codes.
+    RecoveryCodesMade,
+    /// Somebody proved anew in a browser who they are.
+    ProvenAgain,
     /// A secret was reported as leaked, and revoked.
     LeakedSecretRevoked,
     /// Rights for a while were asked for.
@@ -148,7 +156,7 @@ pub enum Event {
 
 impl Event {
     /// Every one.
-    pub const ALL: [Self; 58] = [
+    pub const ALL: [Self; 62] = [
         Self::Login,
         Self::ScopesRefused,
         Self::RefreshTokenIssued,
@@ -195,6 +203,10 @@ impl Event {
         Self::LoginEnded,
         Self::DeviceAnswered,
         Self::LoginCodeMade,
+        Self::SecondFactorAdded,
+        Self::SecondFactorRemoved,
+        Self::RecoveryCodesMade,
+        Self::ProvenAgain,
         Self::LeakedSecretRevoked,
         Self::ElevationRequested,
         Self::ElevationApproved,
@@ -266,6 +278,10 @@ impl Event {
             Self::LoginEnded => "login_ended",
             Self::DeviceAnswered => "device_answered",
             Self::LoginCodeMade => "login_code_made",
+            Self::SecondFactorAdded => "second_factor_added",
+            Self::SecondFactorRemoved => "second_factor_removed",
+            Self::RecoveryCodesMade => "recovery_codes_made",
+            Self::ProvenAgain => "proven_again",
             Self::LeakedSecretRevoked => "leaked_secret_revoked",
             Self::ElevationRequested => "elevation_requested",
             Self::ElevationApproved => "elevation_approved",

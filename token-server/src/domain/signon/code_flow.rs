@@ -27,6 +27,7 @@ use super::flow::Flow;
 use super::metadata::{Known, Metadata};
 use super::profile::{self, Profile};
 use super::provider::{OpenId, Provider, Providers};
+use super::strength;
 
 /// Why somebody who came back from a provider is nobody.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +90,8 @@ pub struct Returned {
     pub profile: Profile,
     /// What the provider calls its session.
     pub session: Option<String>,
+    /// Whether it says that they showed a second factor.
+    pub second_factor: bool,
     /// The token that says so.
     pub id_token: Secret,
     /// What the provider gave to ask about them later.
@@ -201,9 +204,11 @@ impl OpenIdClient {
         if claims.get("nonce").and_then(Value::as_str) != Some(&flow.nonce) {
             return Err(NotSignedIn::AnotherVisit);
         }
+        let second_factor = strength::has_second_factor(&claims, &self.settings.second_factor);
         let session = claims.get("sid").and_then(Value::as_str).map(str::to_owned);
         let profile = self.profile(claims, answer.access_token.as_ref(), &metadata).await?;
-        Ok(Returned { profile, session, id_token: Secret::new(id_token), refresh: answer.refresh_token })
+        let (id_token, refresh) = (Secret::new(id_token), answer.refresh_token);
+        Ok(Returned { profile, session, second_factor, id_token, refresh })
     }
 
     /// Who somebody is now, who was here before; nothing if the provider does not say it any more. Says also what to ask

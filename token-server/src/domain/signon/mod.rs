@@ -1,6 +1,6 @@
 //! Single sign-on: users who prove elsewhere who they are.
 //!
-//! Reading order: where from ([`provider`]), what is said of somebody there ([`profile`]), how a browser is sent there
+//! Reading order: where from ([`provider`]), what is said of somebody there ([`profile`], [`strength`]), how a browser is sent there
 //! and comes back ([`code_flow`], with what the provider publishes in [`metadata`] and what goes along in [`flow`]), in
 //! which browsers somebody is signed in ([`sessions`]), how the provider ends that ([`back_channel`]), whose passwords a
 //! directory knows ([`directory`]) and what becomes of them ([`directory_logins`]), and how groups are kept up to date
@@ -19,6 +19,8 @@ pub mod profile;
 pub mod metadata;
 
 pub mod flow;
+
+pub mod strength;
 
 pub mod code_flow;
 

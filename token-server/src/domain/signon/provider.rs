@@ -11,6 +11,7 @@ use shared::secret::Secret;
 use url::Url;
 
 use super::super::principal_name::PrincipalName;
+use super::super::second_factor::requirement::Requirement;
 
 /// What becomes of somebody who comes for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub struct OpenId {
     pub claims: ClaimNames,
     /// What it must say of somebody.
     pub required: BTreeMap<String, String>,
+    /// Which classes of authentication (`acr`) mean that a second factor was shown.
+    pub second_factor: Vec<String>,
     /// Certificates of authorities that it is believed by, beside those of the system; PEM.
     pub authorities: Option<Vec<u8>>,
 }
@@ -190,6 +193,8 @@ pub struct SignOnSettings {
     pub idle: Duration,
     /// A session ends after so long in any case.
     pub lifetime: Duration,
+    /// Who administers only with a second factor.
+    pub second_factor: Requirement,
     /// From where people come.
     pub providers: Providers,
 }

@@ -24,6 +24,7 @@ use super::super::record::audit::{self, Event, Origin, Outcome, Record};
 use super::back_channel::SignedOut;
 use super::code_flow::Returned;
 use crate::db::browser_sessions::{self, NewSession, SessionRow};
+use crate::db::second_factors::{self, PendingRow};
 use crate::db::{self, Pool};
 
 /// A user is signed in in at most so many browsers; others are signed out that were not used for longest.
@@ -31,6 +32,16 @@ const MAX_SESSIONS: i64 = 50;
 
 /// The moment of the last use is written at most this often.
 const USE_IS_WRITTEN: Duration = Duration::from_mins(1);
+
+/// So long somebody may take for the second factor.
+const PENDING_LASTS: Duration = Duration::from_mins(5);
+
+/// So long it is remembered that somebody has just proved who they are.
+const FRESH_FOR: Duration = Duration::from_mins(10);
+
+const SESSION: &[u8] = b"session";
+
+const PENDING: &[u8] = b"pending";
 
 /// What is sealed in a session: the token that its provider wants to see at the end.
 const ID_TOKEN: &[u8] = b"id token";
@@ -60,6 +71,8 @@ pub struct Session {
 pub enum SignedInBy<'a> {
     /// With the password.
     Password,
+    /// With the password and a second factor; which.
+    PasswordAnd(&'a str),
     /// At the provider of that name.
     Provider(&'a str, &'a Returned),
 }
@@ -120,10 +133,16 @@ impl BrowserSessions {
         origin: &Origin,
     ) -> Result<Secret, TokenServerError> {
         let cookie = self.new_cookie()?;
-        let (mac, now) = (self.mac(b"session", &cookie), self.clock.now());
+        let (mac, now) = (self.mac(SESSION, &cookie), self.clock.now());
         let (returned, how) = match by {
             SignedInBy::Password => (None, "browser, password".to_owned()),
+            SignedInBy::PasswordAnd(factor) => (None, format!("browser, password and {factor}")),
             SignedInBy::Provider(provider, returned) => (Some(returned), format!("browser, {provider}")),
+        };
+        let second_factor = match by {
+            SignedInBy::Password => false,
+            SignedInBy::PasswordAnd(_) => true,
+            SignedInBy::Provider(_, returned) => returned.second_factor,
         };
         let seal = |text: &Secret| {
             let plain = text.expose().as_bytes();
@@ -141,6 +160,7 @@ impl BrowserSessions {
             agent: agent.as_deref(),
             made_from: origin.address.as_deref(),
             ends_at: now + self.lifetime,
+            second_factor,
         };
         let mut tx = db::begin(&self.pool).await?;
         browser_sessions::insert_session(&mut *tx, &session, now).await?;
@@ -159,14 +179,77 @@ impl BrowserSessions {
 
     /// Who is signed in in the browser that shows this.
     pub async fn find(&self, cookie: &Secret) -> Result<Option<Session>, TokenServerError> {
-        let (mac, now) = (self.mac(b"session", cookie), self.clock.now());
+        let (mac, now) = (self.mac(SESSION, cookie), self.clock.now());
         let found = browser_sessions::find_session(&self.pool, &mac, self.used_since(now), now).await?;
         let Some(row) = found else { return Ok(None) };
         if now - row.last_used_at >= USE_IS_WRITTEN {
             browser_sessions::update_used(&self.pool, row.id, now).await?;
         }
-        let user = User { pid: row.pid, uid: row.uid, name: row.user.clone(), proof: Proof::Session(row.id) };
+        let user = User {
+            pid: row.pid,
+            uid: row.uid,
+            name: row.user.clone(),
+            proof: Proof::Session(row.id),
+            has_second_factor: row.second_factor_at.is_some(),
+        };
         Ok(Some(Session { user, row }))
+    }
+
+    /// Remembers that the password of somebody was right in a browser who is still to show a second factor; says what the
+    /// browser is to show.
+    pub async fn begin_pending(&self, user: &User) -> Result<Secret, TokenServerError> {
+        let cookie = self.new_cookie()?;
+        let ends_at = self.clock.now() + PENDING_LASTS;
+        second_factors::insert_pending(&self.pool, &self.mac(PENDING, &cookie), user.pid, ends_at).await?;
+        Ok(cookie)
+    }
+
+    /// Who that is.
+    pub async fn find_pending(&self, cookie: &Secret) -> Result<Option<PendingRow>, TokenServerError> {
+        Ok(second_factors::find_pending(&self.pool, &self.mac(PENDING, cookie), self.clock.now()).await?)
+    }
+
+    /// Ends it, because the second factor was shown; says whether it was so still.
+    pub async fn end_pending(&self, cookie: &Secret) -> Result<bool, TokenServerError> {
+        Ok(second_factors::delete_pending(&self.pool, &self.mac(PENDING, cookie)).await?)
+    }
+
+    /// Remembers that somebody proved anew who they are, with a second factor or without; says what the browser is to show
+    /// from now on.
+    pub async fn prove(
+        &self,
+        (cookie, user): (&Secret, &User),
+        how: &str,
+        second_factor: bool,
+        origin: &Origin,
+    ) -> Result<Secret, TokenServerError> {
+        let fresh = self.new_cookie()?;
+        let macs = (&self.mac(SESSION, cookie), &self.mac(SESSION, &fresh));
+        let mut tx = db::begin(&self.pool).await?;
+        if !browser_sessions::update_proven(&mut *tx, macs, second_factor, self.clock.now()).await? {
+            return Err(TokenServerError::ChangedMeanwhile);
+        }
+        let record = Record {
+            event: Event::ProvenAgain,
+            actor: &user.name,
+            actor_uid: Some(user.uid),
+            target: &user.name,
+            outcome: Outcome::Allowed(Some(how)),
+        };
+        audit::record(&mut *tx, &*self.clock, origin, record).await?;
+        db::commit(tx).await?;
+        Ok(fresh)
+    }
+
+    /// Whether somebody proved lately in a session who they are: with a second factor, if they have one.
+    pub fn is_fresh(&self, row: &SessionRow, has_second_factor: bool) -> bool {
+        let proven = if has_second_factor { row.second_factor_at } else { row.proven_at };
+        proven.is_some_and(|at| self.clock.now() - at < FRESH_FOR)
+    }
+
+    /// What stands for a browser where challenges are kept.
+    pub fn mark(&self, cookie: &Secret) -> [u8; 32] {
+        self.mac(b"challenge", cookie)
     }
 
     /// The browsers in which a user is signed in, the one that was used last first.

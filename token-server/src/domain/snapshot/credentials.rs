@@ -25,6 +25,8 @@ pub struct StoredCredential {
     pub created_at: OffsetDateTime,
     /// When it was said to end.
     pub expires_at: Option<OffsetDateTime>,
+    /// Whether it was made by somebody who had shown a second factor.
+    pub second_factor: bool,
     limits: Option<Result<Arc<CredentialLimits>, Unusable>>,
 }
 
@@ -35,8 +37,8 @@ impl StoredCredential {
             let read = CredentialLimits::stored(stored).map(Arc::new);
             read.map_err(|error| Unusable::of(error, "credential"))
         });
-        let CredentialState { id, pid, created_at, expires_at, .. } = *state;
-        Self { id, pid, created_at, expires_at, limits }
+        let CredentialState { id, pid, created_at, expires_at, second_factor, .. } = *state;
+        Self { id, pid, created_at, expires_at, second_factor, limits }
     }
 
     /// What it is good for, where that is not everything.
@@ -62,6 +64,8 @@ pub struct StoredLogin {
     pub replaced_at: Option<OffsetDateTime>,
     /// What the token of its platform said, of a workload.
     pub claims: Option<Arc<BTreeMap<String, String>>>,
+    /// Whether it was made with a second factor.
+    pub second_factor: bool,
     /// When it was last used, as far as that was known when it was read: uses are no changes.
     pub last_used_at: OffsetDateTime,
 }
@@ -88,6 +92,7 @@ impl From<RefreshTokenState> for StoredLogin {
                 .claims
                 .map(|claims| serde_json::from_value(claims).unwrap_or_default())
                 .map(Arc::new),
+            second_factor: state.second_factor,
             last_used_at: state.last_used_at,
         }
     }

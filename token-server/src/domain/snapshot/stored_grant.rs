@@ -164,7 +164,7 @@ mod tests {
     /// A row with these terms; without role and rights, terms that are none.
     fn terms(role: Option<&str>, rights: Option<&str>) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for field in [Some("allow"), role, rights, None, None, None, None] {
+        for field in [Some("allow"), role, rights, None, None, None, None, Some("\0")] {
             let length = field.map_or(-1, |field| i32::try_from(field.len()).unwrap());
             bytes.extend(length.to_be_bytes());
             bytes.extend(field.unwrap_or_default().as_bytes());

@@ -55,6 +55,8 @@ pub struct Grant {
     pub expires_at: Option<String>,
     /// Networks from which alone it counts; from everywhere if there is none.
     pub networks: Vec<String>,
+    /// Whether it counts only for people who logged in with a second factor.
+    pub second_factor: bool,
     /// Where it comes from: `manual`, `policy`, `namespace` or `elevation`.
     pub source: String,
     /// Why, in somebody's words.
@@ -82,6 +84,7 @@ impl From<&GrantSummary> for Grant {
             not_before: row.not_before.map(written),
             expires_at: row.expires_at.map(written),
             networks: row.networks.iter().flatten().map(ToString::to_string).collect(),
+            second_factor: row.second_factor,
             source: grant.source.clone(),
             reason: grant.reason.clone(),
             added_by: grant.created_by.clone(),
@@ -128,6 +131,9 @@ pub(super) struct NewGrant {
     /// Networks from which alone it counts.
     #[serde(default)]
     networks: Vec<String>,
+    /// Whether it counts only for people who log in with a second factor.
+    #[serde(default)]
+    second_factor: bool,
     /// Why, for whoever reads it later.
     reason: Option<String>,
 }
@@ -231,6 +237,7 @@ impl NewGrant {
             not_before: time(&self.not_before)?,
             expires_at: time(&self.expires_at)?,
             networks: networks.collect::<Result<_, _>>()?,
+            second_factor: self.second_factor,
         };
         Ok((spec, conditions))
     }

@@ -193,9 +193,7 @@ fn row_state(plan: &Plan, row: &PlannedRow, done: Option<Taken>) -> &'static str
     match done {
         Some(Taken::New) => "added",
         Some(Taken::AlreadyThere) => "already there",
-        Some(Taken::OtherConditions) => {
-            "in the way: the same row counts at other times or from other networks"
-        }
+        Some(Taken::OtherConditions) => "in the way: the same row counts on other conditions",
         None if plan.stored_rows.contains(&row.spec.to_string()) => "already there",
         None => "new",
     }

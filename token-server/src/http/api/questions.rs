@@ -127,7 +127,7 @@ pub struct ExplainedRow {
     pub kept_out: Vec<String>,
     /// What keeps them out.
     pub kept_out_by: Vec<String>,
-    /// Why it does not count: `too_early`, `expired` or `elsewhere`.
+    /// Why it does not count: `too_early`, `expired`, `elsewhere` or `no_second_factor`.
     #[schema(required = true)]
     pub why_not: Option<String>,
 }
@@ -156,6 +156,7 @@ impl From<&explanation::Considered> for ExplainedRow {
             NotNow::TooEarly => "too_early",
             NotNow::Expired => "expired",
             NotNow::Elsewhere => "elsewhere",
+            NotNow::NoSecondFactor => "no_second_factor",
         });
         Self {
             id: row.grant.id,
@@ -196,7 +197,7 @@ const SUBJECT: Parameter = Parameter::optional(
     "About whom: `user:NAME`, `team:NAME`, `robot:OWNER/NAME`, `workload:NAME`, `everyone` or `authenticated`; without it, about oneself.",
 );
 
-const QUESTION: [Parameter; 3] = [
+const QUESTION: [Parameter; 4] = [
     Parameter::required(
         "action",
         "pull",
@@ -207,6 +208,12 @@ const QUESTION: [Parameter; 3] = [
         "address",
         Kind::Text,
         "As for a client with this address; without it rights in a network do not count, and denials in one do.",
+    ),
+    Parameter::optional(
+        "second_factor",
+        Kind::Word(&["true", "false"]),
+        "As for a login with a second factor, or without one; when it is not said, as for one's own login about oneself, \
+         and as for one without about others.",
     ),
 ];
 
@@ -227,13 +234,17 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-fn question(call: &Call) -> Result<(Question, Circumstances), ApiError> {
+fn question(call: &Call, is_own: bool) -> Result<(Question, Circumstances), ApiError> {
     let question = Question::parse(call.query.required("action"), call.query.required("place"));
     let address = call.query.get("address").map(str::parse::<IpAddr>).transpose();
     let sentence = || "is no address such as 192.0.2.7".to_owned();
     let address = address.map_err(|_| ApiError::BadParameter { name: "address", sentence: sentence() })?;
     let now = call.administration()?.now();
-    Ok((question.map_err(TokenServerError::from)?, Circumstances { now, address }))
+    let second_factor = match call.query.get("second_factor") {
+        Some(word) => word == "true",
+        None => is_own && call.subject()?.has_second_factor(),
+    };
+    Ok((question.map_err(TokenServerError::from)?, Circumstances { now, address, second_factor }))
 }
 
 /// Whoever asks, as a subject of rights.
@@ -248,18 +259,19 @@ pub(super) fn oneself(subject: &Subject) -> Result<GrantSubject, TokenServerErro
 
 async fn explain(call: Call) -> Result<Reply, ApiError> {
     let subject = call.query.read("subject", GrantSubject::parse)?;
+    let is_own = subject.is_none();
     let subject = match subject {
         Some(subject) => subject,
         None => oneself(call.subject()?)?,
     };
-    let (question, circumstances) = question(&call)?;
+    let (question, circumstances) = question(&call, is_own)?;
     let found = call.administration()?.explain(&subject, &question, circumstances).await?;
     Ok(Reply::answer(&Explanation::new(&subject, &question, &found)))
 }
 
 async fn who_can(call: Call) -> Result<Reply, ApiError> {
     let behind: Option<String> = cursor::read("who-can", &call.query)?;
-    let (limit, (question, circumstances)) = (call.query.limit()?, question(&call)?);
+    let (limit, (question, circumstances)) = (call.query.limit()?, question(&call, false)?);
     let found = call.administration()?.who_can(&question, circumstances).await?;
     let begin = behind.map_or(0, |behind| {
         // Who may no longer do it is not there any more; the list goes on where they would be.

@@ -104,6 +104,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .summary("Sets another password for a user and ends all logins made with the old one.")
         .body::<PasswordChange>()
         .conditional(),
+        Endpoint::new(Method::DELETE, "/api/v1/users/{user}/second-factors", "removeSecondFactors", |call| {
+            remove_second_factors(call).boxed_local()
+        })
+        .summary("Takes all second factors of a user away who has lost them, and signs the user out of all browsers."),
     ]
 }
 
@@ -145,6 +149,11 @@ async fn change(call: Call) -> Result<Reply, ApiError> {
         administration.enable_user(&name).await?;
     }
     Ok(Reply::one(&User::from(&administration.show_user(&name).await?)))
+}
+
+async fn remove_second_factors(call: Call) -> Result<Reply, ApiError> {
+    call.administration()?.remove_second_factors(&name(&call)?).await?;
+    Ok(Reply::Done)
 }
 
 async fn set_password(call: Call) -> Result<Reply, ApiError> {

@@ -94,6 +94,7 @@ struct Written {
     from: Option<i64>,
     until: Option<i64>,
     networks: Vec<(&'static str, &'static str)>,
+    needs_second_factor: bool,
 }
 
 /// What a credential is good for, as somebody would write it down.
@@ -146,12 +147,16 @@ struct Case {
     name: &'static str,
     user: Option<&'static str>,
     address: Option<&'static str>,
+    has_second_factor: bool,
 }
 
 impl Case {
     fn draw(dice: &mut Dice) -> Self {
-        let rows = (0..dice.roll(6)).map(|_| Written {
-            denies: dice.roll(4) == 0,
+        let rows = (0..dice.roll(6)).map(|_| (dice.roll(4) == 0, dice.roll(4) == 0));
+        let rows: Vec<_> = rows.collect();
+        let rows = rows.into_iter().map(|(denies, is_strict)| Written {
+            denies,
+            needs_second_factor: is_strict && !denies,
             rights: if dice.roll(3) > 0 { dice.pick(&Role::BUILT_IN).rights() } else { dice.rights() },
             pattern: dice.pick(&PATTERNS),
             tags: (dice.roll(3) == 0).then(|| dice.pick(&TAG_PATTERNS)),
@@ -174,7 +179,8 @@ impl Case {
         let namespaces = namespaces.collect();
         let limits = (dice.roll(3) == 0).then(|| Limited::draw(dice));
         let (name, user, address) = (dice.pick(&NAMES), dice.pick(&USERS), dice.pick(&ADDRESSES));
-        Self { rows, barriers, namespaces, limits, name, user, address }
+        let has_second_factor = dice.roll(2) == 0;
+        Self { rows, barriers, namespaces, limits, name, user, address, has_second_factor }
     }
 
     /// As the decision wants it.
@@ -185,6 +191,7 @@ impl Case {
                 not_before: written.from.map(at),
                 expires_at: written.until.map(at),
                 networks: written.networks.iter().map(|(network, _)| network.parse().unwrap()).collect(),
+                second_factor: written.needs_second_factor,
             },
             ..row(
                 if written.denies { Effect::Deny } else { Effect::Allow },
@@ -212,6 +219,7 @@ impl Case {
         Circumstances {
             now: OffsetDateTime::from_unix_timestamp(NOW).unwrap(),
             address: self.address.map(|address| address.parse().unwrap()),
+            second_factor: self.has_second_factor,
         }
     }
 
@@ -228,6 +236,7 @@ impl Case {
             None => row.denies,
         };
         is_near
+            && (self.has_second_factor || !row.needs_second_factor)
             && row.from.is_none_or(|from| from <= NOW)
             && row.until.is_none_or(|until| NOW < until)
             && covers(&components(&pattern), &components(self.name))

@@ -32,7 +32,11 @@ fn deny(rights: &str, pattern: &str) -> Grant {
 }
 
 fn now() -> Circumstances {
-    Circumstances { now: OffsetDateTime::from_unix_timestamp(1000).unwrap(), address: None }
+    Circumstances {
+        now: OffsetDateTime::from_unix_timestamp(1000).unwrap(),
+        address: None,
+        second_factor: false,
+    }
 }
 
 fn repository(name: &str) -> RepositoryName {
