@@ -120,9 +120,9 @@ impl TokenServer {
                     continue;
                 }
             };
-            let challenges = answer.headers().get_all(WWW_AUTHENTICATE).iter();
+            let challenges = answer.headers().get_all(WWW_AUTHENTICATE);
             let challenge =
-                challenges.filter_map(|value| BearerChallenge::parse(value.to_str().ok()?)).next();
+                challenges.into_iter().find_map(|value| BearerChallenge::parse(value.to_str().ok()?));
             let challenge = challenge.ok_or_else(|| RemoteError::NoChallenge(server.clone()))?;
             let realm = Url::parse(&challenge.realm).map_err(|_| RemoteError::NoChallenge(server.clone()))?;
             if realm.scheme() != "https" && !(address.scheme() == "http" && realm.scheme() == "http") {
