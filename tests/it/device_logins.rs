@@ -82,7 +82,11 @@ async fn a_program_is_logged_in_as_who_allows_it_and_gives_the_login_back() -> a
     clock.advance(Duration::from_secs(6));
     assert_eq!(refused(&fair, &waiting.device_code).await?, "authorization_pending");
     // A stranger is asked to sign in; whoever is signed in sees what asks.
-    fair.get(&format!("/device?code={}", waiting.user_code), "").await?.expect(303)?;
+    let asked = fair.get(&format!("/device?code={}", waiting.user_code), "").await?.expect(303)?;
+    let code = waiting.user_code.replace('-', "%2D");
+    assert_eq!(asked.needs_header("location")?, format!("/signin?page=%2Fdevice%3Fcode%3D{code}"));
+    let page = fair.get(asked.needs_header("location")?, "").await?.expect(200)?.text();
+    assert!(page.contains(&format!("value=\"/device?code={}\"", waiting.user_code)), "{page}");
     let alice = fair.sign_in("alice").await?;
     let typed = waiting.user_code.to_lowercase().replace('-', "");
     let page = fair.get(&format!("/device?code={typed}"), &alice).await?.expect(200)?.text();

@@ -25,7 +25,7 @@ const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 #[derive(Serialize)]
 struct Begun<'a> {
     device_code: &'a str,
-    user_code: &'a str,
+    user_code: String,
     verification_uri: String,
     verification_uri_complete: String,
     expires_in: u64,
@@ -45,7 +45,7 @@ pub async fn begin(request: HttpRequest, services: Data<Services>, body: Payload
         let verification_uri = format!("{pages}device");
         let answer = Begun {
             device_code: begun.device_code.expose(),
-            user_code: &begun.user_code,
+            user_code: begun.user_code.to_string(),
             verification_uri_complete: format!("{verification_uri}?code={}", begun.user_code),
             verification_uri,
             expires_in: LASTS.as_secs(),

@@ -44,7 +44,7 @@ struct AccountPage {
 
 /// Leads to the account.
 pub async fn root() -> HttpResponse {
-    render::see_other(Page::Account.path()).finish()
+    render::see_other(&Page::Account.path()).finish()
 }
 
 /// The name of whoever is signed in.
@@ -123,7 +123,7 @@ pub async fn unlink(
         let (visit, form) = visit::form(&request, payload, &services, &pages).await?;
         let administration = visit.administration(&request, &services, Page::Account)?;
         administration.unlink_identity(number(&form, "identity")?).await?;
-        Ok(render::see_other(Page::Account.path()).finish())
+        Ok(render::see_other(&Page::Account.path()).finish())
     };
     answer(&request, outcome.await)
 }

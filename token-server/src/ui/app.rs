@@ -98,7 +98,7 @@ pub async fn remove(
         prove::demand(&visit, &pages, Page::Factors).await?;
         let user = &visit.session(Page::Factors)?.user;
         pages.factors.remove_app(user.into(), &origin(&request)).await?;
-        Ok(render::see_other(Page::Factors.path()).finish())
+        Ok(render::see_other(&Page::Factors.path()).finish())
     };
     answer(&request, outcome.await)
 }

@@ -16,6 +16,7 @@ use super::page::Page;
 use super::render::{self, Frame};
 use super::visit::{self, Visit};
 use crate::db::device_logins::DeviceLoginRow;
+use crate::domain::login::user_code::UserCode;
 use crate::http::parameters::Parameters;
 use crate::http::{Services, origin};
 
@@ -51,9 +52,11 @@ fn waiting(code: &str, row: DeviceLoginRow) -> Waiting {
 pub async fn page(request: HttpRequest, services: Data<Services>, pages: Data<Pages>) -> HttpResponse {
     let outcome = async {
         let visit = Visit::of(&request, &pages).await?;
-        let user = &visit.session(Page::Device)?.user;
         let query = Parameters::parse(request.query_string().as_bytes());
-        let Some(code) = query.one("code")? else {
+        let code = query.one("code")?;
+        let own = code.and_then(UserCode::parse).map_or(Page::Device, Page::Program);
+        let user = &visit.session(own)?.user;
+        let Some(code) = code else {
             let shown = DevicePage { frame: Frame::of(&visit), ..DevicePage::default() };
             return render::html(StatusCode::OK, Some(&visit), &shown);
         };

@@ -104,7 +104,7 @@ pub async fn end(
             let administration = visit.administration(&request, &services, Page::Logins)?;
             administration.end_login(id, Some(&own_name(&visit, Page::Logins)?)).await?;
         }
-        Ok::<_, PageError>(render::see_other(Page::Logins.path()).finish())
+        Ok::<_, PageError>(render::see_other(&Page::Logins.path()).finish())
     };
     answer(&request, outcome.await)
 }

@@ -2,6 +2,15 @@
 //!
 //! *Invariant:* only to a page of this list; an address that came with a request is looked up here and never followed.
 
+use std::borrow::Cow;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::domain::login::user_code::UserCode;
+
+/// Behind this is the code of a program.
+const PROGRAM: &str = "/device?code=";
+
 /// A page that somebody can have asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Page {
@@ -14,28 +23,38 @@ pub enum Page {
     Logins,
     /// What they show besides a password.
     Factors,
-    /// Where a program is allowed; which one is typed again.
+    /// Where the code of a program is typed.
     Device,
+    /// Where the program with this code is allowed.
+    Program(UserCode),
 }
 
 impl Page {
-    /// Every page.
+    /// Every page that has one address.
     pub const ALL: [Self; 5] = [Self::Account, Self::Tokens, Self::Logins, Self::Factors, Self::Device];
 
-    /// Its path.
-    pub const fn path(self) -> &'static str {
-        match self {
+    /// Its path, and the query if it has one.
+    pub fn path(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Account => "/account",
             Self::Tokens => "/account/tokens",
             Self::Logins => "/account/logins",
             Self::Factors => "/account/factors",
             Self::Device => "/device",
-        }
+            Self::Program(code) => return Cow::Owned(format!("{PROGRAM}{code}")),
+        })
+    }
+
+    /// The same as a value in the query of another page.
+    pub fn in_query(self) -> String {
+        utf8_percent_encode(&self.path(), NON_ALPHANUMERIC).to_string()
     }
 
     /// The page of that path, or the account.
     pub fn of(path: &str) -> Self {
-        Self::ALL.into_iter().find(|page| page.path() == path).unwrap_or_default()
+        let known = Self::ALL.into_iter().find(|page| page.path() == path);
+        let program = || path.strip_prefix(PROGRAM).and_then(UserCode::parse).map(Self::Program);
+        known.or_else(program).unwrap_or_default()
     }
 }
 
@@ -46,8 +65,12 @@ mod tests {
     #[test]
     fn nothing_leads_elsewhere() {
         for page in Page::ALL {
-            assert_eq!(Page::of(page.path()), page);
+            assert_eq!(Page::of(&page.path()), page);
         }
+        let program = Page::of("/device?code=bcdf-ghjk");
+        assert_eq!(program.path(), "/device?code=BCDF-GHJK");
+        assert_eq!(Page::of(&program.path()), program);
+        assert_eq!(program.in_query(), "%2Fdevice%3Fcode%3DBCDF%2DGHJK");
         for text in [
             "",
             "/",
@@ -58,6 +81,9 @@ mod tests {
             "/account\r\nLocation: https://evil.example",
             "javascript:alert(1)",
             "/account?x=https://evil.example",
+            "/device?code=",
+            "/device?code=https://evil.example",
+            "/device?code=BCDF-GHJK&x=y",
         ] {
             assert_eq!(Page::of(text), Page::Account, "{text}");
         }

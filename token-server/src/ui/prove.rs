@@ -42,7 +42,7 @@ struct ProvePage {
     frame: Frame,
     title: &'static str,
     address: &'static str,
-    page: &'static str,
+    page: String,
     remark: Option<String>,
     passkey: Option<Passkey>,
     has_code: bool,
@@ -92,7 +92,7 @@ pub(super) async fn show(
         frame: Frame::of(visit),
         title: asked.title,
         address: asked.address,
-        page: asked.page.path(),
+        page: asked.page.path().into_owned(),
         remark,
         passkey,
         has_code: held.app.is_some() || held.recovery_codes > 0,
@@ -166,7 +166,7 @@ pub async fn take(
             Ok(how) => {
                 let who = (&visit.cookie, user);
                 let cookie = pages.sessions.prove(who, how, held.is_any(), &origin).await?;
-                Ok(render::see_other(page.path()).cookie(cookies::for_visit(&cookie)).finish())
+                Ok(render::see_other(&page.path()).cookie(cookies::for_visit(&cookie)).finish())
             }
             Err(error) if error.remark().0.is_server_error() => Err(error),
             Err(error) => show(&pages, &visit, &held, asked(page), Some(&error)).await,

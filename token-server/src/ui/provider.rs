@@ -40,7 +40,7 @@ async fn go(pages: &Pages, client: &OpenIdClient, errand: Errand) -> Result<Http
 /// Sends somebody to sign in.
 pub async fn send(request: HttpRequest, pages: Data<Pages>, name: Path<String>) -> HttpResponse {
     let outcome = async {
-        let page = wanted_page(&request)?.path().to_owned();
+        let page = wanted_page(&request)?.path().into_owned();
         go(&pages, client(&pages, &name)?, Errand::SignIn { page }).await
     };
     answer(&request, outcome.await)
@@ -121,7 +121,7 @@ async fn returned(
             let user = PrincipalName::parse(&session.user.name).map_err(TokenServerError::from)?;
             let administration = visit.administration(request, services, Page::Account)?;
             administration.link_identity(&user, client.provider(), &returned.profile).await?;
-            Ok(render::see_other(Page::Account.path()).finish())
+            Ok(render::see_other(&Page::Account.path()).finish())
         }
     }
 }
@@ -143,7 +143,7 @@ async fn admit(
             RequestLog::note_subject(request, &user.name);
             let by = SignedInBy::Provider(client.provider().name.as_str(), returned);
             let cookie = pages.sessions.begin((user.pid, user.uid, &user.name), by, &origin).await?;
-            Ok(render::see_other(page.path()).cookie(cookies::for_visit(&cookie)).finish())
+            Ok(render::see_other(&page.path()).cookie(cookies::for_visit(&cookie)).finish())
         }
         Admission::Pending(id) => {
             services.authenticator.record_refused_visit(None, "pending_identity", &origin).await?;

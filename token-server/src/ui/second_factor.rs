@@ -28,7 +28,7 @@ pub async fn page(request: HttpRequest, pages: Data<Pages>) -> HttpResponse {
         let page = wanted_page(&request)?;
         let visit = Visit::of(&request, &pages).await?;
         if visit.session.is_some() {
-            return Ok(render::see_other(page.path()).finish());
+            return Ok(render::see_other(&page.path()).finish());
         }
         let pending = pages.sessions.find_pending(&visit.cookie).await?.ok_or(PageError::NotPending)?;
         let held = pages.factors.of(pending.pid).await?;
@@ -57,7 +57,7 @@ pub async fn take(
                 }
                 let who = (pending.pid, pending.uid, &*pending.user);
                 let cookie = pages.sessions.begin(who, SignedInBy::PasswordAnd(how), &origin).await?;
-                Ok(render::see_other(page.path()).cookie(cookies::for_visit(&cookie)).finish())
+                Ok(render::see_other(&page.path()).cookie(cookies::for_visit(&cookie)).finish())
             }
             Err(error) if error.remark().0.is_server_error() => Err(error),
             Err(error) => {

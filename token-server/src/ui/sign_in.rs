@@ -31,7 +31,8 @@ struct Choice {
 struct SignInPage {
     frame: Frame,
     providers: Vec<Choice>,
-    page: &'static str,
+    page: String,
+    page_in_query: String,
     remark: Option<String>,
 }
 
@@ -49,8 +50,13 @@ fn show(
         name: client.provider().name.to_string(),
         title: client.provider().title.clone(),
     });
-    let shown =
-        SignInPage { frame: Frame::of(visit), providers: choices.collect(), page: page.path(), remark };
+    let shown = SignInPage {
+        frame: Frame::of(visit),
+        providers: choices.collect(),
+        page: page.path().into_owned(),
+        page_in_query: page.in_query(),
+        remark,
+    };
     render::html(status, Some(visit), &shown)
 }
 
@@ -66,7 +72,7 @@ pub async fn page(request: HttpRequest, pages: Data<Pages>) -> HttpResponse {
         let page = wanted_page(&request)?;
         let visit = Visit::of(&request, &pages).await?;
         if visit.session.is_some() {
-            return Ok(render::see_other(page.path()).finish());
+            return Ok(render::see_other(&page.path()).finish());
         }
         show(&pages, &visit, page, None)
     };
@@ -92,14 +98,14 @@ pub async fn sign_in(
             Ok(Known { user, needs_second_factor: true }) => {
                 RequestLog::note_subject(&request, &user.name);
                 let cookie = pages.sessions.begin_pending(&user).await?;
-                let address = format!("{}?page={}", second_factor::ADDRESS, page.path());
+                let address = format!("{}?page={}", second_factor::ADDRESS, page.in_query());
                 Ok(render::see_other(&address).cookie(cookies::for_visit(&cookie)).finish())
             }
             Ok(Known { user, .. }) => {
                 RequestLog::note_subject(&request, &user.name);
                 let who = (user.pid, user.uid, &*user.name);
                 let cookie = pages.sessions.begin(who, SignedInBy::Password, &origin).await?;
-                Ok(render::see_other(page.path()).cookie(cookies::for_visit(&cookie)).finish())
+                Ok(render::see_other(&page.path()).cookie(cookies::for_visit(&cookie)).finish())
             }
             Err(error) => {
                 let error = PageError::Api(ApiError::Domain(error));

@@ -147,7 +147,7 @@ pub async fn revoke(
         let administration = visit.administration(&request, &services, Page::Tokens)?;
         let user = own_name(&visit, Page::Tokens)?;
         administration.revoke_personal_token(number(&form, "personal access token")?, Some(&user)).await?;
-        Ok(render::see_other(Page::Tokens.path()).finish())
+        Ok(render::see_other(&Page::Tokens.path()).finish())
     };
     answer(&request, outcome.await)
 }

@@ -17,10 +17,11 @@ use shared::secret::Secret;
 
 use super::super::error::TokenServerError;
 use super::super::keys::master_secret::{MasterSecret, Purpose};
-use super::super::random::{self, NoRandomness};
+use super::super::random;
 use super::super::record::audit::{self, Event, Origin, Outcome, Record};
 use super::opaque_token;
 use super::subject::{Proof, User};
+use super::user_code::UserCode;
 use crate::db::device_logins::{self, CodeOwner, DeviceLoginRow, NewDeviceLogin};
 use crate::db::{self, Pool, principals};
 
@@ -38,11 +39,6 @@ const MAX_WAITING: i64 = 10_000;
 
 /// Of these, so many at one address.
 const MAX_WAITING_THERE: i64 = 100;
-
-/// Letters that are not taken for one another and make no words (RFC 8628 §6.1).
-const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
-
-const CODE_LETTERS: usize = 8;
 
 /// So many wrong codes somebody may type in [`LASTS`].
 const MAX_WRONG: u32 = 20;
@@ -70,7 +66,7 @@ pub struct Begun {
     /// What it asks with.
     pub device_code: Secret,
     /// What the person types.
-    pub user_code: String,
+    pub user_code: UserCode,
 }
 
 /// What a program is told that asks.
@@ -140,13 +136,13 @@ impl Devices {
         origin: &Origin,
     ) -> Result<Option<Begun>, TokenServerError> {
         let (device_code, user_code) =
-            (opaque_token::generate_as(DEVICE_PREFIX, &self.random)?, user_code(&self.random)?);
+            (opaque_token::generate_as(DEVICE_PREFIX, &self.random)?, UserCode::generate(&self.random)?);
         let (agent, client_id) = (origin.agent.as_deref().map(audit::printable), audit::printable(client_id));
         let now = self.clock.now();
         let login = NewDeviceLogin {
             id: random::dated_id(&self.random, &*self.clock)?,
             device_mac: &self.mac(device_code.expose()),
-            user_mac: &self.mac(&user_code),
+            user_mac: &self.mac(&user_code.to_string()),
             audience,
             client_id: &client_id,
             agent: agent.as_deref(),
@@ -165,8 +161,11 @@ impl Devices {
         if tries >= MAX_WRONG {
             return Err(TokenServerError::TooManyTries { seconds: LASTS.as_secs() });
         }
-        let found = match folded(typed) {
-            Some(code) => device_logins::find_by_user(&self.pool, &self.mac(&code), self.clock.now()).await?,
+        let found = match UserCode::parse(typed) {
+            Some(code) => {
+                let mac = self.mac(&code.to_string());
+                device_logins::find_by_user(&self.pool, &mac, self.clock.now()).await?
+            }
             None => None,
         };
         found.ok_or_else(|| {
@@ -291,49 +290,5 @@ impl Devices {
             proof: Proof::Allowed,
             has_second_factor: second_factor,
         }))
-    }
-}
-
-/// `BCDF-GHJK`.
-fn user_code(random: &SystemRandom) -> Result<String, NoRandomness> {
-    let mut code = String::with_capacity(CODE_LETTERS + 1);
-    while code.len() < CODE_LETTERS {
-        // Bytes beyond the last whole multiple of 20 would favour the first letters.
-        let fair = random::bytes::<32>(random)?.into_iter().filter(|byte| *byte < 240);
-        let missing = CODE_LETTERS - code.len();
-        code.extend(fair.take(missing).map(|byte| char::from(LETTERS[usize::from(byte % 20)])));
-    }
-    code.insert(CODE_LETTERS / 2, '-');
-    Ok(code)
-}
-
-/// What was typed, as codes are written.
-fn folded(typed: &str) -> Option<String> {
-    let letters: String = typed.chars().filter(char::is_ascii_alphanumeric).take(CODE_LETTERS + 1).collect();
-    let letters = letters.to_ascii_uppercase();
-    let is_one = letters.len() == CODE_LETTERS && letters.bytes().all(|letter| LETTERS.contains(&letter));
-    is_one.then(|| format!("{}-{}", &letters[..CODE_LETTERS / 2], &letters[CODE_LETTERS / 2..]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_are_read_however_people_write_them() {
-        let random = SystemRandom::new();
-        let code = user_code(&random).unwrap();
-        assert_ne!(user_code(&random).unwrap(), code);
-        for typed in [
-            code.clone(),
-            code.to_lowercase(),
-            code.replace('-', ""),
-            format!(" {} ", code.replace('-', " ")),
-        ] {
-            assert_eq!(folded(&typed).as_ref(), Some(&code), "{typed:?}");
-        }
-        for typed in ["", "BCDF", "BCDF-GHJA", "BCDF-GHJKL", "ÄCDF-GHJK"] {
-            assert_eq!(folded(typed), None, "{typed:?}");
-        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Reading order: who that is ([`subject`]), what they bring ([`password`] with [`password_argon2`] and
 //! [`password_bcrypt`], [`opaque_token`], [`credential`], [`refresh`]), programs that people allow in a browser
-//! ([`device`]), the one door ([`authenticate`], and [`by_password`] with [`elsewhere`] for passwords that others know) and who knocks too
+//! ([`device`], which show a [`user_code`]), the one door ([`authenticate`], and [`by_password`] with [`elsewhere`] for passwords that others know) and who knocks too
 //! often ([`door`], [`request_limit`]), when things were used ([`credential_uses`]), and one's own account ([`account`]).
 //!
 //! *Invariant:* there is one way in for each kind of proof, and every address of the server uses it.
@@ -26,6 +26,8 @@ pub mod refresh;
 pub mod door;
 
 pub mod request_limit;
+
+pub mod user_code;
 
 pub mod device;
 
