@@ -29,11 +29,7 @@ pub async fn list_mapped(db: impl PgExecutor<'_>, pids: &[i64]) -> Result<Vec<(i
 }
 
 /// Of these pairs of users and teams, how many there are to be made.
-pub async fn count_missing(
-    db: impl PgExecutor<'_>,
-    pids: &[i64],
-    teams: &[String],
-) -> Result<i64, DbError> {
+pub async fn count_missing(db: impl PgExecutor<'_>, pids: &[i64], teams: &[String]) -> Result<i64, DbError> {
     let query = sqlx::query_scalar!(
         r#"select count(*) as "count!" from unnest($1::bigint[], $2::text[]) w(pid, team)
              join principal t on t.kind = 'team' and t.deleted_at is null and t.name = w.team

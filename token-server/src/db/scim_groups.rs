@@ -219,20 +219,44 @@ pub async fn delete_members(
     Ok(query.fetch_all(db).await?)
 }
 
-/// Lets sign-ons from before say nothing about groups of these names any more.
+/// Takes everybody out of a group but these; says who was in it, by their inner numbers.
+pub async fn delete_members_but(
+    db: impl PgExecutor<'_>,
+    group: Uuid,
+    users: &[Uuid],
+) -> Result<Vec<i64>, DbError> {
+    let query = sqlx::query_scalar!(
+        "with gone as (delete from scim_group_member where group_id = $1 and user_id <> all($2) returning user_id)
+         select u.pid from gone join scim_user u on u.id = gone.user_id",
+        group,
+        users
+    );
+    Ok(query.fetch_all(db).await?)
+}
+
+/// How many are in a group.
+pub async fn count_members(db: impl PgExecutor<'_>, group: Uuid) -> Result<i64, DbError> {
+    let query = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from scim_group_member where group_id = $1"#,
+        group
+    );
+    Ok(query.fetch_one(db).await?)
+}
+
+/// Lets what was said at sign-ons before say nothing about groups of these names any more; says of whom it did, by their
+/// inner numbers.
 pub async fn forget_at_identities(
     db: impl PgExecutor<'_>,
     provider: &str,
     names: &[String],
-) -> Result<(), DbError> {
-    let query = sqlx::query!(
+) -> Result<Vec<i64>, DbError> {
+    let query = sqlx::query_scalar!(
         "update identity set groups = (select coalesce(array_agg(one), '{}') from unnest(groups) one where one <> all($2))
-          where provider = $1 and groups && $2",
+          where provider = $1 and groups && $2 returning pid",
         provider,
         names
     );
-    query.execute(db).await?;
-    Ok(())
+    Ok(query.fetch_all(db).await?)
 }
 
 /// In which group somebody is, with its names.

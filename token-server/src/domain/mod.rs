@@ -73,6 +73,8 @@ pub mod trust;
 
 pub mod signon;
 
+pub mod provisioning;
+
 pub mod keys;
 
 pub mod docker_auth;

@@ -22,6 +22,7 @@ use super::problem::{self, PROBLEM};
 use crate::db::error::DbError;
 use crate::domain::error::TokenServerError;
 use crate::domain::login::password::HashingError;
+use crate::domain::provisioning::ScimError;
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,9 @@ pub enum ApiError {
     /// Somebody asks what only registries are told.
     #[error("this is for registries, which bring the secret that `revocations.secret` says")]
     NotARegistry,
+    /// A filter about what cannot be searched.
+    #[error("nothing is searched at this address")]
+    NoFilterHere,
     /// Nobody could say yes.
     #[error("this server has no pages on which people could allow a login; `signon.url` turns them on")]
     NoPages,
@@ -156,7 +160,9 @@ impl ApiError {
                 Verdict::new(StatusCode::NOT_FOUND, ErrorCode::Unsupported, "unsupported_grant_type")
             }
             Self::BadParameter { .. } => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
-            Self::NotARegistry => Verdict::new(StatusCode::FORBIDDEN, ErrorCode::Denied, "access_denied"),
+            Self::NotARegistry | Self::NoFilterHere => {
+                Verdict::new(StatusCode::FORBIDDEN, ErrorCode::Denied, "access_denied")
+            }
             Self::NothingToCompare => bad_request(StatusCode::PRECONDITION_FAILED),
             Self::ManyReadersOfAll | Self::ManyTrials => Verdict::retry(5),
             Self::ManyChanges => Verdict::retry(2),
@@ -212,6 +218,7 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         E::WrongCredentials | E::NotLetInYet | E::RefreshTokenRefused | E::IdentityTokenRefused(_) => {
             UNAUTHORIZED
         }
+        E::Scim(_) => bad_request(StatusCode::BAD_REQUEST),
         E::DeviceNotYet(why) => Verdict::new(StatusCode::BAD_REQUEST, ErrorCode::Unauthorized, why.as_str()),
         E::TooManyDevices => Verdict::retry(60),
         E::TooManyTries { seconds } | E::TooManyTokenRequests { seconds } => Verdict {
@@ -266,6 +273,8 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::TooManyRequests
         | E::PolicyStep { .. }
         | E::TooManySecrets(_)
+        | E::TooManyScimSecrets(_)
+        | E::Scim(ScimError::Uniqueness(_))
         | E::TooManyTokens(_)
         | E::PasswordElsewhere => bad_request(StatusCode::CONFLICT),
         E::Hashing(HashingError::Busy) | E::Db(DbError::Locked(_)) => Verdict::retry(2),

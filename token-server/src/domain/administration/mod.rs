@@ -9,6 +9,14 @@ pub mod users;
 
 pub mod identities;
 
+pub mod mapped_teams;
+
+pub mod scim_users;
+
+pub mod scim_groups;
+
+pub mod scim_secrets;
+
 pub mod teams;
 
 pub mod members;

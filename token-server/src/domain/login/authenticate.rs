@@ -83,7 +83,7 @@ pub struct Parts {
 }
 
 /// Turns credentials into users and robots.
-pub struct Authenticator(Parts);
+pub struct Authenticator(pub(super) Parts);
 
 impl Authenticator {
     /// Puts the parts together.

@@ -34,3 +34,5 @@ pub mod elsewhere;
 pub mod authenticate;
 
 pub mod account;
+
+pub mod scim;

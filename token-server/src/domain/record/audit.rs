@@ -48,6 +48,20 @@ pub enum Event {
     IdentityLinked,
     /// … or is no more.
     IdentityUnlinked,
+    /// A secret was made with which an identity provider makes users,
+    ScimSecretAdded,
+    /// … or revoked.
+    ScimSecretRevoked,
+    /// An identity provider said something else of a user,
+    ScimUserChanged,
+    /// … removed one,
+    ScimUserRemoved,
+    /// … told of a group,
+    ScimGroupAdded,
+    /// … said something else of it,
+    ScimGroupChanged,
+    /// … or removed it.
+    ScimGroupRemoved,
     /// …
     TeamAdded,
     /// …
@@ -148,7 +162,7 @@ pub enum Event {
 
 impl Event {
     /// Every one.
-    pub const ALL: [Self; 58] = [
+    pub const ALL: [Self; 65] = [
         Self::Login,
         Self::ScopesRefused,
         Self::RefreshTokenIssued,
@@ -159,6 +173,13 @@ impl Event {
         Self::UserEnabled,
         Self::IdentityLinked,
         Self::IdentityUnlinked,
+        Self::ScimSecretAdded,
+        Self::ScimSecretRevoked,
+        Self::ScimUserChanged,
+        Self::ScimUserRemoved,
+        Self::ScimGroupAdded,
+        Self::ScimGroupChanged,
+        Self::ScimGroupRemoved,
         Self::TeamAdded,
         Self::TeamRemoved,
         Self::TeamMemberAdded,
@@ -233,6 +254,13 @@ impl Event {
             Self::UserEnabled => "user_enabled",
             Self::IdentityLinked => "identity_linked",
             Self::IdentityUnlinked => "identity_unlinked",
+            Self::ScimSecretAdded => "scim_secret_added",
+            Self::ScimSecretRevoked => "scim_secret_revoked",
+            Self::ScimUserChanged => "scim_user_changed",
+            Self::ScimUserRemoved => "scim_user_removed",
+            Self::ScimGroupAdded => "scim_group_added",
+            Self::ScimGroupChanged => "scim_group_changed",
+            Self::ScimGroupRemoved => "scim_group_removed",
             Self::TeamAdded => "team_added",
             Self::TeamRemoved => "team_removed",
             Self::TeamMemberAdded => "team_member_added",

@@ -121,7 +121,7 @@ impl Freshness {
         let before = now - provider.max_group_age;
         for old in identities::list_outdated(&self.pool, provider.name.as_str(), before, AT_ONCE).await? {
             identities::delete_groups(&self.pool, &old.issuer, &old.subject).await?;
-            self.administration.update_mapped_teams(old.pid, &old.user).await?;
+            self.administration.update_mapped_teams(old.pid).await?;
         }
         Ok(())
     }
