@@ -218,7 +218,6 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         E::WrongCredentials | E::NotLetInYet | E::RefreshTokenRefused | E::IdentityTokenRefused(_) => {
             UNAUTHORIZED
         }
-        E::Scim(_) => bad_request(StatusCode::BAD_REQUEST),
         E::DeviceNotYet(why) => Verdict::new(StatusCode::BAD_REQUEST, ErrorCode::Unauthorized, why.as_str()),
         E::TooManyDevices => Verdict::retry(60),
         E::TooManyTries { seconds } | E::TooManyTokenRequests { seconds } => Verdict {
@@ -277,6 +276,7 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::Scim(ScimError::Uniqueness(_))
         | E::TooManyTokens(_)
         | E::PasswordElsewhere => bad_request(StatusCode::CONFLICT),
+        E::Scim(_) => bad_request(StatusCode::BAD_REQUEST),
         E::Hashing(HashingError::Busy) | E::Db(DbError::Locked(_)) => Verdict::retry(2),
         E::DirectoryAway | E::Db(DbError::Unavailable(_)) => Verdict::retry(5),
         E::Hashing(HashingError::Failed | HashingError::NoRandomness(_))
