@@ -86,6 +86,10 @@ pub mod nginx;
 
 pub mod schemathesis;
 
+pub mod scim;
+
+pub mod scim2;
+
 pub mod heavy;
 
 pub mod snapshot;

@@ -137,6 +137,12 @@ mod repository_delete;
 
 mod read_only;
 
+mod scim;
+
+mod scim_leaver;
+
+mod scim_providers;
+
 mod search;
 
 mod wire;

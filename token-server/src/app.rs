@@ -335,6 +335,7 @@ impl TokenServer {
             changes: Arc::new(Turns::default()),
             own_settings,
             trials: Arc::new(Semaphore::new(TRIALS)),
+            providers: settings.sign_on.providers,
             pages_url: settings.sign_on.url,
             body_timeout: settings.listener.stall_timeout,
         };

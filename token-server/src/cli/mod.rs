@@ -25,6 +25,8 @@ mod files;
 
 mod identities;
 
+mod scim;
+
 mod import;
 
 mod json;
@@ -135,6 +137,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Identity(command) => {
             identities::identity(command, &administration(&settings).await?, output).await?;
         }
+        Command::Scim(command) => scim::scim(command, &administration(&settings).await?, output).await?,
         Command::Trust(command) => trust::trust(command, &administration(&settings).await?, output).await?,
         Command::Role(command) => roles::role(command, &administration(&settings).await?, output).await?,
         Command::Policy(command) => return policy::policy(command, &settings, output).await,

@@ -18,6 +18,14 @@ pub mod users;
 
 pub mod identities;
 
+pub mod mapped_teams;
+
+pub mod scim_users;
+
+pub mod scim_groups;
+
+pub mod scim_secrets;
+
 pub mod browser_sessions;
 
 pub mod device_logins;

@@ -1,6 +1,7 @@
 //! On whose behalf something is changed.
 //!
-//! *Invariant:* only commands on the server, and the server itself, act without rights of their own.
+//! *Invariant:* only commands on the server, the server itself and identity providers act without rights of their own; the
+//! last through the functions for SCIM alone, which touch nothing but what the same provider made.
 
 use uuid::Uuid;
 
@@ -16,6 +17,13 @@ pub enum Actor {
     Operator,
     /// The server itself, which does what its settings say, such as what an identity provider says of somebody.
     Server,
+    /// An identity provider that says by SCIM who is there.
+    Provider {
+        /// `scim:` and its name in the settings.
+        name: String,
+        /// From where.
+        origin: Origin,
+    },
     /// Somebody who logged in, and where the request came from.
     Subject {
         /// Who.
@@ -31,6 +39,7 @@ impl Actor {
         match self {
             Self::Operator => COMMAND_LINE,
             Self::Server => SYSTEM,
+            Self::Provider { name, .. } => name,
             Self::Subject { subject, .. } => subject.name(),
         }
     }
@@ -38,7 +47,7 @@ impl Actor {
     /// The stable id in records.
     pub fn uid(&self) -> Option<Uuid> {
         match self {
-            Self::Operator | Self::Server => None,
+            Self::Operator | Self::Server | Self::Provider { .. } => None,
             Self::Subject { subject, .. } => subject.uid(),
         }
     }
@@ -46,7 +55,7 @@ impl Actor {
     /// The inner number, for what remembers who made it.
     pub fn pid(&self) -> Option<i64> {
         match self {
-            Self::Operator | Self::Server => None,
+            Self::Operator | Self::Server | Self::Provider { .. } => None,
             Self::Subject { subject, .. } => subject.pid(),
         }
     }
@@ -54,7 +63,7 @@ impl Actor {
     /// What was brought to log in, if that is not a password.
     pub fn credential(&self) -> Option<&Credential> {
         match self {
-            Self::Operator | Self::Server => None,
+            Self::Operator | Self::Server | Self::Provider { .. } => None,
             Self::Subject { subject, .. } => subject.credential(),
         }
     }
@@ -79,7 +88,7 @@ impl Actor {
     pub fn robot(&self) -> Option<&Robot> {
         match self {
             Self::Subject { subject: Subject::Robot(robot), .. } => Some(robot),
-            Self::Operator | Self::Server | Self::Subject { .. } => None,
+            Self::Operator | Self::Server | Self::Provider { .. } | Self::Subject { .. } => None,
         }
     }
 
@@ -87,7 +96,7 @@ impl Actor {
     pub fn origin(&self) -> Origin {
         match self {
             Self::Operator | Self::Server => Origin::default(),
-            Self::Subject { origin, .. } => origin.clone(),
+            Self::Provider { origin, .. } | Self::Subject { origin, .. } => origin.clone(),
         }
     }
 }

@@ -155,6 +155,12 @@ pub enum TokenServerError {
     /// A robot has as many secrets as it may have.
     #[error("{0} has two secrets already, which is what it takes to replace one; revoke one first")]
     TooManySecrets(String),
+    /// A provider has as many secrets as it may have.
+    #[error("{0} has two secrets for SCIM already, which is what it takes to replace one; revoke one first")]
+    TooManyScimSecrets(String),
+    /// Something that a provider said by SCIM cannot be done.
+    #[error(transparent)]
+    Scim(#[from] super::provisioning::ScimError),
     /// A user has as many personal access tokens as one may have.
     #[error("{0} has {most} personal access tokens already; revoke one first", most = super::login::credential::MAX_PERSONAL_TOKENS)]
     TooManyTokens(String),

@@ -75,6 +75,8 @@ pub mod second_factor;
 
 pub mod signon;
 
+pub mod provisioning;
+
 pub mod keys;
 
 pub mod docker_auth;

@@ -22,6 +22,7 @@ use super::problem::{self, PROBLEM};
 use crate::db::error::DbError;
 use crate::domain::error::TokenServerError;
 use crate::domain::login::password::HashingError;
+use crate::domain::provisioning::ScimError;
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,9 @@ pub enum ApiError {
     /// Somebody asks what only registries are told.
     #[error("this is for registries, which bring the secret that `revocations.secret` says")]
     NotARegistry,
+    /// A filter about what cannot be searched.
+    #[error("nothing is searched at this address")]
+    NoFilterHere,
     /// Nobody could say yes.
     #[error("this server has no pages on which people could allow a login; `signon.url` turns them on")]
     NoPages,
@@ -156,7 +160,9 @@ impl ApiError {
                 Verdict::new(StatusCode::NOT_FOUND, ErrorCode::Unsupported, "unsupported_grant_type")
             }
             Self::BadParameter { .. } => bad_request(StatusCode::UNPROCESSABLE_ENTITY),
-            Self::NotARegistry => Verdict::new(StatusCode::FORBIDDEN, ErrorCode::Denied, "access_denied"),
+            Self::NotARegistry | Self::NoFilterHere => {
+                Verdict::new(StatusCode::FORBIDDEN, ErrorCode::Denied, "access_denied")
+            }
             Self::NothingToCompare => bad_request(StatusCode::PRECONDITION_FAILED),
             Self::ManyReadersOfAll | Self::ManyTrials => Verdict::retry(5),
             Self::ManyChanges => Verdict::retry(2),
@@ -268,8 +274,11 @@ fn domain_verdict(error: &TokenServerError) -> Verdict {
         | E::TooManyRequests
         | E::PolicyStep { .. }
         | E::TooManySecrets(_)
+        | E::TooManyScimSecrets(_)
+        | E::Scim(ScimError::Uniqueness(_))
         | E::TooManyTokens(_)
         | E::PasswordElsewhere => bad_request(StatusCode::CONFLICT),
+        E::Scim(_) => bad_request(StatusCode::BAD_REQUEST),
         E::Hashing(HashingError::Busy) | E::Db(DbError::Locked(_)) => Verdict::retry(2),
         E::DirectoryAway | E::Db(DbError::Unavailable(_)) => Verdict::retry(5),
         E::Hashing(HashingError::Failed | HashingError::NoRandomness(_))

@@ -1,7 +1,7 @@
 //! HTTP: parse, call the domain, render; nothing is decided here.
 //!
 //! Reading order: which addresses there are ([`routes`]), how a request is read ([`parameters`], [`body`],
-//! [`credentials`]), what each address does ([`token`] with [`token_exchange`] and [`device`], [`key_set`], [`revocations`], [`account`], [`api`]), how refusals look ([`error`],
+//! [`credentials`]), what each address does ([`token`] with [`token_exchange`] and [`device`], [`key_set`], [`revocations`], [`account`], [`api`], [`scim`]), how refusals look ([`error`],
 //! [`problem`]), and who waits for whom ([`turns`]).
 //!
 //! *Invariant:* every answer that is not a success is JSON, and queries and credentials are never logged.
@@ -28,6 +28,8 @@ pub mod account;
 
 pub mod api;
 
+pub mod scim;
+
 pub mod error;
 
 pub mod problem;
@@ -50,6 +52,7 @@ use crate::domain::login::account::Accounts;
 use crate::domain::login::authenticate::Authenticator;
 use crate::domain::record::audit::Origin;
 use crate::domain::revocation_feed::RevocationFeed;
+use crate::domain::signon::provider::Providers;
 use crate::domain::token_issuer::TokenIssuer;
 
 /// How many requests at a time read the whole audit record, each with a connection to the database.
@@ -84,6 +87,8 @@ pub struct Services {
     pub own_settings: Arc<OwnSettings>,
     /// Turns at trying changes out.
     pub trials: Arc<Semaphore>,
+    /// Identity providers, of which some make users.
+    pub providers: Providers,
     /// Where browsers reach the pages, if there are any.
     pub pages_url: Option<Url>,
     /// How long a body may take to arrive; zero for ever.

@@ -6,7 +6,7 @@
 use actix_web::web;
 use shared::server::fallback::method_not_allowed;
 
-use super::{Services, api, device, key_set, revocations, token};
+use super::{Services, api, device, key_set, revocations, scim, token};
 
 /// What the server does for clients, besides the API, whose addresses [`api::Resource`] has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +98,7 @@ pub fn configure(
                 .default_service(method_not_allowed("GET")),
         );
         api::configure(config);
+        scim::configure(config);
         others(config);
     }
 }

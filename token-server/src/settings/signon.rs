@@ -17,7 +17,7 @@ use crate::domain::principal_name::PrincipalName;
 use crate::domain::second_factor::requirement::Requirement;
 use crate::domain::signon::code_flow;
 use crate::domain::signon::provider::{
-    ClaimNames, NewUsers, OpenId, Provider, ProviderKind, Providers, SignOnSettings,
+    ClaimNames, NewUsers, OpenId, Provider, ProviderKind, Providers, ScimSubject, SignOnSettings,
 };
 
 #[derive(Debug, Deserialize)]
@@ -39,6 +39,7 @@ pub(super) struct RawProvider {
     #[serde(default)]
     teams: BTreeMap<String, String>,
     maxgroupage: Option<DurationText>,
+    scim: Option<String>,
     #[serde(default)]
     issuer: String,
     #[serde(default)]
@@ -137,6 +138,18 @@ impl RawProvider {
         if parsed.is_err() {
             wrong(key(""), "is no name; use letters, digits and dashes");
         }
+        let scim = match self.scim.as_deref().unwrap_or_default().to_ascii_lowercase().as_str() {
+            "" => None,
+            "externalid" => Some(ScimSubject::ExternalId),
+            "username" => Some(ScimSubject::UserName),
+            _ => {
+                wrong(key("scim"), "must be externalid or username");
+                None
+            }
+        };
+        if scim.is_some() && self.kind == "ldap" {
+            wrong(key("scim"), "is for providers of the kind oidc; a directory is asked who is in it");
+        }
         let kind = match self.kind.as_str() {
             "oidc" => Some(ProviderKind::OpenId(Box::new(self.open_id(name, problems)))),
             "ldap" => {
@@ -155,6 +168,7 @@ impl RawProvider {
             new_users: policy?,
             teams,
             max_group_age: age.0,
+            scim,
             kind: kind?,
         })
     }

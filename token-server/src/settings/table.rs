@@ -165,6 +165,12 @@ pub const KEYS: &[Key] = &[
         "24h",
         "How long groups count of which nothing was heard from the provider.",
     ),
+    scalar(
+        "signon.providers.*.scim",
+        "",
+        "Lets the provider make and remove users and groups by SCIM; which attribute is what the claim `claims.subject` \
+         says: externalid or username.",
+    ),
     scalar("signon.providers.*.issuer", "", "Address of an OpenID Connect provider, as its tokens say it."),
     scalar("signon.providers.*.clientid", "", "What the provider calls this server."),
     Key::new(

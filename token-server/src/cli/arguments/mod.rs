@@ -10,6 +10,8 @@ pub mod rights;
 
 pub mod identities;
 
+pub mod scim;
+
 pub mod trust;
 
 pub mod records;
@@ -24,6 +26,7 @@ use identities::IdentityCommand;
 use people::{NamespaceCommand, RobotCommand, TeamCommand, UserCommand, WorkloadCommand};
 use records::{AuditCommand, ImportCommand, KeyCommand};
 use rights::{BarrierCommand, ElevationCommand, GrantCommand, PolicyCommand, QuestionArguments, RoleCommand};
+use scim::ScimCommand;
 use trust::TrustCommand;
 
 const AFTER_HELP: &str = "\
@@ -103,6 +106,9 @@ pub enum Command {
     /// Who users are at identity providers and in directories: list, link, unlink, let somebody in
     #[command(subcommand)]
     Identity(IdentityCommand),
+    /// Identity providers that make and remove users by SCIM: the secrets they show
+    #[command(subcommand)]
+    Scim(ScimCommand),
     /// Whose tokens let workloads in: issuers, rules, attempts, and making a rule of one
     #[command(subcommand)]
     Trust(TrustCommand),

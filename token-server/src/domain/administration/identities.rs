@@ -4,8 +4,6 @@
 //! becomes a new user only where the settings say so and nobody has the name; an existing user is linked by themselves,
 //! while they are signed in, or by an administrator. Of teams, only memberships that came from groups go with them.
 
-use std::collections::BTreeSet;
-
 use uuid::Uuid;
 
 use super::super::error::TokenServerError;
@@ -17,7 +15,7 @@ use super::super::signon::provider::{NewUsers, Provider};
 use super::{Administration, find_user, hold_user};
 use crate::db::identities::{self, IDENTITY_KEY, IdentityRow, NewIdentity, PendingRow, Said};
 use crate::db::users::{self, UserRow};
-use crate::db::{self, Transaction, browser_sessions, principals, refresh_tokens};
+use crate::db::{self, Transaction, browser_sessions, principals, refresh_tokens, scim_users};
 
 /// So many people who are nobody are kept.
 const MAX_PENDING: i64 = 1_000;
@@ -72,6 +70,10 @@ impl Administration {
         if let Some(known) = identities::find_identity(&self.pool, &profile.issuer, &profile.subject).await? {
             return self.admit_known(&known, profile, refresh).await;
         }
+        // Whom the provider has removed does not come back by signing in.
+        if scim_users::is_removed(&self.pool, &profile.issuer, &profile.subject).await? {
+            return Ok(Admission::Refused(NotAdmitted::Disabled));
+        }
         let reason = match (provider.new_users, profile.user_name()) {
             (NewUsers::Refuse, _) => return Ok(Admission::Refused(NotAdmitted::Newcomer)),
             (NewUsers::Ask, _) => ASK,
@@ -114,7 +116,7 @@ impl Administration {
         let mut connection = db::begin(&self.pool).await?;
         self.keep_said(&mut connection, user.pid, profile, refresh, true).await?;
         db::commit(connection).await?;
-        self.update_mapped_teams(user.pid, &user.name).await?;
+        self.update_mapped_teams(user.pid).await?;
         Ok(Admission::User(user))
     }
 
@@ -155,14 +157,14 @@ impl Administration {
         self.record(&mut tx, Event::UserAdded, name.as_str(), Some(&remark)).await?;
         self.insert_link(&mut tx, name, pid, provider.name.as_str(), profile).await?;
         self.keep_said(&mut tx, pid, profile, refresh, true).await?;
-        self.apply_mapped_teams(&mut tx, pid, name.as_str()).await?;
+        self.apply_mapped_teams(&mut tx, &[pid]).await?;
         let user = users::find_user(&mut *tx, name.as_str()).await?;
         let user = user.ok_or_else(|| super::not_found(principals::USER, name))?;
         db::commit(tx).await?;
         Ok(Admission::User(user))
     }
 
-    async fn insert_link(
+    pub(super) async fn insert_link(
         &self,
         tx: &mut Transaction,
         user: &PrincipalName,
@@ -198,7 +200,7 @@ impl Administration {
         let pid = hold_user(&mut *tx, user).await?;
         self.insert_link(&mut tx, user, pid, provider.name.as_str(), profile).await?;
         self.keep_said(&mut tx, pid, profile, None, false).await?;
-        self.apply_mapped_teams(&mut tx, pid, user.as_str()).await?;
+        self.apply_mapped_teams(&mut tx, &[pid]).await?;
         Ok(db::commit(tx).await?)
     }
 
@@ -236,7 +238,7 @@ impl Administration {
         let (issuer, subject) = (&found.issuer, &found.subject);
         identities::delete_identity(&mut *tx, issuer, subject).await?;
         browser_sessions::delete_sessions_from(&mut *tx, issuer, Some(subject), None).await?;
-        self.apply_mapped_teams(&mut tx, found.pid, &found.user).await?;
+        self.apply_mapped_teams(&mut tx, &[found.pid]).await?;
         let remark = format!("{subject} of {issuer}");
         self.record(&mut tx, Event::IdentityUnlinked, &found.user, Some(&remark)).await?;
         db::commit(tx).await?;
@@ -330,7 +332,7 @@ impl Administration {
         let mut tx = db::begin(&self.pool).await?;
         self.keep_said(&mut tx, identity.pid, profile, refresh, false).await?;
         db::commit(tx).await?;
-        self.update_mapped_teams(identity.pid, &identity.user).await
+        self.update_mapped_teams(identity.pid).await
     }
 
     /// Ends the logins of somebody whom a directory does not have any more, and takes them out of the teams of its groups.
@@ -353,59 +355,13 @@ impl Administration {
         identities::delete_groups(&mut *tx, &known.issuer, &known.subject).await?;
         let tokens = refresh_tokens::delete_refresh_tokens_of(&mut *tx, known.pid).await?;
         let sessions = browser_sessions::delete_sessions_of(&mut *tx, known.pid).await?;
-        self.apply_mapped_teams(&mut tx, known.pid, &known.user).await?;
+        self.apply_mapped_teams(&mut tx, &[known.pid]).await?;
         if is_first || tokens + sessions > 0 {
             let remark = format!("all, gone from {}", known.provider);
             let target = format!("user:{}", known.user);
             self.record(&mut tx, Event::LoginEnded, &target, Some(&remark)).await?;
         }
         Ok(db::commit(tx).await?)
-    }
-
-    /// Puts a user into the teams of their groups, and takes them out of others that they were in because of groups.
-    pub async fn update_mapped_teams(&self, pid: i64, user: &str) -> Result<(), TokenServerError> {
-        // Most find nothing to do, and need not wait for whoever changes rights.
-        let mut connection = db::begin(&self.pool).await?;
-        let wanted = self.mapped_teams(&mut connection, pid).await?;
-        let has = identities::list_mapped_teams(&mut *connection, pid).await?;
-        let is_gone = has.iter().any(|team| !wanted.contains(team));
-        if !is_gone && identities::list_teams_without(&mut *connection, pid, &wanted).await?.is_empty() {
-            return Ok(());
-        }
-        drop(connection);
-        let mut tx = self.begin().await?;
-        self.apply_mapped_teams(&mut tx, pid, user).await?;
-        Ok(db::commit(tx).await?)
-    }
-
-    async fn apply_mapped_teams(
-        &self,
-        tx: &mut Transaction,
-        pid: i64,
-        user: &str,
-    ) -> Result<(), TokenServerError> {
-        let wanted = self.mapped_teams(tx, pid).await?;
-        let out = identities::delete_mapped_but(&mut **tx, pid, &wanted).await?;
-        let into = identities::insert_mapped(&mut **tx, pid, &wanted, self.clock.now()).await?;
-        let told = |event: Event, teams: Vec<String>| {
-            teams.into_iter().map(move |team| (event, team, Some(format!("{user}, by a group elsewhere"))))
-        };
-        let records: Vec<_> =
-            told(Event::TeamMemberRemoved, out).chain(told(Event::TeamMemberAdded, into)).collect();
-        self.record_all(tx, &records).await
-    }
-
-    /// The teams that the groups of all identities of a user mean, of those that count now.
-    async fn mapped_teams(&self, tx: &mut Transaction, pid: i64) -> Result<Vec<String>, TokenServerError> {
-        let now = self.clock.now();
-        let rows = identities::list_identities(&mut **tx, Some(pid)).await?;
-        let counting = rows.iter().filter(|row| {
-            let age = self.providers.get(&row.provider).map(|provider| provider.max_group_age);
-            age.zip(row.groups_at).is_some_and(|(age, at)| now - at < age)
-        });
-        let teams: BTreeSet<PrincipalName> =
-            self.providers.teams_of(counting.map(|row| (row.provider.as_str(), row.groups.as_slice())));
-        Ok(teams.into_iter().map(|team| team.to_string()).collect())
     }
 }
 

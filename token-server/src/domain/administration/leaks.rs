@@ -43,7 +43,7 @@ impl Administration {
                 .find_map(|kind| self.secrets.mac(kind, &found.secret).map(|mac| (kind, mac)));
             macs.push(match mac {
                 // Most of what is reported was revoked long ago, which is seen without keeping others waiting.
-                Some((_, mac)) if !is_there(&view, &mac).await? => None,
+                Some((kind, mac)) if kind != TokenKind::Scim && !is_there(&view, &mac).await? => None,
                 mac => mac,
             });
         }
@@ -56,6 +56,7 @@ impl Administration {
             let revoked = match mac {
                 None => None,
                 Some((TokenKind::Refresh, mac)) => self.revoke_login(&mut tx, mac).await?,
+                Some((TokenKind::Scim, mac)) => self.revoke_leaked_scim_secret(&mut tx, mac).await?,
                 Some((TokenKind::Robot | TokenKind::Personal, mac)) => {
                     self.revoke_credential(&mut tx, mac).await?
                 }

@@ -11,6 +11,14 @@ pub mod identities;
 
 pub mod second_factors;
 
+pub mod mapped_teams;
+
+pub mod scim_users;
+
+pub mod scim_groups;
+
+pub mod scim_secrets;
+
 pub mod teams;
 
 pub mod members;

@@ -119,24 +119,52 @@ impl Administration {
         Ok(tokens)
     }
 
+    /// Ends everything that lets a user in, in a change of which it is a part.
+    pub(super) async fn apply_disabled(
+        &self,
+        tx: &mut Transaction,
+        pid: i64,
+        name: &PrincipalName,
+    ) -> Result<Disabled, TokenServerError> {
+        let before = users::update_disabled(&mut **tx, pid, Some(self.clock.now())).await?;
+        let knows_secrets_of = credentials::list_robots_with_secrets_by(&mut **tx, pid).await?;
+        let mut disabled = Disabled { is_change: before.is_some(), tokens: 0, knows_secrets_of };
+        if disabled.is_change {
+            refresh_tokens::delete_refresh_tokens_of(&mut **tx, pid).await?;
+            browser_sessions::delete_sessions_of(&mut **tx, pid).await?;
+            disabled.tokens = credentials::delete_credentials_of(&mut **tx, &[pid]).await?;
+            let tokens = counted(disabled.tokens, "personal access token", "personal access tokens");
+            let revoked = if disabled.tokens > 0 { format!(", {tokens} revoked") } else { String::new() };
+            let change = Change { before: ACTIVE, after: &format!("disabled{revoked}") };
+            self.record_change(tx, Event::UserDisabled, name.as_str(), change).await?;
+        }
+        Ok(disabled)
+    }
+
+    /// Lets a user in again, in a change of which it is a part; says whether that was a change.
+    pub(super) async fn apply_enabled(
+        &self,
+        tx: &mut Transaction,
+        pid: i64,
+        name: &PrincipalName,
+    ) -> Result<bool, TokenServerError> {
+        let before = users::update_disabled(&mut **tx, pid, None).await?;
+        if let Some(before) = &before {
+            let since = before.disabled_at.map(|at| format!(" since {}", audit::moment(at)));
+            let before = format!("disabled{}", since.unwrap_or_default());
+            let change = Change { before: &before, after: ACTIVE };
+            self.record_change(tx, Event::UserEnabled, name.as_str(), change).await?;
+        }
+        Ok(before.is_some())
+    }
+
     /// Refuses logins from now on, ends those that last, and revokes the personal access tokens.
     pub async fn disable_user(&self, name: &PrincipalName) -> Result<Disabled, TokenServerError> {
         let mut tx = self.begin().await?;
         self.demand_everything(&mut tx, "disabling a user").await?;
         self.compare_user(&mut tx, name).await?;
         let pid = find_user(&mut *tx, name).await?;
-        let before = users::update_disabled(&mut *tx, pid, Some(self.clock.now())).await?;
-        let knows_secrets_of = credentials::list_robots_with_secrets_by(&mut *tx, pid).await?;
-        let mut disabled = Disabled { is_change: before.is_some(), tokens: 0, knows_secrets_of };
-        if disabled.is_change {
-            refresh_tokens::delete_refresh_tokens_of(&mut *tx, pid).await?;
-            browser_sessions::delete_sessions_of(&mut *tx, pid).await?;
-            disabled.tokens = credentials::delete_credentials_of(&mut *tx, &[pid]).await?;
-            let tokens = counted(disabled.tokens, "personal access token", "personal access tokens");
-            let revoked = if disabled.tokens > 0 { format!(", {tokens} revoked") } else { String::new() };
-            let change = Change { before: ACTIVE, after: &format!("disabled{revoked}") };
-            self.record_change(&mut tx, Event::UserDisabled, name.as_str(), change).await?;
-        }
+        let disabled = self.apply_disabled(&mut tx, pid, name).await?;
         db::commit(tx).await?;
         Ok(disabled)
     }
@@ -147,14 +175,8 @@ impl Administration {
         self.demand_everything(&mut tx, "enabling a user").await?;
         self.compare_user(&mut tx, name).await?;
         let pid = find_user(&mut *tx, name).await?;
-        let before = users::update_disabled(&mut *tx, pid, None).await?;
-        if let Some(before) = &before {
-            let since = before.disabled_at.map(|at| format!(" since {}", audit::moment(at)));
-            let before = format!("disabled{}", since.unwrap_or_default());
-            let change = Change { before: &before, after: ACTIVE };
-            self.record_change(&mut tx, Event::UserEnabled, name.as_str(), change).await?;
-        }
+        let is_change = self.apply_enabled(&mut tx, pid, name).await?;
         db::commit(tx).await?;
-        Ok(before.is_some())
+        Ok(is_change)
     }
 }

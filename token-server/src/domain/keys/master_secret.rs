@@ -23,6 +23,8 @@ pub enum Purpose {
     RobotSecrets,
     /// The MAC of personal access tokens.
     PersonalTokens,
+    /// The MAC of secrets of identity providers.
+    ScimSecrets,
     /// Sealing where a page of a list ended.
     Cursors,
     /// The MAC of what browsers show.
@@ -44,6 +46,7 @@ impl Purpose {
             Self::RefreshTokens => b"refresh tokens 1",
             Self::RobotSecrets => b"robot secrets 1",
             Self::PersonalTokens => b"personal tokens 1",
+            Self::ScimSecrets => b"scim secrets 1",
             Self::Cursors => b"cursors 1",
             Self::BrowserSessions => b"browser sessions 1",
             Self::DeviceLogins => b"device logins 1",

@@ -21,6 +21,9 @@ use super::opaque_token::{self, TokenKind, TokenMac};
 /// So many secrets of a robot are good at once: the one in use, and the one that replaces it.
 pub const MAX_ROBOT_SECRETS: usize = 2;
 
+/// So many secrets of an identity provider are good at once.
+pub const MAX_SCIM_SECRETS: usize = 2;
+
 /// So many personal access tokens of a user are good at once; all are in the memory of every server.
 pub const MAX_PERSONAL_TOKENS: usize = 100;
 
@@ -44,6 +47,7 @@ pub struct Secrets {
     robots: TokenMac,
     personal: TokenMac,
     refresh: TokenMac,
+    scim: TokenMac,
 }
 
 /// How long credentials are good for at most.
@@ -61,7 +65,7 @@ impl CredentialPolicy {
         match kind {
             TokenKind::Personal => self.personal,
             TokenKind::Robot => self.robots,
-            TokenKind::Refresh => None,
+            TokenKind::Refresh | TokenKind::Scim => None,
         }
     }
 
@@ -122,6 +126,7 @@ impl Secrets {
             robots: TokenMac::new(TokenKind::Robot, secret),
             personal: TokenMac::new(TokenKind::Personal, secret),
             refresh: TokenMac::new(TokenKind::Refresh, secret),
+            scim: TokenMac::new(TokenKind::Scim, secret),
         }
     }
 
@@ -142,6 +147,7 @@ impl Secrets {
             TokenKind::Robot => &self.robots,
             TokenKind::Personal => &self.personal,
             TokenKind::Refresh => &self.refresh,
+            TokenKind::Scim => &self.scim,
         };
         key.of(secret)
     }

@@ -38,3 +38,5 @@ pub mod authenticate;
 pub mod by_password;
 
 pub mod account;
+
+pub mod scim;

@@ -1,6 +1,6 @@
 //! Long-lived secrets that mean nothing by themselves.
 //!
-//! `pcr_` (a login that lasts), `pcb_` (a robot) or `pcp_` (a personal access token), 43 random letters and digits (256 bits), and six that are computed
+//! `pcr_` (a login that lasts), `pcb_` (a robot), `pcp_` (a personal access token) or `pcs_` (an identity provider), 43 random letters and digits (256 bits), and six that are computed
 //! from the rest: scanners recognise one in a leaked file, and a mistyped one is refused without asking the database.
 //!
 //! *Invariant:* tokens have full entropy, so a fast keyed MAC protects them as well as a slow hash protects a
@@ -23,11 +23,13 @@ pub enum TokenKind {
     Robot,
     /// What a user logs in with instead of the password.
     Personal,
+    /// What an identity provider makes users with.
+    Scim,
 }
 
 impl TokenKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Refresh, Self::Robot, Self::Personal];
+    pub const ALL: [Self; 4] = [Self::Refresh, Self::Robot, Self::Personal, Self::Scim];
 
     /// What tokens of this kind begin with.
     pub const fn prefix(self) -> &'static str {
@@ -35,6 +37,7 @@ impl TokenKind {
             Self::Refresh => "pcr_",
             Self::Robot => "pcb_",
             Self::Personal => "pcp_",
+            Self::Scim => "pcs_",
         }
     }
 
@@ -43,6 +46,7 @@ impl TokenKind {
             Self::Refresh => Purpose::RefreshTokens,
             Self::Robot => Purpose::RobotSecrets,
             Self::Personal => Purpose::PersonalTokens,
+            Self::Scim => Purpose::ScimSecrets,
         }
     }
 }

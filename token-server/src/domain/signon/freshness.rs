@@ -29,6 +29,7 @@ use super::provider::{Provider, Providers};
 use super::sessions::BrowserSessions;
 use crate::db::Pool;
 use crate::db::identities::{self, Due, IdentityRow};
+use crate::db::mapped_teams;
 
 /// How often there is a look at what is to be done.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -98,8 +99,8 @@ impl Freshness {
 
     /// Puts everybody into the teams that their groups mean by the settings of now, and out of others.
     async fn look_through(&self) -> Result<(), TokenServerError> {
-        for (pid, user) in identities::list_mapped_users(&self.pool).await? {
-            self.administration.update_mapped_teams(pid, &user).await?;
+        for pid in mapped_teams::list_people_with_groups(&self.pool).await? {
+            self.administration.update_mapped_teams(pid).await?;
         }
         Ok(())
     }
@@ -146,7 +147,7 @@ impl Freshness {
         let before = now - provider.max_group_age;
         for old in identities::list_outdated(&self.pool, provider.name.as_str(), before, AT_ONCE).await? {
             identities::delete_groups(&self.pool, &old.issuer, &old.subject).await?;
-            self.administration.update_mapped_teams(old.pid, &old.user).await?;
+            self.administration.update_mapped_teams(old.pid).await?;
         }
         Ok(())
     }

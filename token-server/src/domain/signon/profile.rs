@@ -75,16 +75,21 @@ impl Profile {
         Self::new(issuer, subject, name, read.one(&names.display_name), groups)
     }
 
-    /// The name of the user that they would be: what stands before an `@`, folded, with a dash for what no name has.
+    /// The name of the user that they would be.
     pub fn user_name(&self) -> Option<PrincipalName> {
-        let before = self.name.split('@').next().unwrap_or_default();
-        let fitting = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-        let name: String =
-            before.trim().chars().map(|letter| if fitting(letter) { letter } else { '-' }).collect();
-        let name = name.trim_start_matches(['.', '_', '-']);
-        let name = &name[..name.len().min(MAX_NAME_BYTES)];
-        PrincipalName::parse_new(name).ok()
+        user_name_of(&self.name)
     }
+}
+
+/// The name of the user whom a provider calls so: what stands before an `@`, folded, with a dash for what no name has.
+pub fn user_name_of(name: &str) -> Option<PrincipalName> {
+    let before = name.split('@').next().unwrap_or_default();
+    let fitting = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    let name: String =
+        before.trim().chars().map(|letter| if fitting(letter) { letter } else { '-' }).collect();
+    let name = name.trim_start_matches(['.', '_', '-']);
+    let name = &name[..name.len().min(MAX_NAME_BYTES)];
+    PrincipalName::parse_new(name).ok()
 }
 
 /// Whether claims say anything about groups.

@@ -136,6 +136,15 @@ pub enum ProviderKind {
     Directory(Box<Directory>),
 }
 
+/// What a provider says by SCIM that it says of the same people when they sign in, and never otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScimSubject {
+    /// The attribute `externalId`.
+    ExternalId,
+    /// The attribute `userName`.
+    UserName,
+}
+
 /// A provider.
 #[derive(Clone, Debug)]
 pub struct Provider {
@@ -149,6 +158,8 @@ pub struct Provider {
     pub teams: BTreeMap<String, PrincipalName>,
     /// How long groups count of which nothing was heard.
     pub max_group_age: Duration,
+    /// Whether it makes users by SCIM, and how it says who they are.
+    pub scim: Option<ScimSubject>,
     /// The rest.
     pub kind: ProviderKind,
 }
@@ -176,11 +187,6 @@ impl Provider {
             ProviderKind::OpenId(_) => None,
             ProviderKind::Directory(directory) => Some(directory),
         }
-    }
-
-    /// The teams of these groups.
-    pub fn teams_of<'a>(&'a self, groups: &'a [String]) -> impl Iterator<Item = &'a PrincipalName> {
-        groups.iter().filter_map(|group| self.teams.get(group))
     }
 }
 
@@ -220,16 +226,9 @@ impl Providers {
         self.0.values()
     }
 
-    /// The teams that somebody is in by groups of several providers, of each those that count now.
-    pub fn teams_of<'a>(
-        &self,
-        identities: impl IntoIterator<Item = (&'a str, &'a [String])>,
-    ) -> BTreeSet<PrincipalName> {
-        let of = |(provider, groups): (&str, &'a [String])| {
-            let teams: Option<Vec<_>> =
-                self.get(provider).map(|provider| provider.teams_of(groups).cloned().collect());
-            teams.unwrap_or_default()
-        };
-        identities.into_iter().flat_map(of).collect()
+    /// All groups that are teams.
+    pub fn mapped_groups(&self) -> Vec<String> {
+        let all: BTreeSet<&String> = self.iter().flat_map(|provider| provider.teams.keys()).collect();
+        all.into_iter().cloned().collect()
     }
 }
