@@ -31,6 +31,8 @@ create table scim_user (
     search      jsonb not null default '{}',
     -- What it says about whether they may log in.
     is_active   boolean not null,
+    -- Since when they are disabled because of that: whom an administrator disabled at another moment stays so.
+    disabled_at timestamptz,
     version     bigint not null default 1,
     created_at  timestamptz not null,
     changed_at  timestamptz not null,

@@ -245,3 +245,23 @@ pub async fn list_groups_of(db: impl PgExecutor<'_>, users: &[Uuid]) -> Result<V
     );
     Ok(query.fetch_all(db).await?)
 }
+
+/// Remembers since when somebody is disabled because the provider said so.
+pub async fn update_disabled(db: impl PgExecutor<'_>, id: Uuid) -> Result<(), DbError> {
+    let query = sqlx::query!(
+        "update scim_user u set disabled_at = p.disabled_at from principal p where p.pid = u.pid and u.id = $1",
+        id
+    );
+    query.execute(db).await?;
+    Ok(())
+}
+
+/// Whether somebody is disabled because the provider said so, and for no other reason.
+pub async fn is_disabled_by_provider(db: impl PgExecutor<'_>, id: Uuid) -> Result<bool, DbError> {
+    let query = sqlx::query_scalar!(
+        r#"select exists(select from scim_user u join principal p on p.pid = u.pid
+                          where u.id = $1 and p.disabled_at = u.disabled_at) as "is!""#,
+        id
+    );
+    Ok(query.fetch_one(db).await?)
+}

@@ -1,8 +1,8 @@
 //! `docker-credential-portcullis`: logins for docker, podman, crane, helm and the kubelet without a password on disk.
 //!
-//! It runs where the client runs and knows nothing of the server but its addresses. [`protocol`] is what clients say to
-//! helpers, [`remote`] what is asked of the token server, [`store`] where logins are kept; [`login`] begins one, and
-//! [`kubelet`] answers for the token of a pod.
+//! It runs where the client runs and knows nothing of the server but its addresses. `protocol` is what clients say to
+//! helpers, `remote` what is asked of the token server, `store` where logins are kept; `login` begins one, and
+//! `kubelet` answers for the token of a pod.
 //!
 //! *Invariant:* standard output carries the answer or one sentence about a failure, as clients expect; a secret goes there
 //! and into the store, nowhere else. A login is begun only where somebody can see the address.

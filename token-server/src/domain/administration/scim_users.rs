@@ -99,15 +99,28 @@ impl Administration {
         };
         self.store_scim_user(&mut tx, provider, (id, pid, created), draft, subject).await?;
         self.link_scim_subject(&mut tx, provider, (pid, &name), draft, subject).await?;
-        if draft.is_active {
-            self.apply_enabled(&mut tx, pid, &name).await?;
-        } else {
-            self.apply_disabled(&mut tx, pid, &name).await?;
-        }
+        self.apply_active(&mut tx, (id, pid, &name), draft.is_active).await?;
         let made = scim_users::find_user(&mut *tx, provider.name.as_str(), id).await?;
         let made = made.ok_or_else(|| no_user(id))?;
         db::commit(tx).await?;
         Ok(made)
+    }
+
+    /// Lets a user in whom the provider kept out, or keeps them out. Whom an administrator disabled stays so.
+    async fn apply_active(
+        &self,
+        tx: &mut Transaction,
+        (id, pid, name): (Uuid, i64, &PrincipalName),
+        is_active: bool,
+    ) -> Result<(), TokenServerError> {
+        if !is_active {
+            if self.apply_disabled(tx, pid, name).await?.is_change {
+                scim_users::update_disabled(&mut **tx, id).await?;
+            }
+        } else if scim_users::is_disabled_by_provider(&mut **tx, id).await? {
+            self.apply_enabled(tx, pid, name).await?;
+        }
+        Ok(())
     }
 
     async fn insert_scim_principal(
@@ -221,7 +234,7 @@ impl Administration {
         }
         let was = draft_of(&before);
         let draft = change(&was)?;
-        // A user whom an administrator disabled is not let in by a provider that did not disable them.
+        // What is the same costs nothing and is no new version.
         if draft == was {
             return Ok(before);
         }
@@ -230,14 +243,8 @@ impl Administration {
         let name = PrincipalName::parse(&before.user)?;
         self.store_scim_user(&mut tx, provider, (id, before.pid, before.created_at), &draft, subject).await?;
         self.link_scim_subject(&mut tx, provider, (before.pid, &name), &draft, subject).await?;
-        match (before.is_active, draft.is_active) {
-            (true, false) => {
-                self.apply_disabled(&mut tx, before.pid, &name).await?;
-            }
-            (false, true) => {
-                self.apply_enabled(&mut tx, before.pid, &name).await?;
-            }
-            _ => {}
+        if before.is_active != draft.is_active {
+            self.apply_active(&mut tx, (id, before.pid, &name), draft.is_active).await?;
         }
         if draft.user_name != was.user_name {
             let remark = format!("{} of {}", draft.user_name, provider.name);
@@ -296,7 +303,7 @@ impl Administration {
             }
         }
         self.apply_mapped_teams(&mut tx, &[before.pid]).await?;
-        self.apply_disabled(&mut tx, before.pid, &name).await?;
+        self.apply_active(&mut tx, (id, before.pid, &name), false).await?;
         let remark = format!("by {}", provider.name);
         self.record(&mut tx, Event::ScimUserRemoved, name.as_str(), Some(&remark)).await?;
         Ok(db::commit(tx).await?)
