@@ -12,8 +12,8 @@ use crate::program::{self, Said};
 /// Says of each check how it went; ends with an error where one went wrong.
 const SCRIPT: &str = "
 import sys
-from httpx import Client
-from scim2_client.engines.httpx import SyncSCIMClient
+from httpx2 import Client
+from scim2_client.engines.httpx2 import SyncSCIMClient
 from scim2_tester import Status, check_server
 http = Client(base_url=sys.argv[1], headers={'Authorization': 'Bearer ' + sys.argv[2]}, trust_env=False, timeout=60)
 results = check_server(SyncSCIMClient(http))

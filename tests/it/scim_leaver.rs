@@ -30,7 +30,7 @@ async fn who_leaves_pulls_nothing_any_more() -> anyhow::Result<()> {
     let user = json!({"userName": "carol", "externalId": "00u-carol"});
     let address = format!("/Users/{}", scim.make("/Users", &user).await?);
     done(&town.stack, &["grant add user:carol viewer platform/**"]).await?;
-    let personal = run(&town.stack, "token create user:carol").await?.success()?.output;
+    let personal = run(&town.stack, "token create user:carol --name laptop").await?.success()?.output;
     let login = basic("carol", personal.trim());
     let ask = |more: &str| {
         let url = town.stack.token_server_url();

@@ -191,7 +191,7 @@ impl Administration {
         for change in changes {
             match change {
                 MemberChange::Add(users) => {
-                    moved.into.extend(self.add_members(tx, provider, group, users).await?)
+                    moved.into.extend(self.add_members(tx, provider, group, users).await?);
                 }
                 MemberChange::Remove(users) => {
                     moved.out.extend(scim_groups::delete_members(&mut **tx, group, users).await?);
@@ -202,8 +202,8 @@ impl Administration {
                 }
             }
         }
-        if !moved.into.is_empty() && scim_groups::count_members(&mut **tx, group).await? > MAX_MEMBERS as i64
-        {
+        let most = i64::try_from(MAX_MEMBERS).unwrap_or(i64::MAX);
+        if !moved.into.is_empty() && scim_groups::count_members(&mut **tx, group).await? > most {
             return Err(ScimError::TooMany(format!("a group has at most {MAX_MEMBERS} members")).into());
         }
         Ok(moved)

@@ -17,8 +17,11 @@ pub const MAX_TEXT_BYTES: usize = 500;
 /// More addresses are refused.
 const MAX_EMAILS: usize = 50;
 
-/// The attributes that are kept, in lower case and as they are written, and their parts.
-const ATTRIBUTES: [(&str, &str, &[(&str, &str)]); 6] = [
+/// A name in lower case, and as it is written.
+type Spelling = (&'static str, &'static str);
+
+/// The attributes that are kept, and their parts.
+const ATTRIBUTES: [(&str, &str, &[Spelling]); 6] = [
     ("username", "userName", &[]),
     ("externalid", "externalId", &[]),
     ("active", "active", &[]),

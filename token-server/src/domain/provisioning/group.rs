@@ -150,7 +150,7 @@ mod tests {
 
     const ID: &str = "0190a1b2-0000-7000-8000-000000000001";
 
-    fn patched(said: Value) -> Result<(GroupDraft, Vec<MemberChange>), ScimError> {
+    fn patched(said: &Value) -> Result<(GroupDraft, Vec<MemberChange>), ScimError> {
         let group = GroupDraft { display_name: "devs".into(), external_id: None };
         group.apply(&operations(json!({"Operations": said}).as_object().unwrap())?)
     }
@@ -170,10 +170,10 @@ mod tests {
             (json!({"op": "replace", "path": "members", "value": member}), MemberChange::Replace(vec![id])),
             (json!({"op": "remove", "path": "members"}), MemberChange::Replace(vec![])),
         ] {
-            assert_eq!(patched(json!([said])).unwrap().1, [change], "{said}");
+            assert_eq!(patched(&json!([said])).unwrap().1, [change], "{said}");
         }
         let renamed =
-            patched(json!([{"op": "replace", "value": {"id": "x", "displayName": "ops"}}])).unwrap();
+            patched(&json!([{"op": "replace", "value": {"id": "x", "displayName": "ops"}}])).unwrap();
         assert_eq!((renamed.0.display_name.as_str(), renamed.1.len()), ("ops", 0));
     }
 
@@ -185,7 +185,7 @@ mod tests {
             (json!({"op": "remove", "path": "displayName"}), "invalidValue"),
             (json!({"op": "add", "path": "members", "value": vec![ID; MAX_MEMBERS + 1]}), "tooMany"),
         ] {
-            assert_eq!(patched(json!([said])).unwrap_err().word(), word);
+            assert_eq!(patched(&json!([said])).unwrap_err().word(), word);
         }
     }
 }

@@ -184,7 +184,7 @@ fn change_values(
     if verb == Verb::Remove {
         match part {
             Some(part) => {
-                values.iter_mut().filter(|value| is_meant(value)).for_each(|one| set(one, part, verb, value))
+                values.iter_mut().filter(|value| is_meant(value)).for_each(|one| set(one, part, verb, value));
             }
             None => values.retain(|value| !is_meant(value)),
         }
@@ -278,27 +278,27 @@ mod tests {
         UserDraft::read(said.as_object().unwrap()).unwrap()
     }
 
-    fn patched(said: Value) -> Result<Map<String, Value>, ScimError> {
+    fn patched(said: &Value) -> Result<Map<String, Value>, ScimError> {
         let body = json!({"Operations": said});
         Ok(apply(&ann(), &operations(body.as_object().unwrap())?)?.written())
     }
 
     #[test]
     fn entra_writes_verbs_large_and_flags_as_texts() {
-        let after = patched(json!([{"op": "Replace", "path": "active", "value": "False"}])).unwrap();
+        let after = patched(&json!([{"op": "Replace", "path": "active", "value": "False"}])).unwrap();
         assert_eq!(after["active"], false);
-        let after = patched(json!([{"op": "Replace", "value": {
+        let after = patched(&json!([{"op": "Replace", "value": {
             "active": "True", "name.familyName": "A", "displayName": "Ann A",
             "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department": "X"}}]))
         .unwrap();
         assert_eq!(after["active"], true);
         assert_eq!(after["name"], json!({"givenName": "Ann", "familyName": "A"}));
-        let after = patched(json!([
+        let after = patched(&json!([
             {"op": "Add", "path": "emails[type eq \"work\"].value", "value": "ann@work.example"}]))
         .unwrap();
         assert_eq!(after["emails"][1], json!({"type": "work", "value": "ann@work.example"}));
         let after =
-            patched(json!([{"op": "Replace", "path": "emails[type eq \"HOME\"].value", "value": "b@c"}]))
+            patched(&json!([{"op": "Replace", "path": "emails[type eq \"HOME\"].value", "value": "b@c"}]))
                 .unwrap();
         assert_eq!(after["emails"][0]["value"], "b@c");
         assert_eq!(after["emails"].as_array().unwrap().len(), 1);
@@ -306,21 +306,21 @@ mod tests {
 
     #[test]
     fn okta_sends_objects() {
-        let after = patched(json!([{"op": "replace", "value": {"active": false}}])).unwrap();
+        let after = patched(&json!([{"op": "replace", "value": {"active": false}}])).unwrap();
         assert_eq!((&after["active"], &after["userName"]), (&json!(false), &json!("ann")));
     }
 
     #[test]
     fn one_address_is_the_first_choice() {
         let more = json!([{"op": "add", "path": "emails", "value": [{"value": "n@x", "primary": true}]}]);
-        let after = patched(more).unwrap();
+        let after = patched(&more).unwrap();
         assert_eq!(after["emails"][0]["primary"], false);
         assert_eq!(after["emails"][1]["primary"], true);
     }
 
     #[test]
     fn what_is_not_kept_is_passed_over_and_what_makes_no_sense_is_refused() {
-        let after = patched(json!([
+        let after = patched(&json!([
             {"op": "add", "path": "title", "value": "Dr"},
             {"op": "replace", "path": "id", "value": "x"},
             {"op": "remove", "path": "name"}]))
@@ -338,7 +338,7 @@ mod tests {
             (json!([{"op": "replace", "path": "userName[type eq \"x\"]", "value": "y"}]), "invalidPath"),
             (json!([{"op": "replace", "path": "displayName", "value": "x".repeat(501)}]), "invalidValue"),
         ] {
-            assert_eq!(patched(said.clone()).unwrap_err().word(), word, "{said}");
+            assert_eq!(patched(&said).unwrap_err().word(), word, "{said}");
         }
     }
 }

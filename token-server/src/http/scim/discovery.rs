@@ -20,10 +20,10 @@ use crate::http::error::ApiError;
 
 /// Shows what a whole address says.
 pub async fn show(request: HttpRequest, services: Data<Services>) -> HttpResponse {
-    answer(request, services, None, |call| describe(call).boxed_local()).await
+    answer(request, services, None, |call| async move { describe(&call) }.boxed_local()).await
 }
 
-async fn describe(call: Call) -> Result<HttpResponse, ApiError> {
+fn describe(call: &Call) -> Result<HttpResponse, ApiError> {
     let all = match call.address() {
         "/ServiceProviderConfig" => return Ok(one(StatusCode::OK, &object(service(&call.base)), None)),
         "/ResourceTypes" => resource_types(&call.base),
@@ -34,15 +34,16 @@ async fn describe(call: Call) -> Result<HttpResponse, ApiError> {
         return Err(ApiError::NoFilterHere);
     }
     let total = i64::try_from(all.len()).unwrap_or(i64::MAX);
-    Ok(list(total, 1, all.into_iter().map(object).collect()))
+    let all: Vec<_> = all.into_iter().map(object).collect();
+    Ok(list(total, 1, &all))
 }
 
 /// Shows one of those.
 pub async fn show_one(request: HttpRequest, services: Data<Services>) -> HttpResponse {
-    answer(request, services, None, |call| describe_one(call).boxed_local()).await
+    answer(request, services, None, |call| async move { describe_one(&call) }.boxed_local()).await
 }
 
-async fn describe_one(call: Call) -> Result<HttpResponse, ApiError> {
+fn describe_one(call: &Call) -> Result<HttpResponse, ApiError> {
     let wanted = call.name();
     let is_type = call.address().starts_with("/ResourceTypes");
     let all = if is_type { resource_types(&call.base) } else { schemas(&call.base) };

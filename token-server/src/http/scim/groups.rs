@@ -30,8 +30,9 @@ async fn list_groups(call: Call) -> Result<HttpResponse, ApiError> {
     let ids: Vec<Uuid> = found.rows.iter().map(|row| row.id).collect();
     let members =
         if selection.has("members") { call.administration.scim_members_of(&ids).await? } else { Vec::new() };
-    let groups = found.rows.iter().map(|row| selection.cut(group(&call.base, row, &members))).collect();
-    Ok(listed(found.total, start, groups))
+    let groups: Vec<_> =
+        found.rows.iter().map(|row| selection.cut(group(&call.base, row, &members))).collect();
+    Ok(listed(found.total, start, &groups))
 }
 
 /// One group as it is answered.

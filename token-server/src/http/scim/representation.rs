@@ -106,7 +106,7 @@ pub fn one(status: StatusCode, thing: &Map<String, Value>, meta: Option<(&str, &
 }
 
 /// An answer with a page of a list.
-pub fn list(total: i64, start: i64, things: Vec<Map<String, Value>>) -> HttpResponse {
+pub fn list(total: i64, start: i64, things: &[Map<String, Value>]) -> HttpResponse {
     let body = json!({
         "schemas": [LIST],
         "totalResults": total,

@@ -30,8 +30,8 @@ async fn list_users(call: Call) -> Result<HttpResponse, ApiError> {
     let ids: Vec<Uuid> = found.rows.iter().map(|row| row.id).collect();
     let groups =
         if selection.has("groups") { call.administration.scim_groups_of(&ids).await? } else { Vec::new() };
-    let users = found.rows.iter().map(|row| selection.cut(user(&call.base, row, &groups))).collect();
-    Ok(listed(found.total, start, users))
+    let users: Vec<_> = found.rows.iter().map(|row| selection.cut(user(&call.base, row, &groups))).collect();
+    Ok(listed(found.total, start, &users))
 }
 
 /// One user as it is answered.
