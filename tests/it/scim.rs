@@ -110,6 +110,19 @@ async fn whom_an_administrator_disabled_a_provider_does_not_enable() -> anyhow::
     }
     done(&town.stack, &["user enable carol"]).await?;
     assert_eq!(scim.get(&address).await?.json()?["active"], true);
+    // Also not if the provider had disabled them once before.
+    let say = async |active: bool| {
+        let patch = json!({"Operations": [{"op": "replace", "path": "active", "value": active}]});
+        let after = scim.call(Method::PATCH, &address, &patch).await?.expect(200)?.json()?;
+        anyhow::Ok(after["active"] == true)
+    };
+    assert!(!say(false).await?);
+    done(&town.stack, &["user enable carol", "user disable carol --yes"]).await?;
+    assert!(!say(true).await?);
+    // And whom the provider alone disabled, it lets in again.
+    done(&town.stack, &["user enable carol"]).await?;
+    assert!(!say(false).await?);
+    assert!(say(true).await?);
     Ok(())
 }
 
