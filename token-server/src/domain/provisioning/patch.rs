@@ -95,6 +95,10 @@ pub fn apply(user: &UserDraft, operations: &[Operation]) -> Result<UserDraft, Sc
 fn change(all: &mut Map<String, Value>, operation: &Operation) -> Result<(), ScimError> {
     let Operation { verb, path, value } = operation;
     let Some(key) = spelled(&path.attribute) else { return Ok(()) };
+    // Nobody is let in again because something was taken away.
+    if key == "active" && *verb == Verb::Remove {
+        return Ok(());
+    }
     let part = match &path.part {
         Some(part) => match spelled_part(&path.attribute, part) {
             Some(part) => Some(part),

@@ -177,7 +177,6 @@ fn group_attributes() -> Vec<Value> {
                     attribute("$ref", "reference", "Where they are"),
                     json!({"referenceTypes": ["User"]}),
                 )),
-                read_only(text("display", "How they are called")),
                 immutable(with(text("type", "What they are"), json!({"canonicalValues": ["User"]}))),
             ]}),
         ),

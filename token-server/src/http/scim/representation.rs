@@ -82,7 +82,7 @@ pub fn group(base: &str, row: &ScimGroupRow, members: &[MemberRow]) -> Map<Strin
     let members = members.iter().filter(|member| member.group_id == row.id);
     let members: Vec<Value> = members
         .map(|member| {
-            json!({"value": member.user_id, "display": member.user_name, "type": "User",
+            json!({"value": member.user_id, "type": "User",
                    "$ref": format!("{base}/Users/{}", member.user_id)})
         })
         .collect();

@@ -72,7 +72,12 @@ async fn replace_user(call: Call) -> Result<HttpResponse, ApiError> {
     let draft = UserDraft::read(&call.body).map_err(TokenServerError::from)?;
     let wants = call.wants();
     let is_expected = |row: &ScimUserRow| wants(&version_of_user(row));
-    let change = |_: &UserDraft| Ok(draft.clone());
+    // Nobody is let in again because something was left out.
+    let says_active = changes::get(&call.body, "active").is_some();
+    let change = |before: &UserDraft| {
+        let is_active = if says_active { draft.is_active } else { before.is_active };
+        Ok(UserDraft { is_active, ..draft.clone() })
+    };
     let row = call.administration.change_scim_user(&call.provider, call.id(), &is_expected, &change).await?;
     shown(&call, StatusCode::OK, &row).await
 }
