@@ -75,7 +75,8 @@ impl Scim {
         if answer.status >= 400 {
             let body = answer.json()?;
             anyhow::ensure!(body["schemas"][0] == "urn:ietf:params:scim:api:messages:2.0:Error", "{answer}");
-            anyhow::ensure!(body["status"] == answer.status.to_string(), "{answer}");
+            let status = answer.status.to_string();
+            anyhow::ensure!(body["status"] == status.as_str(), "{answer}");
             anyhow::ensure!(body["detail"].as_str().is_some_and(|text| !text.is_empty()), "{answer}");
         }
         Ok(answer)
