@@ -22,28 +22,23 @@ impl Path {
     /// Reads one.
     pub fn parse(text: &str) -> Result<Self, ScimError> {
         let wrong = || ScimError::InvalidPath(format!("{:?} is no path", shown(text)));
-        let (name, filter, part) = match text.split_once('[') {
-            Some((name, rest)) => {
-                let (filter, part) = rest.rsplit_once(']').ok_or_else(wrong)?;
-                let filter = parse(filter).map_err(|error| ScimError::InvalidPath(error.to_string()))?;
-                let part = match part.strip_prefix('.') {
-                    Some(part) => Some(part),
-                    None if part.is_empty() => None,
-                    None => return Err(wrong()),
-                };
-                (attribute(name.trim()), Some(filter), part.map(str::to_ascii_lowercase))
-            }
-            None => {
-                let name = attribute(text.trim());
-                if name.starts_with("urn:") {
-                    // Of an extension, which is nothing here.
-                    (name, None, None)
-                } else {
-                    match name.split_once('.') {
-                        Some((name, part)) => (name.to_owned(), None, Some(part.to_owned())),
-                        None => (name, None, None),
-                    }
-                }
+        let (name, filter, part) = if let Some((name, rest)) = text.split_once('[') {
+            let (filter, part) = rest.rsplit_once(']').ok_or_else(wrong)?;
+            let filter = parse(filter).map_err(|error| ScimError::InvalidPath(error.to_string()))?;
+            let part = match part.strip_prefix('.') {
+                Some(part) => Some(part),
+                None if part.is_empty() => None,
+                None => return Err(wrong()),
+            };
+            (attribute(name.trim()), Some(filter), part.map(str::to_ascii_lowercase))
+        } else {
+            let name = attribute(text.trim());
+            // What has a dot in it besides is of an extension, which is nothing here.
+            let split = name.split_once('.').filter(|_| !name.starts_with("urn:"));
+            let split = split.map(|(name, part)| (name.to_owned(), part.to_owned()));
+            match split {
+                Some((name, part)) => (name, None, Some(part)),
+                None => (name, None, None),
             }
         };
         let is_name = |name: &str| {
