@@ -24,7 +24,8 @@ async fn members(town: &Town) -> anyhow::Result<String> {
 }
 
 #[tokio::test]
-async fn a_client_that_others_wrote_finds_nothing_wrong() -> anyhow::Result<()> {
+async fn a_client_that_others_wrote_finds_nothing_wrong_but_what_is_said_to_be_missing() -> anyhow::Result<()>
+{
     let (_town, scim) = town(StackOptions::default()).await?;
     let said = scim2::run(scim.base(), scim.secret()).await?;
     anyhow::ensure!(said.succeeded(), "{}", said.text);
