@@ -15,7 +15,7 @@ use super::search::searchable;
 pub const MAX_TEXT_BYTES: usize = 500;
 
 /// More addresses are refused.
-const MAX_EMAILS: usize = 50;
+pub(super) const MAX_EMAILS: usize = 50;
 
 /// A name in lower case, and as it is written.
 type Spelling = (&'static str, &'static str);

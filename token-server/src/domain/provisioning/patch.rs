@@ -8,7 +8,7 @@
 use serde_json::{Map, Value, json};
 
 use super::ScimError;
-use super::draft::{UserDraft, spelled, spelled_part};
+use super::draft::{MAX_EMAILS, UserDraft, spelled, spelled_part};
 use super::filter::{Comparison, Filter};
 use super::path::Path;
 
@@ -118,7 +118,8 @@ fn change(all: &mut Map<String, Value>, operation: &Operation) -> Result<(), Sci
             }
             let mut values = if *verb == Verb::Add { listed(before) } else { Vec::new() };
             for value in listed(Some(value.clone())) {
-                if !values.contains(&value) {
+                // One too many is refused when all of it is read, and is enough to look through.
+                if values.len() <= MAX_EMAILS && !values.contains(&value) {
                     values.push(value);
                 }
             }
