@@ -83,8 +83,8 @@ async fn a_program_is_logged_in_as_who_allows_it_and_gives_the_login_back() -> a
     assert_eq!(refused(&fair, &waiting.device_code).await?, "authorization_pending");
     // A stranger is asked to sign in; whoever is signed in sees what asks.
     let asked = fair.get(&format!("/device?code={}", waiting.user_code), "").await?.expect(303)?;
-    let code = waiting.user_code.replace('-', "%2D");
-    assert_eq!(asked.needs_header("location")?, format!("/signin?page=%2Fdevice%3Fcode%3D{code}"));
+    let code = &waiting.user_code;
+    assert_eq!(asked.needs_header("location")?, format!("/signin?page=/device?code={code}"));
     let page = fair.get(asked.needs_header("location")?, "").await?.expect(200)?.text();
     assert!(page.contains(&format!("value=\"/device?code={}\"", waiting.user_code)), "{page}");
     let alice = fair.sign_in("alice").await?;

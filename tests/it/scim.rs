@@ -120,6 +120,14 @@ async fn whom_an_administrator_disabled_a_provider_does_not_enable() -> anyhow::
     assert!(!say(false).await?);
     done(&town.stack, &["user enable carol", "user disable carol --yes"]).await?;
     assert!(!say(true).await?);
+    // Whom an administrator lets in is kept out again when the provider says so again, and nobody is let in by saying nothing.
+    done(&town.stack, &["user enable carol"]).await?;
+    assert!(!say(false).await?);
+    done(&town.stack, &["user enable carol"]).await?;
+    assert!(!say(false).await?);
+    let nothing = json!({"Operations": [{"op": "replace", "path": "active", "value": null}]});
+    let after = scim.call(Method::PATCH, &address, &nothing).await?.expect(200)?.json()?;
+    assert_eq!(after["active"], false);
     // And whom the provider alone disabled, it lets in again.
     done(&town.stack, &["user enable carol"]).await?;
     assert!(!say(false).await?);

@@ -363,6 +363,40 @@ async fn changing_factors_takes_who_has_just_shown_who_they_are() -> anyhow::Res
 }
 
 #[tokio::test]
+async fn who_shows_none_makes_no_way_round_it_for_others() -> anyhow::Result<()> {
+    let fair = Fair::start("create").await?;
+    let stack = &fair.town.stack;
+    done(
+        stack,
+        &[
+            "team add core",
+            "team member add core alice --maintainer",
+            "grant add team:core viewer strict/** --second-factor",
+        ],
+    )
+    .await?;
+    let before = fair.sign_in("alice").await?;
+    let without = token(&fair, &before, "before").await?;
+    let alice = enrol(&fair, "alice").await?;
+    let with = token(&fair, &alice.cookie, "after").await?;
+    let url = format!("{}/api/v1/teams/core/members/bob", stack.token_server_url());
+    for (secret, status) in [(&without, 403), (&with, 201)] {
+        let request = Request::new(Method::PUT, url.clone())
+            .header(AUTHORIZATION, basic("alice", secret))
+            .header(CONTENT_TYPE, "application/json")
+            .body("{}");
+        let answer = fair.town.anonymous.raw(&request).await?.expect(status)?;
+        assert_eq!(status == 403, answer.text().contains("second_factor_first"), "{answer}");
+    }
+    // Who is linked comes back as alice, perhaps with a second factor of their own.
+    fair.town.stack.clock.advance(Duration::from_mins(11));
+    let form = form_token(&fair.get("/account", &alice.cookie).await?.expect(200)?)?;
+    let asked = fair.get(&format!("/account/link/corp?form={form}"), &alice.cookie).await?.expect(303)?;
+    assert_eq!(asked.header("location"), Some("/account/prove?page=/account"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn administrators_need_one_where_the_settings_say_so_and_are_not_locked_out() -> anyhow::Result<()> {
     for (who, place_too) in [("administrators", false), ("everybody", true)] {
         let fair = Fair::start_with("create", &format!("  secondfactor: {who}\n")).await?;

@@ -272,12 +272,13 @@ pub struct Belonging {
     pub said_at: Option<OffsetDateTime>,
 }
 
-/// Which of these groups some users are in: by what providers tell by SCIM, and, of groups of which they do not, by what
-/// was said at sign-on.
+/// Which of these groups some users are in: by what providers tell by SCIM, and by what was said at sign-on, but for
+/// groups of which these providers tell by SCIM.
 pub async fn list_belongings(
     db: impl PgExecutor<'_>,
     pids: &[i64],
     names: &[String],
+    providers: &[String],
 ) -> Result<Vec<Belonging>, DbError> {
     let query = sqlx::query_as!(
         Belonging,
@@ -292,10 +293,11 @@ pub async fn list_belongings(
              from identity i
              join unnest($2::text[]) n(name) on n.name = any(i.groups)
             where i.pid = any($1) and i.groups_at is not null
-              and not exists (select from scim_group g
-                               where g.provider = i.provider and n.name in (g.display_name, g.external_id))"#,
+              and not (i.provider = any($3) and exists (
+                  select from scim_group g where g.provider = i.provider and n.name in (g.display_name, g.external_id)))"#,
         pids,
-        names
+        names,
+        providers
     );
     Ok(query.fetch_all(db).await?)
 }

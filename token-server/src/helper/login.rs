@@ -31,22 +31,27 @@ impl Desk {
         if !self.somebody_is_there() {
             return Err(HelperError::NotFound);
         }
-        let _held = self.store.hold().await?;
+        let mut held = self.store.hold(server).await?;
         // Whoever held it before may have been asked for the same.
         if let Some(login) = self.kept(server).await? {
             return Ok(login);
         }
-        let login = match self.begin(server).await {
-            Ok(login) => login,
-            // Somebody said no; to go on as a stranger is not what was meant by that.
-            Err(error @ RemoteError::Refused { .. }) => return Err(error.into()),
-            Err(error) => {
-                tell(&causes::sentence(&error));
-                return Err(HelperError::NotFound);
-            }
+        // What somebody said to that one is said to all who waited for it.
+        if let Some(sentence) = held.said_meanwhile() {
+            return Err(RemoteError::Refused { server: server.clone(), sentence }.into());
+        }
+        let token_server = TokenServer::of(server, self.settings.ca.as_deref()).await;
+        let begun = match &token_server {
+            Ok(token_server) => self.begin(server, token_server).await,
+            Err(_) => Err(HelperError::NotFound),
         };
-        self.store.put(&login).await?;
-        Ok(login)
+        if let Err(error) = &token_server {
+            tell(&causes::sentence(error));
+        }
+        if let Err(HelperError::Remote(RemoteError::Refused { sentence, .. })) = &begun {
+            held.say(sentence);
+        }
+        begun
     }
 
     /// What is in the store, unless the server has ended it.
@@ -56,20 +61,38 @@ impl Desk {
             && let Ok(token_server) = TokenServer::of(server, self.settings.ca.as_deref()).await
             && let Ok(false) = token_server.is_good(&login.secret).await
         {
+            // Another helper may have put a new one there in the meantime.
+            let now = self.store.find(server).await?;
+            if now.as_ref() != Some(&login) {
+                return Ok(now);
+            }
             self.store.remove(server).await?;
             return Ok(None);
         }
         Ok(Some(login))
     }
 
-    async fn begin(&self, server: &Server) -> Result<Login, RemoteError> {
-        let token_server = TokenServer::of(server, self.settings.ca.as_deref()).await?;
-        let waiting = token_server.begin().await?;
+    /// Begins a login, which is kept, or given back where that does not work.
+    async fn begin(&self, server: &Server, token_server: &TokenServer) -> Result<Login, HelperError> {
+        let waiting = match token_server.begin().await {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                tell(&causes::sentence(&error));
+                return Err(HelperError::NotFound);
+            }
+        };
         let Waiting { address, user_code, .. } = &waiting;
         tell(&format!("to log in at {server}, open {address} and compare the code {user_code}"));
         self.open(address.as_str());
+        // Where somebody says no, to go on as a stranger is not what was meant by that.
         let secret = token_server.wait(waiting).await?;
-        Ok(Login { server: server.clone(), username: TOKEN.to_owned(), secret })
+        let login = Login { server: server.clone(), username: TOKEN.to_owned(), secret };
+        if let Err(error) = self.store.put(&login).await {
+            // Nobody could use it, or end it later.
+            let _ = token_server.give_back(&login.secret).await;
+            return Err(error.into());
+        }
+        Ok(login)
     }
 
     /// Forgets a login, and ends it where it came from.

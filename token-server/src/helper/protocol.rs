@@ -65,6 +65,11 @@ impl Server {
         Ok(Self(text.to_owned()))
     }
 
+    /// Whether it was said that there is no TLS.
+    pub(super) fn is_plain(&self) -> bool {
+        self.0.starts_with("http://")
+    }
+
     /// Its key.
     pub(super) fn as_str(&self) -> &str {
         &self.0

@@ -125,7 +125,8 @@ impl TokenServer {
                 challenges.into_iter().find_map(|value| BearerChallenge::parse(value.to_str().ok()?));
             let challenge = challenge.ok_or_else(|| RemoteError::NoChallenge(server.clone()))?;
             let realm = Url::parse(&challenge.realm).map_err(|_| RemoteError::NoChallenge(server.clone()))?;
-            if realm.scheme() != "https" && !(address.scheme() == "http" && realm.scheme() == "http") {
+            let is_meant = address.scheme() == "http" && (is_own(&realm) || server.is_plain());
+            if realm.scheme() != "https" && !(realm.scheme() == "http" && is_meant) {
                 return Err(RemoteError::NoTls(server.clone()));
             }
             return Ok(Self { client, server: server.clone(), realm, service: challenge.service });
@@ -205,8 +206,10 @@ impl TokenServer {
             ("client_id", CLIENT_ID),
             ("service", &self.service),
         ];
-        let (status, _) = self.post(self.realm.clone(), &fields).await?;
-        Ok(!matches!(status, StatusCode::UNAUTHORIZED | StatusCode::BAD_REQUEST))
+        let (status, body) = self.post(self.realm.clone(), &fields).await?;
+        // RFC 6749 §5.2: everything else is about the question, or somebody on the way.
+        let failure: Failure = serde_json::from_slice(&body).unwrap_or_default();
+        Ok(status.is_success() || failure.error != "invalid_grant")
     }
 
     /// Ends a login.

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use shared::secret::Secret;
 use tokio::io::AsyncWriteExt as _;
@@ -46,7 +47,7 @@ pub(super) enum StoreError {
 #[derive(Debug)]
 pub(super) struct Store {
     keeper: Keeper,
-    /// Beside the file, also where a keyring keeps the logins: whoever begins one holds it.
+    /// Begins the names of locks beside the file, also where a keyring keeps the logins.
     lock: PathBuf,
 }
 
@@ -56,9 +57,38 @@ enum Keeper {
     File(PathBuf),
 }
 
-/// Held while something is changed; let go of when it is dropped.
+/// Held while a login is begun or the file is changed; let go of when it is dropped.
 #[derive(Debug)]
-pub(super) struct Held(#[expect(dead_code, reason = "the lock is held as long as the file is open")] File);
+pub(super) struct Held {
+    file: File,
+    before: String,
+}
+
+impl Held {
+    /// What those who held it while one waited for it said at last.
+    pub(super) fn said_meanwhile(&mut self) -> Option<String> {
+        let now = said(&mut self.file);
+        let sentence = now.split_once(' ').map(|(_, sentence)| sentence.to_owned());
+        sentence.filter(|_| now != self.before)
+    }
+
+    /// Says something to all who wait for it.
+    pub(super) fn say(&mut self, sentence: &str) {
+        // Each says it with a number of its own; where it cannot be said, the others ask themselves.
+        let text = format!("{} {sentence}", std::process::id());
+        let _ = self
+            .file
+            .set_len(0)
+            .and_then(|()| self.file.rewind())
+            .and_then(|()| self.file.write_all(text.as_bytes()));
+    }
+}
+
+fn said(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
+    read.map(|_| text).unwrap_or_default()
+}
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -81,7 +111,7 @@ impl Store {
         };
         let file = file.map_or_else(usual, |file| Ok(file.to_owned()))?;
         let mut lock = file.clone().into_os_string();
-        lock.push(".lock");
+        lock.push(".lock-");
         let keeper = keyring.map_or(Keeper::File(file), |name| Keeper::Keyring(name.to_owned()));
         Ok(Self { keeper, lock: lock.into() })
     }
@@ -149,9 +179,13 @@ impl Store {
         }
     }
 
-    /// Waits until no other helper begins a login: a client starts one for each image that it pulls.
-    pub(super) async fn hold(&self) -> Result<Held, StoreError> {
-        let lock = self.lock.clone();
+    /// Waits until no other helper begins a login at the same server: a client starts one for each image that it pulls.
+    pub(super) async fn hold(&self, server: &Server) -> Result<Held, StoreError> {
+        let digest = digest(&SHA256, server.as_str().as_bytes());
+        let name: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let mut lock = self.lock.clone().into_os_string();
+        lock.push(name);
+        let lock = PathBuf::from(lock);
         tokio::task::spawn_blocking(move || hold(&lock)).await.expect("waiting for a lock does not panic")
     }
 }
@@ -168,10 +202,11 @@ fn hold(lock: &Path) -> Result<Held, StoreError> {
     if let Some(folder) = lock.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable)?;
     }
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock);
-    let file = file.map_err(unusable)?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(lock);
+    let mut file = file.map_err(unusable)?;
+    let before = said(&mut file);
     file.lock().map_err(unusable)?;
-    Ok(Held(file))
+    Ok(Held { file, before })
 }
 
 fn read(file: &Path) -> Result<BTreeMap<String, Kept>, StoreError> {
@@ -200,8 +235,12 @@ fn write(file: &Path, all: &BTreeMap<String, Kept>) -> Result<(), StoreError> {
     new.push(".new");
     let new = PathBuf::from(new);
     let finish = || {
-        let mut opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        opened.set_permissions(fs::Permissions::from_mode(0o600))?;
+        // One that was left behind, or put there for us to write through.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         opened.write_all(super::protocol::json(&written).as_bytes())?;
         opened.sync_all()?;
         fs::rename(&new, file)

@@ -113,7 +113,9 @@ const fn domain_code(error: &TokenServerError) -> &'static str {
         E::PasswordNotEnough => "password_not_enough",
         E::WrongSecondFactor => "wrong_second_factor",
         E::TooManyCodes { .. } => "too_many_codes",
-        E::NotDelegated(NotDelegated::SecondFactorFirst) => "second_factor_first",
+        E::NotDelegated(NotDelegated::SecondFactorFirst | NotDelegated::SharedWithoutSecondFactor { .. }) => {
+            "second_factor_first"
+        }
         E::DirectoryAway => "directory_away",
         E::PasswordElsewhere => "password_elsewhere",
         E::TooManyTries { .. } => "too_many_tries",

@@ -99,9 +99,7 @@ pub async fn change_password(
     let outcome = async {
         let (visit, form) = visit::form(&request, payload, &services, &pages).await?;
         let session = visit.session(Page::Account)?;
-        if pages.factors.of(session.user.pid).await?.is_any() {
-            prove::demand(&visit, &pages, Page::Account).await?;
-        }
+        prove::demand_if_held(&visit, &pages, Page::Account).await?;
         let password = |field| Ok::<_, PageError>(Secret::new(form.one(field)?.unwrap_or_default()));
         let (current, new, origin) = (password("current")?, password("new")?, origin(&request));
         let (name, entrance) = (&session.user.name, Entrance::Page);
@@ -121,6 +119,7 @@ pub async fn unlink(
 ) -> HttpResponse {
     let outcome = async {
         let (visit, form) = visit::form(&request, payload, &services, &pages).await?;
+        prove::demand_if_held(&visit, &pages, Page::Account).await?;
         let administration = visit.administration(&request, &services, Page::Account)?;
         administration.unlink_identity(number(&form, "identity")?).await?;
         Ok(render::see_other(&Page::Account.path()).finish())

@@ -120,10 +120,10 @@ impl PageError {
     /// The answer.
     pub fn render(&self, request: &HttpRequest) -> HttpResponse {
         if let Self::SignInFirst(page) = self {
-            return render::see_other(&format!("/signin?page={}", page.in_query())).finish();
+            return render::see_other(&format!("/signin?page={}", page.path())).finish();
         }
         if let Self::ProveFirst(page) = self {
-            return render::see_other(&format!("{}?page={}", prove::ADDRESS, page.in_query())).finish();
+            return render::see_other(&format!("{}?page={}", prove::ADDRESS, page.path())).finish();
         }
         let (status, sentence, retry_after) = self.told();
         let request = status.is_server_error().then(|| RequestLog::id(request).clone());

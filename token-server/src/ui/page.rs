@@ -4,8 +4,6 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
 use crate::domain::login::user_code::UserCode;
 
 /// Behind this is the code of a program.
@@ -33,7 +31,7 @@ impl Page {
     /// Every page that has one address.
     pub const ALL: [Self; 5] = [Self::Account, Self::Tokens, Self::Logins, Self::Factors, Self::Device];
 
-    /// Its path, and the query if it has one.
+    /// Its path, and the query if it has one; all of it can stand in the query of another page as it is.
     pub fn path(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Account => "/account",
@@ -43,11 +41,6 @@ impl Page {
             Self::Device => "/device",
             Self::Program(code) => return Cow::Owned(format!("{PROGRAM}{code}")),
         })
-    }
-
-    /// The same as a value in the query of another page.
-    pub fn in_query(self) -> String {
-        utf8_percent_encode(&self.path(), NON_ALPHANUMERIC).to_string()
     }
 
     /// The page of that path, or the account.
@@ -70,7 +63,6 @@ mod tests {
         let program = Page::of("/device?code=bcdf-ghjk");
         assert_eq!(program.path(), "/device?code=BCDF-GHJK");
         assert_eq!(Page::of(&program.path()), program);
-        assert_eq!(program.in_query(), "%2Fdevice%3Fcode%3DBCDF%2DGHJK");
         for text in [
             "",
             "/",

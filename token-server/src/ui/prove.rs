@@ -175,6 +175,14 @@ pub async fn take(
     answer(&request, outcome.await)
 }
 
+/// The same for those alone who have a second factor, for what would be a way round it.
+pub(super) async fn demand_if_held(visit: &Visit, pages: &Pages, page: Page) -> Result<(), PageError> {
+    if pages.factors.of(visit.session(page)?.user.pid).await?.is_any() {
+        demand(visit, pages, page).await?;
+    }
+    Ok(())
+}
+
 /// Lets through whoever has just shown who they are; others are asked, and then come back to this page.
 pub(super) async fn demand(visit: &Visit, pages: &Pages, page: Page) -> Result<Held, PageError> {
     let session = visit.session(page)?;

@@ -12,7 +12,7 @@ use super::error::{PageError, answer};
 use super::page::Page;
 use super::sign_in::wanted_page;
 use super::visit::Visit;
-use super::{Pages, cookies, render};
+use super::{Pages, cookies, prove, render};
 use crate::domain::actor::Actor;
 use crate::domain::administration::identities::Admission;
 use crate::domain::error::TokenServerError;
@@ -57,6 +57,8 @@ pub async fn send_to_link(request: HttpRequest, pages: Data<Pages>, name: Path<S
         if !pages.sessions.is_own_form(&visit.cookie, token) {
             return Err(PageError::ForeignForm);
         }
+        // Who is linked can come back with a second factor of their own, so linking is adding one.
+        prove::demand_if_held(&visit, &pages, Page::Account).await?;
         go(&pages, client(&pages, &name)?, Errand::Link { uid }).await
     };
     answer(&request, outcome.await)
@@ -118,6 +120,7 @@ async fn returned(
             if session.user.uid != *uid {
                 return Err(PageError::NotSent);
             }
+            prove::demand_if_held(&visit, pages, Page::Account).await?;
             let user = PrincipalName::parse(&session.user.name).map_err(TokenServerError::from)?;
             let administration = visit.administration(request, services, Page::Account)?;
             administration.link_identity(&user, client.provider(), &returned.profile).await?;

@@ -32,7 +32,6 @@ struct SignInPage {
     frame: Frame,
     providers: Vec<Choice>,
     page: String,
-    page_in_query: String,
     remark: Option<String>,
 }
 
@@ -54,7 +53,6 @@ fn show(
         frame: Frame::of(visit),
         providers: choices.collect(),
         page: page.path().into_owned(),
-        page_in_query: page.in_query(),
         remark,
     };
     render::html(status, Some(visit), &shown)
@@ -98,7 +96,7 @@ pub async fn sign_in(
             Ok(Known { user, needs_second_factor: true }) => {
                 RequestLog::note_subject(&request, &user.name);
                 let cookie = pages.sessions.begin_pending(&user).await?;
-                let address = format!("{}?page={}", second_factor::ADDRESS, page.in_query());
+                let address = format!("{}?page={}", second_factor::ADDRESS, page.path());
                 Ok(render::see_other(&address).cookie(cookies::for_visit(&cookie)).finish())
             }
             Ok(Known { user, .. }) => {

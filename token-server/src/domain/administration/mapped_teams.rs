@@ -66,7 +66,9 @@ impl Administration {
             return Ok(Pairs { pids: Vec::new(), teams: Vec::new() });
         }
         let now = self.clock.now();
-        let belongings = scim_groups::list_belongings(&mut **tx, users, &names).await?;
+        let telling = self.providers.iter().filter(|provider| provider.scim.is_some());
+        let telling: Vec<String> = telling.map(|provider| provider.name.to_string()).collect();
+        let belongings = scim_groups::list_belongings(&mut **tx, users, &names, &telling).await?;
         let mut pairs = BTreeSet::new();
         for belonging in belongings {
             let Some(provider) = self.providers.get(&belonging.provider) else { continue };

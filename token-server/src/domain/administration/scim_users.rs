@@ -85,6 +85,7 @@ impl Administration {
             _ => None,
         };
         let (id, pid, name, created) = if let Some(row) = &removed {
+            self.demand_only_from(&mut tx, provider, row.pid, &row.user).await?;
             (row.id, row.pid, PrincipalName::parse(&row.user)?, row.created_at)
         } else {
             let id = random::dated_id(&self.random, &*self.clock)?;
@@ -234,8 +235,10 @@ impl Administration {
         }
         let was = draft_of(&before);
         let draft = change(&was)?;
+        // Whom an administrator let in meanwhile is kept out again when the provider says so again.
+        let is_let_in = !draft.is_active && before.disabled_at.is_none();
         // What is the same costs nothing and is no new version.
-        if draft == was {
+        if draft == was && !is_let_in {
             return Ok(before);
         }
         let subject = subject_of(provider, &draft).or(before.subject.as_deref());
@@ -243,7 +246,7 @@ impl Administration {
         let name = PrincipalName::parse(&before.user)?;
         self.store_scim_user(&mut tx, provider, (id, before.pid, before.created_at), &draft, subject).await?;
         self.link_scim_subject(&mut tx, provider, (before.pid, &name), &draft, subject).await?;
-        if before.is_active != draft.is_active {
+        if before.is_active != draft.is_active || is_let_in {
             self.apply_active(&mut tx, (id, before.pid, &name), draft.is_active).await?;
         }
         if draft.user_name != was.user_name {

@@ -58,6 +58,9 @@ impl Authority {
             // It is about another place for each of them.
             return self.demand_as_much([row]);
         }
+        if row.conditions.second_factor && !self.has_second_factor {
+            return Err(NotDelegated::SharedWithoutSecondFactor { pattern: row.pattern.to_string() });
+        }
         let is_own = |stop: &&Stop| stop.denial.is_some_and(|id| !common.contains(&id));
         let own: Vec<&Stop> = self.stops.iter().filter(is_own).collect();
         let missing =

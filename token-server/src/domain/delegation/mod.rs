@@ -66,6 +66,14 @@ pub enum NotDelegated {
     /// It is for the user it is about, who has to prove to be there.
     #[error("{0} takes the password of that user: it is made by them, logged in with it")]
     PasswordLogin(&'static str),
+    /// What others would come to hold wants more than was shown.
+    #[error(
+        "a right of this team on {pattern} counts only with a second factor, and this login was made without one"
+    )]
+    SharedWithoutSecondFactor {
+        /// Where.
+        pattern: String,
+    },
     /// The settings want more than was shown.
     #[error(
         "this server lets people administer only with a second factor; sign in on its pages with one, or use a token or \
@@ -143,6 +151,8 @@ pub struct Authority {
     /// What gives, each for this user.
     given: Vec<Grant>,
     stops: Vec<Stop>,
+    /// Whether they showed a second factor.
+    has_second_factor: bool,
 }
 
 impl Authority {
@@ -163,7 +173,7 @@ impl Authority {
             Err(NotNow::Expired) => None,
         });
         let stops = denied.chain(rows.barriers.into_iter().map(Stop::barrier)).collect();
-        let mut authority = Self { given, stops };
+        let mut authority = Self { given, stops, has_second_factor: circumstances.second_factor };
         authority.find_what_binds();
         authority
     }

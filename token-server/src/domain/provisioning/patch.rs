@@ -96,7 +96,7 @@ fn change(all: &mut Map<String, Value>, operation: &Operation) -> Result<(), Sci
     let Operation { verb, path, value } = operation;
     let Some(key) = spelled(&path.attribute) else { return Ok(()) };
     // Nobody is let in again because something was taken away.
-    if key == "active" && *verb == Verb::Remove {
+    if key == "active" && (*verb == Verb::Remove || value.is_null()) {
         return Ok(());
     }
     let part = match &path.part {
@@ -185,6 +185,9 @@ fn change_values(
     value: &Value,
 ) -> Result<(), ScimError> {
     let mut values = listed(all.remove("emails"));
+    if values.len() > MAX_EMAILS {
+        return Err(ScimError::InvalidValue(format!("there are at most {MAX_EMAILS} addresses")));
+    }
     let is_meant = |value: &Value| filter.is_none_or(|filter| is_so(filter, value));
     if verb == Verb::Remove {
         match part {

@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
 use super::filter::{Comparison, Filter, parse};
@@ -16,7 +16,7 @@ use crate::db::scim_users::Sought;
 
 /// How a time is written where it is searched: so that what is later is greater.
 pub fn searchable(at: OffsetDateTime) -> String {
-    let at = at.to_offset(time::UtcOffset::UTC);
+    let at = at.to_offset(UtcOffset::UTC);
     let (date, (hour, minute, second, micro)) = (at.date(), at.to_hms_micro());
     let (year, month, day) = date.to_calendar_date();
     format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro:06}", u8::from(month))
@@ -191,6 +191,9 @@ fn folded(whole: &str, value: &Value) -> Result<Value, ScimError> {
         "meta.created" | "meta.lastmodified" => {
             let at = OffsetDateTime::parse(text, &Rfc3339)
                 .map_err(|_| ScimError::InvalidFilter(format!("{text:?} is no time")))?;
+            // The last hours of the year 9999 elsewhere are no time here.
+            let at = at.checked_to_offset(UtcOffset::UTC);
+            let at = at.ok_or_else(|| ScimError::InvalidFilter(format!("{text:?} is too late")))?;
             Value::String(searchable(at))
         }
         _ => Value::String(text.to_lowercase()),
@@ -250,6 +253,7 @@ mod tests {
         for filter in [
             r#"password eq "x""#,
             r#"meta.lastModified gt "soon""#,
+            r#"meta.created gt "9999-12-31T23:59:59-23:59""#,
             r#"addresses[type eq "x"]"#,
             "active co true",
         ] {

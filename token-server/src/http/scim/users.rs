@@ -14,6 +14,7 @@ use super::selection::{Selection, page};
 use crate::db::scim_users::ScimUserRow;
 use crate::domain::error::TokenServerError;
 use crate::domain::provisioning::draft::UserDraft;
+use crate::domain::provisioning::filter::attribute;
 use crate::domain::provisioning::{Kind, patch as changes, search};
 use crate::http::Services;
 use crate::http::error::ApiError;
@@ -73,7 +74,7 @@ async fn replace_user(call: Call) -> Result<HttpResponse, ApiError> {
     let wants = call.wants();
     let is_expected = |row: &ScimUserRow| wants(&version_of_user(row));
     // Nobody is let in again because something was left out.
-    let says_active = changes::get(&call.body, "active").is_some();
+    let says_active = call.body.iter().any(|(key, value)| attribute(key) == "active" && !value.is_null());
     let change = |before: &UserDraft| {
         let is_active = if says_active { draft.is_active } else { before.is_active };
         Ok(UserDraft { is_active, ..draft.clone() })
