@@ -10,6 +10,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use shared::secret::Secret;
@@ -182,9 +184,8 @@ impl Store {
     /// Waits until no other helper begins a login at the same server: a client starts one for each image that it pulls.
     pub(super) async fn hold(&self, server: &Server) -> Result<Held, StoreError> {
         let digest = digest(&SHA256, server.as_str().as_bytes());
-        let name: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let mut lock = self.lock.clone().into_os_string();
-        lock.push(name);
+        lock.push(URL_SAFE_NO_PAD.encode(digest));
         let lock = PathBuf::from(lock);
         tokio::task::spawn_blocking(move || hold(&lock)).await.expect("waiting for a lock does not panic")
     }
