@@ -16,6 +16,11 @@ use crate::watchdog;
 
 const NAME: &str = "docker-credential-portcullis";
 
+/// Where `pass` is, and what speaks to it: not installed, because docker would keep all logins there.
+fn keyring() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/keyring/usr/bin")
+}
+
 /// A helper with logins of its own.
 #[derive(Debug)]
 pub struct CredentialHelper {
@@ -36,21 +41,25 @@ impl CredentialHelper {
 
     /// One that keeps them in the password store of `pass`, which is made for it.
     pub async fn in_pass() -> anyhow::Result<Self> {
-        program::find("docker-credential-pass", "golang-docker-credential-helpers")?;
+        anyhow::ensure!(
+            keyring().join("pass").exists(),
+            "there is no keyring in {}: run tests/run",
+            keyring().display()
+        );
         let helper = Self { keyring: Some("pass"), ..Self::new()? };
         let gnupg = helper.folder.join("gnupg");
         std::fs::create_dir(&gnupg)?;
         std::fs::set_permissions(&gnupg, std::fs::Permissions::from_mode(0o700))?;
         let key = ["--batch", "--passphrase", "", "--quick-generate-key", "helper@portcullis.example"];
         watchdog::at_end(&format!("gpgconf --homedir '{}' --kill gpg-agent", gnupg.display()))?;
-        helper.program("gpg", "gnupg", &key).await?.success()?;
-        helper.program("pass", "pass", &["init", "helper@portcullis.example"]).await?.success()?;
+        helper.program(program::find("gpg", "gnupg")?, &key).await?.success()?;
+        helper.program(keyring().join("pass"), &["init", "helper@portcullis.example"]).await?.success()?;
         Ok(helper)
     }
 
     /// Runs a program in the surroundings of this helper.
-    pub async fn program(&self, name: &str, package: &str, words: &[&str]) -> anyhow::Result<Said> {
-        let mut command = Command::new(program::find(name, package)?);
+    async fn program(&self, path: PathBuf, words: &[&str]) -> anyhow::Result<Said> {
+        let mut command = Command::new(path);
         program::run(command.envs(self.environment()).args(words), "").await
     }
 
@@ -58,6 +67,8 @@ impl CredentialHelper {
     pub fn environment(&self) -> Vec<(&'static str, OsString)> {
         let beside = self.binary.parent().unwrap_or(Path::new("/"));
         let mut path = beside.as_os_str().to_owned();
+        path.push(":");
+        path.push(keyring());
         path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         let below = |name: &str| self.folder.join(name).into_os_string();
         vec![

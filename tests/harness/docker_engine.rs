@@ -85,6 +85,8 @@ impl DockerEngine {
     fn command(&self, config: &Path) -> Command {
         let mut command = Command::new(&self.client);
         command
+            // Whoever has a keyring on their machine has no logins of tests in it.
+            .env("PATH", &self.folder)
             .env("DOCKER_HOST", format!("unix://{}", self.folder.join("docker.sock").display()))
             .env("DOCKER_CONFIG", config)
             .env("DOCKER_BUILDKIT", "0");
