@@ -40,18 +40,19 @@ impl Desk {
         if let Some(sentence) = held.said_meanwhile() {
             return Err(RemoteError::Refused { server: server.clone(), sentence }.into());
         }
-        let token_server = TokenServer::of(server, self.settings.ca.as_deref()).await;
-        let begun = match &token_server {
-            Ok(token_server) => self.begin(server, token_server).await,
-            Err(_) => Err(HelperError::NotFound),
-        };
-        if let Err(error) = &token_server {
-            tell(&causes::sentence(error));
+        match self.begin(server).await {
+            // Somebody said no; to go on as a stranger is not what was meant by that.
+            Err(HelperError::Remote(RemoteError::Refused { server, sentence })) => {
+                held.say(&sentence);
+                Err(RemoteError::Refused { server, sentence }.into())
+            }
+            // Nobody can log in there with a browser, or it is away; the client goes on and says so itself.
+            Err(HelperError::Remote(error)) => {
+                tell(&causes::sentence(&error));
+                Err(HelperError::NotFound)
+            }
+            begun => begun,
         }
-        if let Err(HelperError::Remote(RemoteError::Refused { sentence, .. })) = &begun {
-            held.say(sentence);
-        }
-        begun
     }
 
     /// What is in the store, unless the server has ended it.
@@ -73,18 +74,12 @@ impl Desk {
     }
 
     /// Begins a login, which is kept, or given back where that does not work.
-    async fn begin(&self, server: &Server, token_server: &TokenServer) -> Result<Login, HelperError> {
-        let waiting = match token_server.begin().await {
-            Ok(waiting) => waiting,
-            Err(error) => {
-                tell(&causes::sentence(&error));
-                return Err(HelperError::NotFound);
-            }
-        };
+    async fn begin(&self, server: &Server) -> Result<Login, HelperError> {
+        let token_server = TokenServer::of(server, self.settings.ca.as_deref()).await?;
+        let waiting = token_server.begin().await?;
         let Waiting { address, user_code, .. } = &waiting;
         tell(&format!("to log in at {server}, open {address} and compare the code {user_code}"));
         self.open(address.as_str());
-        // Where somebody says no, to go on as a stranger is not what was meant by that.
         let secret = token_server.wait(waiting).await?;
         let login = Login { server: server.clone(), username: TOKEN.to_owned(), secret };
         if let Err(error) = self.store.put(&login).await {

@@ -206,7 +206,7 @@ impl Authenticator {
     }
 
     /// Lets in whose password was right; whoever has a second factor as well is let in by it alone at no door. On a page
-    /// they are asked for the other, and the record says so then.
+    /// they are asked for the other, and the record says what came of it if they go on.
     async fn let_in(
         &self,
         known: Known,
